@@ -1,0 +1,57 @@
+/*
+ * Character back ends: the host's half of a serial port, console or monitor.
+ *
+ * A back end moves bytes between one front end (a device) and the host.  Everything runs in the main loop's thread with
+ * the machine lock held, or in a CPU thread that holds the lock (writes).
+ */
+#ifndef MYNA_BACKENDS_CHAR_H
+#define MYNA_BACKENDS_CHAR_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Machine Machine;
+typedef struct CharBackend CharBackend;
+
+/* What the front end offers; any may be NULL. */
+typedef struct CharFrontend {
+    unsigned (*can_receive)(void *opaque);                             /* bytes it can take now */
+    void (*receive)(void *opaque, const uint8_t *data, unsigned size); /* at most what can_receive said */
+    void (*event)(void *opaque, int event);                            /* CHAR_* */
+} CharFrontend;
+
+enum { CHAR_OPENED, CHAR_CLOSED, CHAR_BREAK };
+
+/*
+ * Makes a back end from QEMU's -serial/-monitor notation: stdio, mon:stdio, file:PATH, pty, null, none, vc, unix:PATH,
+ * tcp:HOST:PORT,...; or -chardev's key=value form in `options` (NULL otherwise).  `id` is its name.  Owned by the
+ * machine, freed with it.  NULL with *err.
+ */
+CharBackend *char_new(Machine *m, const char *id, const char *spec, GError **err);
+CharBackend *char_find(Machine *m, const char *id);
+
+/* One front end a back end (mon:stdio and Ctrl-A C have two, behind char_mux). */
+void char_connect(CharBackend *c, const CharFrontend *ops, void *opaque);
+
+/* Writes all bytes, blocking shortly if the host does; a dead peer swallows them. NULL back end: nothing happens. */
+void char_write(CharBackend *c, const void *data, unsigned size);
+
+/* The front end can take bytes again: can_receive grew. */
+void char_accept_input(CharBackend *c);
+
+/*
+ * Makes two front ends share c: Ctrl-A C switches between first and second, Ctrl-A X quits, Ctrl-A H helps, Ctrl-A B
+ * sends a break, Ctrl-A Ctrl-A sends Ctrl-A (QEMU's mux).  Returns the second's back end; c stays the first's.
+ */
+CharBackend *char_mux(CharBackend *c);
+
+/* Whether mon:... or mux=on asked for it. */
+bool char_wants_mux(const CharBackend *c);
+
+/* Prints the kinds (`-chardev help`). */
+void char_list_kinds(void);
+
+void char_free_all(Machine *m);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * The small interface between CPUs and boards.  Devices raise lines of a CpuPort and know nothing else of a CPU; a CPU
+ * reaches its local interrupt controller through IntcOps and knows nothing else of devices.
+ */
+#ifndef MYNA_CORE_CPUPORT_H
+#define MYNA_CORE_CPUPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Lines into a CPU.  Every function may be called from any thread; level lines take 0 or 1, the others are edges. */
+typedef struct CpuPort {
+    void *cpu;
+    void (*intr)(void *cpu, int level);            /* maskable interrupt; the vector is asked for by acknowledge() */
+    void (*nmi)(void *cpu);
+    void (*smi)(void *cpu);
+    void (*init)(void *cpu);                       /* INIT: wait for SIPI, or start again on the boot processor */
+    void (*sipi)(void *cpu, uint8_t vector);
+    void (*a20)(void *cpu, bool enabled);
+    void (*reset)(void *cpu);                      /* power-on reset of this CPU alone */
+} CpuPort;
+
+/* What a CPU asks of its local interrupt controller; called from the CPU's thread with the machine lock held. */
+typedef struct IntcOps {
+    int (*acknowledge)(void *opaque);              /* INTA: the vector to deliver, or -1 when none is left */
+    uint8_t (*tpr_read)(void *opaque);             /* CR8: bits 7:4 of the task priority */
+    void (*tpr_write)(void *opaque, uint8_t class);
+    uint64_t (*base_read)(void *opaque);           /* IA32_APIC_BASE */
+    bool (*base_write)(void *opaque, uint64_t v);  /* false: #GP */
+    bool (*msr_read)(void *opaque, uint32_t index, uint64_t *v);  /* x2APIC 800h..8FFh, TSC deadline 6E0h */
+    bool (*msr_write)(void *opaque, uint32_t index, uint64_t v);
+} IntcOps;
+
+#endif

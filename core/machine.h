@@ -1,0 +1,101 @@
+/*
+ * The machine as such: address spaces, clocks, devices, main loop, run state.  What board it is, machines/ says.
+ *
+ * Threads and locks.  The thread that calls machine_run() runs the main loop: timers, character and disk I/O, the
+ * monitor.  Each CPU has a thread of its own.  `lock` (recursive) is held whenever device code runs: the main loop's
+ * callbacks take it, and address space accesses take it for device registers.  A CPU thread does not hold it while it
+ * executes instructions.
+ */
+#ifndef MYNA_CORE_MACHINE_H
+#define MYNA_CORE_MACHINE_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "core/clock.h"
+#include "core/cpuport.h"
+#include "core/device.h"
+#include "core/irq.h"
+#include "core/memory.h"
+
+typedef enum RunState { RUN_PAUSED, RUN_RUNNING, RUN_SHUTDOWN } RunState;
+
+typedef enum RequestKind { REQUEST_NONE, REQUEST_RESET, REQUEST_SHUTDOWN, REQUEST_POWERDOWN } RequestKind;
+
+/* What the CPU layer gives the machine to start and stop its CPUs; set by the board. */
+typedef struct MachineCpuOps {
+    void (*resume)(void *opaque);  /* let all CPU threads run */
+    void (*pause)(void *opaque);   /* returns when none runs; not called from a CPU thread */
+    void (*reset)(void *opaque);   /* power-on reset of all; they are paused */
+} MachineCpuOps;
+
+struct Machine {
+    GRecMutex lock;
+    GMainContext *context;
+    GMainLoop *loop;
+    RamPool *pool;
+    AddressSpace *memory, *ports;
+    Clocks *clocks;
+    GPtrArray *devices;           /* Device * */
+    uint64_t ram_size;
+    unsigned cpu_count;
+    const CpuPort *cpu_ports[256];  /* by CPU index */
+    const MachineCpuOps *cpu_ops;
+    void *cpu_opaque;
+    RunState run_state;
+    bool no_reboot, no_shutdown;  /* -no-reboot, -no-shutdown */
+    int exit_status;              /* of the process, once shut down */
+    const DeviceType *const *types; /* NULL-ended list of all device types, for -device */
+    void (*powerdown)(void *opaque); /* the board's power button */
+    void *powerdown_opaque;
+    GHashTable *slots;            /* well-known objects by name, for devices that find each other (machine_provide) */
+    GQueue *requests;             /* private to machine.c */
+    void (*run_state_changed)(void *opaque, RunState now); /* for the monitor; may be NULL */
+    void *run_state_opaque;
+};
+
+/* An empty machine with both address spaces; RAM is added by the board out of pool_reserve bytes. */
+Machine *machine_new(uint64_t pool_reserve, GError **err);
+void machine_free(Machine *m);
+
+/*
+ * Objects that devices and boards share by name: "isa" (IsaBus), "pci" (PciBus), "fw_cfg" (FwCfg), "i8259", ...;
+ * machine_find returns NULL when nobody provided it.
+ */
+void machine_provide(Machine *m, const char *name, void *object);
+void *machine_find(Machine *m, const char *name);
+
+/* The main loop, in the calling thread, until shutdown; resumes the CPUs first unless `paused`.  Returns exit status. */
+int machine_run(Machine *m, bool paused);
+
+/* Pause and resume, from the main loop's thread. */
+void machine_pause(Machine *m);
+void machine_resume(Machine *m);
+
+/*
+ * Requests, from any thread; carried out by the main loop soon.  reason is a short text for the user, e.g. "guest
+ * request (port 0xcf9)".  With -no-reboot a reset is a shutdown; with -no-shutdown a shutdown is a pause.
+ * status is the exit status of the process.
+ */
+void machine_request_reset(Machine *m, const char *reason);
+void machine_request_shutdown(Machine *m, int status, const char *reason);
+void machine_request_powerdown(Machine *m);
+
+/* Ends the main loop whatever the options say (monitor's quit). */
+void machine_quit(Machine *m, int status);
+
+/* Resets all devices and CPUs (main loop's thread, paused). */
+void machine_reset(Machine *m);
+
+/* The whole machine's state to and from bytes; paused.  cpu state through hooks added by machine_add_state. */
+GByteArray *machine_save(Machine *m);
+gboolean machine_load(Machine *m, const uint8_t *data, size_t size, GError **err);
+
+/* State beside devices (CPUs): saved in the order added. pre and post may be NULL. */
+void machine_add_state(Machine *m, const char *name, const StateField *fields, void *object, void (*pre)(void *),
+                       void (*post)(void *));
+
+static inline void machine_lock(Machine *m) { g_rec_mutex_lock(&m->lock); }
+static inline void machine_unlock(Machine *m) { g_rec_mutex_unlock(&m->lock); }
+
+#endif

@@ -1,0 +1,340 @@
+/* The cache of decoded code (code.h). */
+#include "cpu/code.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/log.h"
+#include "core/machine.h"
+#include "cpu/cpu.h"
+#include "cpu/fault.h"
+#include "cpu/mmu.h"
+
+#define HASH_SIZE (1u << 16)
+#define ARENA_SIZE (64 * MiB)
+#define GRANULE_BITS 7
+
+/* What is known of a page that holds code. */
+typedef struct CodePage {
+    uint32_t granules; /* bit n: a block has bytes in [128n, 128n+128) */
+    Block *blocks;
+} CodePage;
+
+typedef struct CodeWrite {
+    uint64_t offset, size;
+} CodeWrite;
+
+static unsigned hash_of(uint64_t pool_offset, unsigned key)
+{
+    return (pool_offset ^ pool_offset >> 13 ^ key << 9) & (HASH_SIZE - 1);
+}
+
+static uint32_t granule_mask(uint64_t page_offset, uint64_t size)
+{
+    unsigned first = page_offset >> GRANULE_BITS, last = (page_offset + size - 1) >> GRANULE_BITS;
+    return bit_mask(last + 1) & ~bit_mask(first);
+}
+
+static void unlink_hash(CodeCache *c, Block *b)
+{
+    Block **p = &c->hash[hash_of(b->pool_offset, b->key)];
+    while (*p && *p != b)
+        p = &(*p)->hash_next;
+    if (*p)
+        *p = b->hash_next;
+}
+
+static void kill_block(CodeCache *c, Block *b)
+{
+    unlink_hash(c, b);
+    b->key = BLOCK_DEAD;
+    if (c->current == b)
+        c->cpu->insn_end = NULL;
+}
+
+static void clear_page(CodeCache *c, uint64_t page)
+{
+    atomic_fetch_and(&c->cpu->machine->pool->page_flags[page], (uint8_t)~PAGE_CODE);
+    g_free(c->pages[page]);
+    c->pages[page] = NULL;
+}
+
+/* Drops the page's blocks that overlap bytes [start, start+size) of it. */
+static void invalidate_in_page(CodeCache *c, uint64_t page, uint64_t start, uint64_t size)
+{
+    CodePage *cp = c->pages[page];
+    if (!cp || !(cp->granules & granule_mask(start, size)))
+        return;
+    uint32_t granules = 0;
+    for (Block **p = &cp->blocks; *p;) {
+        Block *b = *p;
+        uint64_t at = b->pool_offset & (RAM_PAGE_SIZE - 1);
+        if (at < start + size && start < at + b->bytes) {
+            *p = b->page_next;
+            kill_block(c, b);
+        } else {
+            granules |= granule_mask(at, b->bytes);
+            p = &b->page_next;
+        }
+    }
+    cp->granules = granules;
+    if (!cp->blocks)
+        clear_page(c, page);
+}
+
+static void invalidate(CodeCache *c, uint64_t offset, uint64_t size)
+{
+    while (size) {
+        uint64_t start = offset & (RAM_PAGE_SIZE - 1), n = MIN(size, RAM_PAGE_SIZE - start);
+        invalidate_in_page(c, offset >> RAM_PAGE_BITS, start, n);
+        offset += n;
+        size -= n;
+    }
+}
+
+/* RamPool.code_written: from the CPU's own thread at once, from others by way of the queue. */
+static void code_written(void *opaque, uint64_t offset, uint64_t size)
+{
+    CodeCache *c = opaque;
+    if (c->cpu->thread == g_thread_self() || !c->cpu->thread) {
+        invalidate(c, offset, size);
+        return;
+    }
+    CodeWrite w = { offset, size };
+    g_mutex_lock(&c->queue_lock);
+    g_array_append_val(c->queue, w);
+    g_mutex_unlock(&c->queue_lock);
+    cpu_post_event(c->cpu, EVENT_CODE);
+}
+
+void code_drain_queue(CodeCache *c)
+{
+    g_mutex_lock(&c->queue_lock);
+    for (unsigned k = 0; k < c->queue->len; k++) {
+        CodeWrite w = g_array_index(c->queue, CodeWrite, k);
+        invalidate(c, w.offset, w.size);
+    }
+    g_array_set_size(c->queue, 0);
+    g_mutex_unlock(&c->queue_lock);
+}
+
+static void *map_zero(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        g_error("cannot reserve %zu bytes for the code cache", size);
+    return p;
+}
+
+static void clear_jump_cache(CodeCache *c)
+{
+    for (unsigned k = 0; k < JUMP_CACHE_SIZE; k++)
+        c->jump[k] = (JumpEntry){ .la = ~UINT64_C(0), .block = c->lone };
+}
+
+CodeCache *code_cache_new(Cpu *cpu)
+{
+    CodeCache *c = g_new0(CodeCache, 1);
+    RamPool *pool = cpu->machine->pool;
+    c->cpu = cpu;
+    c->page_count = pool->reserved >> RAM_PAGE_BITS;
+    c->hash = map_zero(HASH_SIZE * sizeof *c->hash);
+    c->pages = map_zero(c->page_count * sizeof *c->pages);
+    c->arena = map_zero(ARENA_SIZE);
+    c->lone = g_malloc0(sizeof(Block) + sizeof(Insn));
+    c->lone->key = BLOCK_DEAD;
+    c->queue = g_array_new(FALSE, FALSE, sizeof(CodeWrite));
+    g_mutex_init(&c->queue_lock);
+    clear_jump_cache(c);
+    pool->code_written = code_written;
+    pool->code_opaque = c;
+    return c;
+}
+
+void code_cache_free(CodeCache *c)
+{
+    if (!c)
+        return;
+    RamPool *pool = c->cpu->machine->pool;
+    code_flush(c);
+    pool->code_written = NULL;
+    munmap(c->hash, HASH_SIZE * sizeof *c->hash);
+    munmap(c->pages, c->page_count * sizeof *c->pages);
+    munmap(c->arena, ARENA_SIZE);
+    g_array_free(c->queue, TRUE);
+    g_mutex_clear(&c->queue_lock);
+    g_free(c->lone);
+    g_free(c);
+}
+
+void code_flush(CodeCache *c)
+{
+    uint64_t pages = c->cpu->machine->pool->size >> RAM_PAGE_BITS;
+    for (uint64_t page = 0; page < pages; page++)
+        if (c->pages[page])
+            clear_page(c, page);
+    memset(c->hash, 0, HASH_SIZE * sizeof *c->hash);
+    c->arena_used = 0;
+    c->current = NULL;
+    c->cpu->insn_end = NULL;
+    clear_jump_cache(c);
+}
+
+static void insn_too_long(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    cpu_raise_gp(cpu);
+}
+
+static void make_too_long(Insn *i)
+{
+    *i = (Insn){ .fn = insn_too_long, .row = INSN_ROW_BAD, .jump = 1, .len = 15, .base = R_NONE, .index = R_NONE };
+}
+
+static void log_block(Cpu *cpu, uint64_t la, const uint8_t *bytes, unsigned size)
+{
+    g_autoptr(GString) out = g_string_new("----------------\nIN:\n");
+    for (unsigned at = 0; at < size;) {
+        g_string_append_printf(out, "0x%08" PRIx64 ":  ", la + at);
+        at += cpu_disassemble(cpu->key & KEY_SIZE, la + at, bytes + at, size - at, out);
+        g_string_append_c(out, '\n');
+    }
+    log_printf(LOG_IN_ASM, "%s\n", out->str);
+}
+
+/* Decodes into insns as much as makes a block; returns its length in bytes. */
+static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *insns, unsigned *count)
+{
+    unsigned pos = 0, n = 0;
+    while (n < BLOCK_MAX_INSNS && pos < room) {
+        Insn *i = &insns[n];
+        int len = insn_decode(cpu->decoder, cpu->key, bytes + pos, room - pos, i);
+        if (len == DECODE_MORE)
+            break;
+        if (len == DECODE_TOO_LONG) {
+            make_too_long(i);
+            len = 15;
+        }
+        n++;
+        pos += len;
+        if (insn_row_ends(&insn_rows[i->row]))
+            break;
+    }
+    *count = n;
+    return pos;
+}
+
+static Block *arena_take(CodeCache *c, unsigned count)
+{
+    size_t size = sizeof(Block) + count * sizeof(Insn);
+    if (c->arena_used + size > ARENA_SIZE)
+        code_flush(c);
+    Block *b = (Block *)(c->arena + c->arena_used);
+    c->arena_used += size;
+    return b;
+}
+
+static void enter_block(CodeCache *c, Block *b)
+{
+    uint64_t page = b->pool_offset >> RAM_PAGE_BITS;
+    unsigned slot = hash_of(b->pool_offset, b->key);
+    CodePage *cp = c->pages[page];
+    if (!cp)
+        cp = c->pages[page] = g_new0(CodePage, 1);
+    b->hash_next = c->hash[slot];
+    c->hash[slot] = b;
+    b->page_next = cp->blocks;
+    cp->blocks = b;
+    cp->granules |= granule_mask(b->pool_offset & (RAM_PAGE_SIZE - 1), b->bytes);
+}
+
+/* Before bytes are decoded their page is marked, so that no later write to it goes unseen. */
+static void mark_code_page(Cpu *cpu, uint64_t pool_offset, uint64_t gpa)
+{
+    _Atomic uint8_t *flags = &cpu->machine->pool->page_flags[pool_offset >> RAM_PAGE_BITS];
+    if (!(atomic_fetch_or(flags, PAGE_CODE) & PAGE_CODE))
+        tlb_protect_gpa(cpu, gpa & GUEST_PAGE_MASK);
+}
+
+/* A block at pool_offset, or NULL when not even one instruction lies wholly within the page. */
+static Block *build_block(Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t pool_offset)
+{
+    Insn insns[BLOCK_MAX_INSNS];
+    unsigned count, room = RAM_PAGE_SIZE - (pool_offset & (RAM_PAGE_SIZE - 1));
+    const uint8_t *bytes = cpu->machine->pool->host + pool_offset;
+    mark_code_page(cpu, pool_offset, gpa);
+    unsigned size = decode_run(cpu, bytes, room, insns, &count);
+    if (!count)
+        return NULL;
+    if (log_enabled(LOG_IN_ASM))
+        log_block(cpu, la, bytes, size);
+    Block *b = arena_take(cpu->code, count);
+    mark_code_page(cpu, pool_offset, gpa); /* arena_take may have dropped the page */
+    *b = (Block){ .pool_offset = pool_offset, .key = cpu->key, .bytes = size, .count = count };
+    memcpy(b->insn, insns, count * sizeof *insns);
+    enter_block(cpu->code, b);
+    return b;
+}
+
+static unsigned exec_mode(const Cpu *cpu) { return cpu->cpl == 3 ? TLB_USER : TLB_KERNEL; }
+
+static uint64_t translate_code(Cpu *cpu, uint64_t la, const TlbEntry **entry)
+{
+    unsigned mode = exec_mode(cpu), index = tlb_index(la);
+    const TlbEntry *e = *entry = &cpu->tlb[mode].entry[index];
+    if (likely((e->exec & GUEST_PAGE_MASK) == (la & GUEST_PAGE_MASK) && e->exec != TLB_INVALID))
+        return cpu->tlb[mode].gpa[index] | (la & ~GUEST_PAGE_MASK);
+    return mmu_translate(cpu, la, MMU_EXEC, mode);
+}
+
+/* One instruction byte by byte, over a page boundary or from a device: not cached. */
+static Block *build_lone(Cpu *cpu, uint64_t la)
+{
+    Block *b = cpu->code->lone;
+    uint8_t bytes[15];
+    const TlbEntry *e;
+    unsigned room = GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK), n = MIN(room, sizeof bytes);
+    as_read_bytes(cpu->machine->memory, translate_code(cpu, la, &e), bytes, n);
+    int len = insn_decode(cpu->decoder, cpu->key, bytes, n, b->insn);
+    if (len == DECODE_MORE) {
+        uint64_t next = cpu->code_size == SZ64 ? la + n : (la + n) & 0xffffffff;
+        as_read_bytes(cpu->machine->memory, translate_code(cpu, next, &e), bytes + n, sizeof bytes - n);
+        len = insn_decode(cpu->decoder, cpu->key, bytes, sizeof bytes, b->insn);
+    }
+    if (len == DECODE_TOO_LONG || len == DECODE_MORE)
+        make_too_long(b->insn);
+    if (log_enabled(LOG_IN_ASM))
+        log_block(cpu, la, bytes, b->insn->len);
+    b->bytes = b->insn->len;
+    b->count = 1;
+    return b;
+}
+
+static Block *find_hashed(CodeCache *c, uint64_t pool_offset, unsigned key)
+{
+    for (Block *b = c->hash[hash_of(pool_offset, key)]; b; b = b->hash_next)
+        if (b->pool_offset == pool_offset && b->key == key)
+            return b;
+    return NULL;
+}
+
+Block *code_find(Cpu *cpu, uint64_t la)
+{
+    CodeCache *c = cpu->code;
+    const TlbEntry *e;
+    if (unlikely(cpu->code_size == SZ64 && !cpu_canonical(cpu, la)))
+        cpu_raise_gp(cpu);
+    uint64_t gpa = translate_code(cpu, la, &e);
+    if (unlikely(e->exec & TLB_SLOW))
+        return build_lone(cpu, la);
+    uint64_t pool_offset = la + e->addend - (uintptr_t)cpu->machine->pool->host;
+    Block *b = find_hashed(c, pool_offset, cpu->key);
+    if (!b)
+        b = build_block(cpu, la, gpa, pool_offset);
+    if (!b)
+        return build_lone(cpu, la);
+    c->jump[(la ^ la >> 11) & (JUMP_CACHE_SIZE - 1)] =
+        (JumpEntry){ .la = la, .generation = cpu->tlb_generation, .block = b };
+    return b;
+}

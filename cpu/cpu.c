@@ -1,0 +1,204 @@
+/* A CPU's life, its lines from the board, and its view for debuggers and snapshots (cpu.h). */
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+#include "core/machine.h"
+#include "core/state.h"
+#include "cpu/code.h"
+#include "cpu/flags.h"
+#include "cpu/mmu.h"
+#include "cpu/model.h"
+#include "cpu/system.h"
+
+/* A CPU with its port to the board. */
+typedef struct CpuBox {
+    Cpu cpu;
+    CpuPort port;
+    uint64_t saved_eflags; /* whole EFLAGS image in snapshots */
+} CpuBox;
+
+void cpu_post_event(Cpu *cpu, unsigned events)
+{
+    atomic_fetch_or(&cpu->events, events);
+    g_mutex_lock(&cpu->wait_lock);
+    atomic_store(&cpu->attention, 1);
+    g_cond_signal(&cpu->wait_cond);
+    g_mutex_unlock(&cpu->wait_lock);
+}
+
+static void port_intr(void *opaque, int level)
+{
+    Cpu *cpu = opaque;
+    if (!level)
+        atomic_fetch_and(&cpu->events, ~(unsigned)EVENT_INTR);
+    else if (!(atomic_load(&cpu->events) & EVENT_INTR))
+        cpu_post_event(cpu, EVENT_INTR);
+}
+
+static void port_nmi(void *opaque) { cpu_post_event(opaque, EVENT_NMI); }
+static void port_smi(void *opaque) { cpu_post_event(opaque, EVENT_SMI); }
+static void port_init(void *opaque) { cpu_post_event(opaque, EVENT_INIT); }
+static void port_reset(void *opaque) { cpu_post_event(opaque, EVENT_RESET); }
+
+static void port_sipi(void *opaque, uint8_t vector)
+{
+    Cpu *cpu = opaque;
+    cpu->sipi_vector = vector;
+    cpu_post_event(cpu, EVENT_SIPI);
+}
+
+/* The gate masks line A20 of every physical address (SDM vol. 3A 9.7.12.4). */
+static void port_a20(void *opaque, bool enabled)
+{
+    Cpu *cpu = opaque;
+    if (cpu->a20_enabled == enabled)
+        return;
+    cpu->a20_enabled = enabled;
+    cpu->gpa_mask = enabled ? ~UINT64_C(0) : ~BIT(20);
+    cpu_post_event(cpu, EVENT_MEMORY);
+}
+
+static void memory_changed(void *opaque) { cpu_post_event(opaque, EVENT_MEMORY); }
+
+static void clear_tlbs(Cpu *cpu)
+{
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        for (unsigned k = 0; k < TLB_SIZE; k++)
+            cpu->tlb[mode].entry[k] = (TlbEntry){ TLB_INVALID, TLB_INVALID, TLB_INVALID, 0 };
+}
+
+Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t apic_id)
+{
+    CpuBox *box = g_aligned_alloc0(1, sizeof *box, 64);
+    Cpu *cpu = &box->cpu;
+    cpu->machine = machine;
+    cpu->model = model;
+    cpu->index = index;
+    cpu->apic_id = apic_id;
+    g_mutex_init(&cpu->wait_lock);
+    g_cond_init(&cpu->wait_cond);
+    cpu_model_apply(cpu, model);
+    cpu->gpr[R_SIXTEEN] = 16;
+    cpu->a20_enabled = true;
+    cpu->gpa_mask = ~UINT64_C(0);
+    cpu->decoder = insn_decoder_new(cpu->features);
+    clear_tlbs(cpu);
+    cpu->code = code_cache_new(cpu);
+    as_add_listener(machine->memory, memory_changed, cpu);
+    machine->pool->dirty_cleared = memory_changed;
+    machine->pool->dirty_opaque = cpu;
+    box->port = (CpuPort){ .cpu = cpu, .intr = port_intr, .nmi = port_nmi, .smi = port_smi, .init = port_init,
+                           .sipi = port_sipi, .a20 = port_a20, .reset = port_reset };
+    cpu_reset(cpu);
+    return cpu;
+}
+
+void cpu_free(Cpu *cpu)
+{
+    if (!cpu)
+        return;
+    cpu->machine->pool->dirty_cleared = NULL;
+    as_remove_listener(cpu->machine->memory, memory_changed, cpu);
+    code_cache_free(cpu->code);
+    insn_decoder_free(cpu->decoder);
+    g_mutex_clear(&cpu->wait_lock);
+    g_cond_clear(&cpu->wait_cond);
+    g_aligned_free((CpuBox *)cpu);
+}
+
+const CpuPort *cpu_port(Cpu *cpu) { return &((CpuBox *)cpu)->port; }
+
+void cpu_set_intc(Cpu *cpu, const IntcOps *ops, void *opaque)
+{
+    cpu->intc = ops;
+    cpu->intc_opaque = opaque;
+}
+
+void cpu_reset(Cpu *cpu)
+{
+    cpu_reset_state(cpu, false);
+    cpu->run_state = cpu->index == 0 ? CPU_RUNNING : CPU_WAIT_SIPI;
+    atomic_fetch_and(&cpu->events, EVENT_INTR | EVENT_STOP);
+    cpu->fault.raised = cpu->fault.delivering = false;
+    cpu->dr6_pending = 0;
+    cpu->shadow = 0;
+    code_flush(cpu->code);
+    tlb_flush_all(cpu);
+    cpu->ram_window.size = 0;
+    cpu_update_mode(cpu);
+    cpu_request_attention(cpu);
+}
+
+static bool copy_linear(Cpu *cpu, uint64_t la, uint8_t *buf, size_t size, bool write)
+{
+    while (size) {
+        Translation t;
+        size_t n = MIN(size, GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK));
+        if (!mmu_walk(cpu, la, &t))
+            return false;
+        if (write)
+            as_load_bytes(cpu->machine->memory, t.gpa, buf, n);
+        else
+            as_read_bytes(cpu->machine->memory, t.gpa, buf, n);
+        la += n;
+        buf += n;
+        size -= n;
+    }
+    return true;
+}
+
+bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size) { return copy_linear(cpu, la, buf, size, false); }
+
+bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size)
+{
+    return copy_linear(cpu, la, (uint8_t *)buf, size, true);
+}
+
+static const StateField segment_state[] = {
+    STATE_U64(Segment, base), STATE_U32(Segment, limit), STATE_U16(Segment, sel), STATE_U16(Segment, attr), STATE_END
+};
+static const StateField table_state[] = { STATE_U64(TablePtr, base), STATE_U32(TablePtr, limit), STATE_END };
+static const StateField float80_state[] = { STATE_U64(Float80, mant), STATE_U16(Float80, sexp), STATE_END };
+static const StateField fpu_state[] = {
+    STATE_STRUCT_ARRAY(Fpu, reg, float80_state), STATE_U16(Fpu, control), STATE_U16(Fpu, status), STATE_U8(Fpu, top),
+    STATE_U8(Fpu, tags), STATE_U16(Fpu, opcode), STATE_U64(Fpu, ip), STATE_U64(Fpu, dp), STATE_U16(Fpu, cs),
+    STATE_U16(Fpu, ds), STATE_END
+};
+static const StateField vec_state[] = { STATE_ARRAY_U64(Vec, q), STATE_END };
+static const StateField mtrr_state[] = {
+    STATE_U64(MtrrState, def_type), STATE_ARRAY_U64(MtrrState, fixed), STATE_ARRAY_U64(MtrrState, base),
+    STATE_ARRAY_U64(MtrrState, mask), STATE_END
+};
+
+const StateField cpu_state_fields[] = {
+    STATE_ARRAY_U64(Cpu, gpr_named), STATE_U64(Cpu, rip), STATE_U64(CpuBox, saved_eflags),
+    STATE_STRUCT_ARRAY(Cpu, seg, segment_state), STATE_STRUCT(Cpu, gdtr, table_state),
+    STATE_STRUCT(Cpu, idtr, table_state), STATE_U64(Cpu, cr0), STATE_U64(Cpu, cr2), STATE_U64(Cpu, cr3),
+    STATE_U64(Cpu, cr4), STATE_U64(Cpu, cr8), STATE_ARRAY_U64(Cpu, dr), STATE_U64(Cpu, efer), STATE_U64(Cpu, xcr0),
+    STATE_ARRAY_U64(Cpu, pdpte), STATE_STRUCT(Cpu, fpu, fpu_state), STATE_STRUCT_ARRAY(Cpu, vec, vec_state),
+    STATE_ARRAY_U64(Cpu, opmask), STATE_U32(Cpu, mxcsr), STATE_U32(Cpu, pkru), STATE_U64(Cpu, star),
+    STATE_U64(Cpu, lstar), STATE_U64(Cpu, cstar), STATE_U64(Cpu, sfmask), STATE_U64(Cpu, kernel_gs_base),
+    STATE_U64(Cpu, sysenter_cs), STATE_U64(Cpu, sysenter_esp), STATE_U64(Cpu, sysenter_eip), STATE_U64(Cpu, tsc_aux),
+    STATE_U64(Cpu, tsc_offset), STATE_U64(Cpu, tsc_adjust), STATE_U64(Cpu, pat), STATE_U64(Cpu, misc_enable),
+    STATE_U64(Cpu, spec_ctrl), STATE_U64(Cpu, smbase), STATE_U64(Cpu, feature_control), STATE_U64(Cpu, debug_ctl),
+    STATE_U64(Cpu, mcg_status), STATE_ARRAY_U64(Cpu, mc_bank), STATE_U64(Cpu, xss), STATE_ARRAY_U64(Cpu, perf_evtsel),
+    STATE_ARRAY_U64(Cpu, perf_ctr), STATE_STRUCT(Cpu, mtrr, mtrr_state), STATE_U8(Cpu, run_state),
+    STATE_U8(Cpu, shadow), STATE_BOOL(Cpu, in_smm), STATE_BOOL(Cpu, nmi_blocked), STATE_BOOL(Cpu, smm_nmi_blocked),
+    STATE_U8(Cpu, sipi_vector), STATE_U64(Cpu, dr6_pending), STATE_U32(Cpu, events), STATE_BOOL(Cpu, a20_enabled),
+    STATE_END
+};
+
+void cpu_pre_save(Cpu *cpu) { ((CpuBox *)cpu)->saved_eflags = cpu_eflags(cpu); }
+
+void cpu_post_load(Cpu *cpu)
+{
+    uint32_t eflags = ((CpuBox *)cpu)->saved_eflags;
+    cpu->eflags = eflags & ~(F_ARITH | EFLAGS_FIXED);
+    set_flags_arith(cpu, eflags);
+    cpu->gpa_mask = cpu->a20_enabled ? ~UINT64_C(0) : ~BIT(20);
+    code_flush(cpu->code);
+    tlb_flush_all(cpu);
+    cpu_update_mode(cpu);
+    cpu_request_attention(cpu);
+}

@@ -1,0 +1,101 @@
+/*
+ * What follows from the architectural registers: privilege, code and stack width, which segments need no checks, how
+ * instructions decode (state.h).
+ */
+#include "core/log.h"
+#include "cpu/flags.h"
+#include "cpu/mmu.h"
+#include "cpu/state.h"
+#include "cpu/system.h"
+
+static unsigned current_cpl(const Cpu *cpu)
+{
+    if (!(cpu->cr0 & CR0_PE))
+        return 0;
+    return cpu->eflags & EFLAGS_VM ? 3 : cpu->seg[SEG_CS].sel & 3;
+}
+
+static unsigned current_code_size(const Cpu *cpu)
+{
+    uint16_t attr = cpu->seg[SEG_CS].attr;
+    if (cpu->long_mode && (attr & SA_L))
+        return SZ64;
+    return attr & SA_DB ? SZ32 : SZ16;
+}
+
+/* Outside 64-bit mode: base 0, limit 4 GiB, present, and (in protected mode) writable expand-up data. */
+static bool segment_flat(const Cpu *cpu, const Segment *s)
+{
+    if (s->base != 0 || s->limit != 0xffffffff)
+        return false;
+    if (!cpu->protected_mode)
+        return true;
+    return (s->attr & (SA_P | SA_S | SA_CODE | SA_DOWN | SA_WRITABLE)) == (SA_P | SA_S | SA_WRITABLE);
+}
+
+static uint32_t flat_segments(const Cpu *cpu)
+{
+    uint32_t flat = 0;
+    if (cpu->code_size == SZ64)
+        return 1 << SEG_ES | 1 << SEG_CS | 1 << SEG_SS | 1 << SEG_DS | (cpu->seg[SEG_FS].base == 0) << SEG_FS |
+               (cpu->seg[SEG_GS].base == 0) << SEG_GS;
+    for (unsigned s = SEG_ES; s <= SEG_GS; s++)
+        if (s != SEG_CS && segment_flat(cpu, &cpu->seg[s]))
+            flat |= 1u << s;
+    return flat;
+}
+
+static unsigned decode_key(const Cpu *cpu)
+{
+    unsigned key = cpu->code_size;
+    if (cpu->cr0 & (CR0_EM | CR0_TS))
+        key |= KEY_X87_NM;
+    if ((cpu->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
+        key |= KEY_WAIT_NM;
+    if (cpu->cr0 & CR0_EM)
+        key |= KEY_SIMD_UD;
+    if (cpu->cr0 & CR0_TS)
+        key |= KEY_SIMD_NM;
+    if (!(cpu->cr4 & CR4_OSFXSR))
+        key |= KEY_SSE_UD;
+    if (!cpu->protected_mode)
+        key |= KEY_REAL;
+    return key;
+}
+
+static unsigned step_mode(const Cpu *cpu)
+{
+    return (cpu->eflags & F_TF ? STEP_TF : 0) | (cpu->eflags & EFLAGS_RF ? STEP_RF : 0) |
+           (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0);
+}
+
+void cpu_update_mode(Cpu *cpu)
+{
+    const Segment *cs = &cpu->seg[SEG_CS];
+    cpu->long_mode = cpu->efer & EFER_LMA;
+    cpu->protected_mode = (cpu->cr0 & CR0_PE) && !(cpu->eflags & EFLAGS_VM);
+    cpu->cpl = current_cpl(cpu);
+    cpu->code_size = current_code_size(cpu);
+    cpu->rip_mask = cpu->code_size == SZ64 ? ~UINT64_C(0) : 0xffffffff;
+    cpu->sp_mask = cpu->code_size == SZ64 ? ~UINT64_C(0) : cpu->seg[SEG_SS].attr & SA_DB ? 0xffffffff : 0xffff;
+    cpu->flat = flat_segments(cpu);
+    cpu->code_flat = cpu->code_size == SZ64 || (cs->base == 0 && cs->limit == 0xffffffff);
+    cpu->key = decode_key(cpu);
+    cpu->step_mode = step_mode(cpu);
+    cpu->tlb_data = cpu->tlb[mmu_data_mode(cpu)].entry;
+}
+
+void cpu_set_eflags(Cpu *cpu, uint32_t value, uint32_t mask)
+{
+    uint32_t old = cpu->eflags;
+    if (mask & F_ARITH)
+        set_flags_arith(cpu, (flags_arith(cpu) & ~mask) | (value & mask));
+    cpu->eflags = ((old & ~mask) | (value & mask)) & ~(F_ARITH | EFLAGS_FIXED);
+    uint32_t changed = old ^ cpu->eflags;
+    if (changed & (EFLAGS_VM | EFLAGS_AC))
+        cpu_update_mode(cpu);
+    else if (changed & (F_TF | EFLAGS_RF))
+        cpu->step_mode = step_mode(cpu);
+    if (changed & cpu->eflags & F_IF)
+        cpu_request_attention(cpu); /* an interrupt may have waited for this */
+}

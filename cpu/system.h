@@ -1,0 +1,48 @@
+/*
+ * Control registers, model-specific registers, CPUID, and debug registers, as instructions and other parts use them.
+ */
+#ifndef MYNA_CPU_SYSTEM_H
+#define MYNA_CPU_SYSTEM_H
+
+#include "cpu/state.h"
+
+/* MOV to CRn with every check (#GP(0)) and consequence (mode change, TLB flushes). */
+void cr0_write(Cpu *cpu, uint64_t v);
+void cr3_write(Cpu *cpu, uint64_t v);
+void cr4_write(Cpu *cpu, uint64_t v);
+void cr8_write(Cpu *cpu, uint64_t v);
+uint64_t cr8_read(Cpu *cpu);
+
+/* Sets EFER as far as loads without checks need it (SMM, RSM, machine restore): LMA follows the mode. */
+void efer_set(Cpu *cpu, uint64_t v);
+
+/* RDMSR and WRMSR; false: the MSR is unknown or the value not allowed, and the caller raises #GP(0). */
+bool msr_read(Cpu *cpu, uint32_t index, uint64_t *v);
+bool msr_write(Cpu *cpu, uint32_t index, uint64_t v);
+
+/* The time-stamp counter, with its offset. */
+uint64_t tsc_read(Cpu *cpu);
+
+/* CPUID for a leaf and subleaf, as the model and the current state (OSXSAVE, APIC enable, ...) give it. */
+void cpuid_read(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+/* SMM entry at an instruction boundary and exit (RSM; raises #UD outside SMM). SDM vol. 3C chapter 32. */
+void smm_enter(Cpu *cpu);
+void smm_leave(Cpu *cpu);
+
+/* Debug register reads and writes with DR7.GD, CR4.DE aliases and reserved bits (SDM vol. 3B 18.2). */
+uint64_t dr_read(Cpu *cpu, unsigned n);
+void dr_write(Cpu *cpu, unsigned n, uint64_t v);
+
+/* Whether any enabled breakpoint of DR7 could match an instruction fetch, or a data access to the page of la. */
+bool debug_code_armed(const Cpu *cpu);
+bool debug_page_watched(const Cpu *cpu, uint64_t la);
+
+/* Notes data breakpoints that an access hits (in dr6_pending), I/O ones likewise (CR4.DE). */
+void debug_check_data(Cpu *cpu, uint64_t la, unsigned size, bool write);
+void debug_check_io(Cpu *cpu, uint16_t port, unsigned size);
+
+/* Power-on or INIT state (SDM vol. 3A 10.1.1); INIT keeps FPU, MSRs and caches. */
+void cpu_reset_state(Cpu *cpu, bool init);
+
+#endif
