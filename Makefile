@@ -41,10 +41,15 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
+CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
+$(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
 .PHONY: unit-tests check-unit
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 
--include $(LIB_OBJECTS:.o=.d) $(BUILD)/main.d $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.d)
+-include $(LIB_OBJECTS:.o=.d) $(CPU_TEST_OBJECTS:.o=.d) $(BUILD)/main.d $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.d)
 
 .PHONY: clean
 clean:

@@ -20,6 +20,7 @@
 #include "util/bits.h"
 
 #define NEVER INT64_MAX
+#define CATCH_UP 100                   /* timers that one round of the main loop fires in strict order; see key below */
 #define HOST_CLOCK_CHECK NS_PER_SECOND /* how late a jump of the host's clock is noticed, at most */
 
 struct Timer {
@@ -27,6 +28,7 @@ struct Timer {
     TimerFn *fn;
     void *opaque;
     int64_t deadline;
+    int64_t key;         /* order in the heap: deadline, or later when armed for the past over and over */
     uint64_t sequence;   /* of arming */
     ClockType type;
     unsigned place;      /* 1 + index in the heap; 0: not armed */
@@ -39,7 +41,10 @@ struct Clocks {
     GPtrArray *heap[MYNA_CLOCK_COUNT];
     uint64_t sequence;
     int64_t wake;        /* monotonic time for which the source is set */
-    bool dispatching;    /* timer functions run: wake is set when they are done */
+    /* While timer functions run: wake is set when they are done. */
+    bool dispatching;
+    unsigned catch_up;   /* how many more may fire in strict order */
+    int64_t now[MYNA_CLOCK_COUNT]; /* when the round began */
     /* The virtual clock, written by the main loop's thread, read by all under a sequence count (odd: changing). */
     atomic_uint virtual_version;
     _Atomic int64_t virtual_base; /* running: monotonic time of virtual 0; stopped: the virtual time */
@@ -120,7 +125,7 @@ static Timer *heap_at(const GPtrArray *heap, unsigned i)
 
 static bool timer_before(const Timer *a, const Timer *b)
 {
-    return a->deadline != b->deadline ? a->deadline < b->deadline : a->sequence < b->sequence;
+    return a->key != b->key ? a->key < b->key : a->sequence < b->sequence;
 }
 
 static void heap_put(GPtrArray *heap, unsigned i, Timer *t)
@@ -201,24 +206,27 @@ static void wake_for_heap(Clocks *c, ClockType type)
 {
     if (!c->heap[type]->len || c->dispatching)
         return;
-    int64_t when = monotonic_deadline(c, type, heap_at(c->heap[type], 0)->deadline);
+    int64_t when = monotonic_deadline(c, type, heap_at(c->heap[type], 0)->key);
     if (when < c->wake)
         source_set_wake(c, when);
 }
 
 /*
- * Runs what is due on one clock.  Not more than are armed now, so that a timer that arms itself for the past lets the
- * main loop live.
+ * Runs what is due on one clock.  A guest may make a timer arm itself for the past each time.  Once CATCH_UP have fired,
+ * timers armed from then on take their place behind all that are due and wait for the next round of the main loop.
  */
 static void clock_run_due(Clocks *c, ClockType type)
 {
     GPtrArray *heap = c->heap[type];
-    int64_t now = clock_now(c, type);
+    uint64_t limit = UINT64_MAX;
 
-    for (unsigned left = heap->len; left && heap->len; left--) {
+    c->catch_up = CATCH_UP;
+    while (heap->len) {
         Timer *t = heap_at(heap, 0);
-        if (t->deadline > now || (type == MYNA_CLOCK_VIRTUAL && !atomic_load(&c->virtual_running)))
+        if (t->key > c->now[type] || t->sequence >= limit || (type == MYNA_CLOCK_VIRTUAL && !c->virtual_running))
             return;
+        if (c->catch_up && !--c->catch_up)
+            limit = c->sequence;
         heap_remove(heap, t);
         t->fn(t->opaque);
     }
@@ -242,6 +250,8 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
     g_rec_mutex_lock(c->lock);
     source_acknowledge(c);
     c->dispatching = true;
+    for (ClockType type = 0; type < MYNA_CLOCK_COUNT; type++)
+        c->now[type] = clock_now(c, type);
     for (ClockType type = 0; type < MYNA_CLOCK_COUNT; type++)
         clock_run_due(c, type);
     c->dispatching = false;
@@ -272,7 +282,7 @@ Clocks *clocks_new(GMainContext *context, GRecMutex *lock)
     if (c->fd >= 0)
         g_source_add_unix_fd(c->source, c->fd, G_IO_IN);
 #endif
-    g_source_set_static_name(c->source, "myna timers");
+    g_source_set_name(c->source, "myna timers");
     g_source_attach(c->source, context);
     return c;
 }
@@ -340,6 +350,7 @@ void timer_arm(Timer *t, int64_t deadline_ns)
 
     g_rec_mutex_lock(c->lock);
     t->deadline = MAX(deadline_ns, 0);
+    t->key = c->dispatching && !c->catch_up ? MAX(t->deadline, c->now[t->type]) : t->deadline;
     t->sequence = c->sequence++;
     if (t->place)
         heap_settle(heap, t->place - 1, t);

@@ -27,8 +27,12 @@ typedef struct IntcOps {
     void (*tpr_write)(void *opaque, uint8_t class);
     uint64_t (*base_read)(void *opaque);           /* IA32_APIC_BASE */
     bool (*base_write)(void *opaque, uint64_t v);  /* false: #GP */
-    bool (*msr_read)(void *opaque, uint32_t index, uint64_t *v);  /* x2APIC 800h..8FFh, TSC deadline 6E0h */
+    /* x2APIC 800h..8FFh, TSC deadline 6E0h (in virtual-clock TSC ticks, without the CPU's offset); false: #GP */
+    bool (*msr_read)(void *opaque, uint32_t index, uint64_t *v);
     bool (*msr_write)(void *opaque, uint32_t index, uint64_t v);
+    /* The page at APIC_BASE, which each CPU sees as its own controller: it never reaches the bus. */
+    uint32_t (*mmio_read)(void *opaque, uint32_t offset, unsigned size);
+    void (*mmio_write)(void *opaque, uint32_t offset, uint32_t v, unsigned size);
 } IntcOps;
 
 #endif

@@ -52,6 +52,9 @@ struct Machine {
     GQueue *requests;             /* private to machine.c */
     void (*run_state_changed)(void *opaque, RunState now); /* for the monitor; may be NULL */
     void *run_state_opaque;
+    void (*smm_changed)(void *opaque, bool in_smm); /* shows or hides SMRAM (chipset); with the lock held; may be NULL */
+    void *smm_opaque;
+    unsigned lock_depth;          /* how often machine_lock() holds `lock`, guarded by it: for machine_pause() */
 };
 
 /* An empty machine with both address spaces; RAM is added by the board out of pool_reserve bytes. */
@@ -68,7 +71,11 @@ void *machine_find(Machine *m, const char *name);
 /* The main loop, in the calling thread, until shutdown; resumes the CPUs first unless `paused`.  Returns exit status. */
 int machine_run(Machine *m, bool paused);
 
-/* Pause and resume, from the main loop's thread. */
+/*
+ * Pause and resume, from the main loop's thread.  machine_pause() lets go of the machine lock meanwhile, as CPUs may wait
+ * for it to finish an access; so not from a timer's function or a device's callback, which hold it beside machine_lock().
+ * After a shutdown under -no-shutdown only a reset makes the machine run again.
+ */
 void machine_pause(Machine *m);
 void machine_resume(Machine *m);
 
@@ -87,7 +94,10 @@ void machine_quit(Machine *m, int status);
 /* Resets all devices and CPUs (main loop's thread, paused). */
 void machine_reset(Machine *m);
 
-/* The whole machine's state to and from bytes; paused.  cpu state through hooks added by machine_add_state. */
+/*
+ * The whole machine's state to and from bytes; paused.  cpu state through hooks added by machine_add_state.  Saving gives
+ * NULL, after a line to the user, when the guest's memory holds more than an array can (4 GiB, zero pages not counted).
+ */
 GByteArray *machine_save(Machine *m);
 gboolean machine_load(Machine *m, const uint8_t *data, size_t size, GError **err);
 
@@ -95,7 +105,16 @@ gboolean machine_load(Machine *m, const uint8_t *data, size_t size, GError **err
 void machine_add_state(Machine *m, const char *name, const StateField *fields, void *object, void (*pre)(void *),
                        void (*post)(void *));
 
-static inline void machine_lock(Machine *m) { g_rec_mutex_lock(&m->lock); }
-static inline void machine_unlock(Machine *m) { g_rec_mutex_unlock(&m->lock); }
+static inline void machine_lock(Machine *m)
+{
+    g_rec_mutex_lock(&m->lock);
+    m->lock_depth++;
+}
+
+static inline void machine_unlock(Machine *m)
+{
+    m->lock_depth--;
+    g_rec_mutex_unlock(&m->lock);
+}
 
 #endif

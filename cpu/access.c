@@ -87,9 +87,31 @@ static void check_alignment(Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
         cpu_raise_error(cpu, EXC_AC, 0);
 }
 
+/* The local interrupt controller's page belongs to this CPU alone; everything else is on the bus. */
+static uint64_t physical_read(Cpu *cpu, uint64_t gpa, unsigned size)
+{
+    if (likely((gpa & GUEST_PAGE_MASK) != cpu->intc_page))
+        return as_read(cpu->machine->memory, gpa, size);
+    machine_lock(cpu->machine);
+    uint32_t v = cpu->intc->mmio_read(cpu->intc_opaque, gpa & ~GUEST_PAGE_MASK, size);
+    machine_unlock(cpu->machine);
+    return v;
+}
+
+static void physical_write(Cpu *cpu, uint64_t gpa, uint64_t v, unsigned size)
+{
+    if (likely((gpa & GUEST_PAGE_MASK) != cpu->intc_page)) {
+        as_write(cpu->machine->memory, gpa, v, size);
+        return;
+    }
+    machine_lock(cpu->machine);
+    cpu->intc->mmio_write(cpu->intc_opaque, gpa & ~GUEST_PAGE_MASK, v, size);
+    machine_unlock(cpu->machine);
+}
+
 static uint64_t read_spot(Cpu *cpu, const Spot *s, unsigned size)
 {
-    return s->host ? ldle(s->host, size) : as_read(cpu->machine->memory, s->gpa, size);
+    return s->host ? ldle(s->host, size) : physical_read(cpu, s->gpa, size);
 }
 
 static void write_spot(Cpu *cpu, const Spot *s, uint64_t v, unsigned size)
@@ -97,12 +119,16 @@ static void write_spot(Cpu *cpu, const Spot *s, uint64_t v, unsigned size)
     if (s->host)
         stle(s->host, v, size);
     else
-        as_write(cpu->machine->memory, s->gpa, v, size);
+        physical_write(cpu, s->gpa, v, size);
 }
 
 static unsigned room_in_page(uint64_t la) { return GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK); }
 
-static uint64_t wrap_linear(const Cpu *cpu, uint64_t la) { return cpu->code_size == SZ64 ? la : la & 0xffffffff; }
+/* The address after a page's end: outside 64-bit code 4 GiB wraps to 0 (system structures may lie above it). */
+static uint64_t wrap_linear(const Cpu *cpu, uint64_t la)
+{
+    return cpu->code_size != SZ64 && (la == BIT(32) || !cpu->long_mode) ? la & 0xffffffff : la;
+}
 
 static uint64_t read_crossing(Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 {
@@ -212,23 +238,23 @@ uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef
         ref->gpa[1] = find_spot(cpu, mode, wrap_linear(cpu, la + room), true).gpa;
     uint64_t v = 0;
     if (ref->first == size)
-        v = as_read(cpu->machine->memory, a.gpa, size);
+        v = physical_read(cpu, a.gpa, size);
     else
         for (unsigned k = 0; k < size; k++)
-            v |= as_read(cpu->machine->memory, k < room ? a.gpa + k : ref->gpa[1] + k - room, 1) << (k * 8);
+            v |= physical_read(cpu, k < room ? a.gpa + k : ref->gpa[1] + k - room, 1) << (k * 8);
     return v;
 }
 
 void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size)
 {
     if (ref->first == size) {
-        as_write(cpu->machine->memory, ref->gpa[0], v, size);
+        physical_write(cpu, ref->gpa[0], v, size);
         unsigned mode = mmu_data_mode(cpu);
         Spot s = { .entry = &cpu->tlb[mode].entry[tlb_index(ref->la)], .gpa = ref->gpa[0] };
         refresh_write_tag(cpu, mode, &s, ref->la);
     } else {
         for (unsigned k = 0; k < size; k++)
-            as_write(cpu->machine->memory, k < ref->first ? ref->gpa[0] + k : ref->gpa[1] + k - ref->first,
+            physical_write(cpu, k < ref->first ? ref->gpa[0] + k : ref->gpa[1] + k - ref->first,
                      v >> (k * 8) & 0xff, 1);
     }
     check_watch(cpu, ref->la, size, true);
@@ -307,7 +333,13 @@ void mem_write_vec(Cpu *cpu, unsigned seg, uint64_t ea, const uint64_t *q, unsig
     mem_write_bytes(cpu, seg, ea, bytes, size);
 }
 
-static unsigned mode_of_cpl(unsigned cpl) { return cpl == 3 ? TLB_USER : TLB_KERNEL; }
+/* Explicit accesses at CPL below 3 obey SMAP unless EFLAGS.AC is set. */
+static unsigned mode_of_cpl(const Cpu *cpu, unsigned cpl)
+{
+    if (cpl == 3)
+        return TLB_USER;
+    return (cpu->cr4 & CR4_SMAP) && !(cpu->eflags & EFLAGS_AC) ? TLB_KERNEL_SMAP : TLB_KERNEL;
+}
 
 /* Implicit supervisor accesses obey SMAP whatever EFLAGS.AC (SDM vol. 3A 4.6.1). */
 static unsigned system_mode(const Cpu *cpu) { return cpu->cr4 & CR4_SMAP ? TLB_KERNEL_SMAP : TLB_KERNEL; }
@@ -328,11 +360,11 @@ void linear_write_system(Cpu *cpu, uint64_t la, uint64_t v, unsigned size)
 }
 uint64_t linear_read_cpl(Cpu *cpu, uint64_t la, unsigned size, unsigned cpl)
 {
-    return read_any(cpu, mode_of_cpl(cpl), la, size);
+    return read_any(cpu, mode_of_cpl(cpu, cpl), la, size);
 }
 void linear_write_cpl(Cpu *cpu, uint64_t la, uint64_t v, unsigned size, unsigned cpl)
 {
-    write_any(cpu, mode_of_cpl(cpl), la, v, size);
+    write_any(cpu, mode_of_cpl(cpu, cpl), la, v, size);
 }
 
 /* Bytes from ea to the end of the segment's limit, at most a page. */

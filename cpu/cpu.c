@@ -113,6 +113,18 @@ void cpu_set_intc(Cpu *cpu, const IntcOps *ops, void *opaque)
 {
     cpu->intc = ops;
     cpu->intc_opaque = opaque;
+    cpu_update_intc(cpu);
+}
+
+#define APIC_BASE_ENABLE BIT(11)
+#define APIC_BASE_X2APIC BIT(10)
+
+void cpu_update_intc(Cpu *cpu)
+{
+    uint64_t base = cpu->intc && cpu->intc->base_read ? cpu->intc->base_read(cpu->intc_opaque) : 0;
+    bool mapped = (base & APIC_BASE_ENABLE) && !(base & APIC_BASE_X2APIC);
+    cpu->intc_page = mapped ? base & bit_mask(cpu->physical_bits) & GUEST_PAGE_MASK : ~UINT64_C(0);
+    tlb_flush_all(cpu);
 }
 
 void cpu_reset(Cpu *cpu)
@@ -126,6 +138,7 @@ void cpu_reset(Cpu *cpu)
     code_flush(cpu->code);
     tlb_flush_all(cpu);
     cpu->ram_window.size = 0;
+    cpu_update_intc(cpu);
     cpu_update_mode(cpu);
     cpu_request_attention(cpu);
 }

@@ -7,6 +7,7 @@
 #include <glib.h>
 
 #include "core/cpuport.h"
+#include "core/state.h"
 #include "cpu/state.h"
 
 /*
@@ -56,8 +57,7 @@ bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size);
 bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size);
 
 /* Saves and restores all architectural state (core/state.h). */
-struct StateField;
-extern const struct StateField cpu_state_fields[];
+extern const StateField cpu_state_fields[];
 void cpu_pre_save(Cpu *cpu);
 void cpu_post_load(Cpu *cpu);
 

@@ -66,12 +66,15 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(UMIP, "umip", 7, 0, CPUID_ECX, 2)                                                                                \
     F(RDPID, "rdpid", 7, 0, CPUID_ECX, 22)                                                                             \
     F(FSRM, "fsrm", 7, 0, CPUID_EDX, 4)                                                                                \
+    F(SPEC_CTRL, "spec-ctrl", 7, 0, CPUID_EDX, 26)                                                                     \
+    F(ARCH_CAPABILITIES, "arch-capabilities", 7, 0, CPUID_EDX, 29)                                                     \
     F(XSAVEOPT, "xsaveopt", 0xd, 1, CPUID_EAX, 0)                                                                      \
     F(XSAVEC, "xsavec", 0xd, 1, CPUID_EAX, 1)                                                                          \
     F(XGETBV1, "xgetbv1", 0xd, 1, CPUID_EAX, 2)                                                                        \
     F(LAHF_LM, "lahf-lm", 0x80000001, 0, CPUID_ECX, 0)                                                                 \
     F(LZCNT, "abm", 0x80000001, 0, CPUID_ECX, 5)                                                                       \
     F(PREFETCHW, "3dnowprefetch", 0x80000001, 0, CPUID_ECX, 8)                                                         \
+    F(TOPOEXT, "topoext", 0x80000001, 0, CPUID_ECX, 22)                                                                \
     F(SYSCALL, "syscall", 0x80000001, 0, CPUID_EDX, 11)                                                                \
     F(NX, "nx", 0x80000001, 0, CPUID_EDX, 20)                                                                          \
     F(PDPE1GB, "pdpe1gb", 0x80000001, 0, CPUID_EDX, 26)                                                                \

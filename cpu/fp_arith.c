@@ -2,8 +2,6 @@
  * Soft-float arithmetic: add, subtract, multiply, divide, square root, fused multiply-add (SDM vol. 1 4.8 and 4.9;
  * special operands as in the tables of FADD, FMUL, FDIV and FSQRT in vol. 2A, which SSE shares).
  */
-#include <math.h>
-
 #include "cpu/fp_internal.h"
 
 static inline u128 num_bits(Num n) { return (u128)n.mant << 64 | n.low; }
@@ -68,7 +66,7 @@ static inline Num finite_div(Num a, Num b)
 /* Floor of the root of v, 2^126 <= v < 2^128: the host's root, one step of Newton's, then made exact. */
 static uint64_t isqrt128(u128 v)
 {
-    double guess = sqrt((double)(uint64_t)(v >> 64)) * 4294967296.0;
+    double guess = __builtin_sqrt((double)(uint64_t)(v >> 64)) * 4294967296.0;
     uint64_t s = guess < 18446744073709549568.0 ? (uint64_t)guess : ~UINT64_C(0);
     u128 sum = (v / s) + s;
     s = sum >> 65 ? ~UINT64_C(0) : (uint64_t)(sum >> 1);

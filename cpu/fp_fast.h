@@ -5,6 +5,7 @@
  * nearest too, inexactness is already on record, the operands are zero or normal, and the result is normal and off
  * the ends of the range (or zero without rounding): no flag can then be raised that is not.  IEEE 754 leaves such a
  * result no freedom, on any host.  Contraction of two operations into one must be off (-ffp-contract=off).
+ * <math.h> is not included: its FP_ZERO is not ours.
  *
  * An engine that must see FP_INEXACT raised anew (MXCSR.PM clear) starts with e->flags = 0, and so comes to fp.h.
  */
@@ -12,7 +13,6 @@
 #define MYNA_CPU_FP_FAST_H
 
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
 #include "cpu/fp.h"
@@ -110,13 +110,13 @@ FP_FAST_FORMAT(uint64_t, double, 64, f64, 52, 0x7ff)
 static inline uint32_t fp32_sqrt(uint32_t a, FpEnv *e)
 {
     if (likely(fp_fast_env(e) && fp32_is_normal(a) && !(a >> 31)))
-        return fp32_bits(sqrtf(fp32_host(a)));
+        return fp32_bits(__builtin_sqrtf(fp32_host(a)));
     return f32_sqrt(a, e);
 }
 static inline uint64_t fp64_sqrt(uint64_t a, FpEnv *e)
 {
     if (likely(fp_fast_env(e) && fp64_is_normal(a) && !(a >> 63)))
-        return fp64_bits(sqrt(fp64_host(a)));
+        return fp64_bits(__builtin_sqrt(fp64_host(a)));
     return f64_sqrt(a, e);
 }
 

@@ -27,25 +27,29 @@ Num num_propagate_nan(Num a, Num b, FpEnv *e)
     return r;
 }
 
-/* Whether unmasked overflow and underflow give a scaled result: only x87 operations to a register. */
-static bool scales(int elimit, const FpEnv *e)
+/*
+ * With overflow or underflow unmasked there is a result, scaled, only in an x87 register.  An x87 store reports
+ * nothing but that exception; SSE also whether the significand alone was inexact.
+ */
+static bool to_x87_register(int exponent_limit, const FpEnv *e)
 {
-    return e->x87 && (elimit == F80_BIAS || elimit == 1 - F80_BIAS);
+    return e->x87 && (exponent_limit == F80_BIAS || exponent_limit == 1 - F80_BIAS);
 }
 
 /* n is rounded, with an exponent above emax. */
 void num_round_overflow(Num *n, unsigned precision, int emax, bool inexact, FpEnv *e)
 {
-    e->flags |= FP_OVERFLOW | (inexact ? FP_INEXACT : 0);
-    if (e->overflow_unmasked && scales(emax, e)) {
+    e->flags |= FP_OVERFLOW;
+    if (e->overflow_unmasked) {
+        if (inexact && (!e->x87 || to_x87_register(emax, e)))
+            e->flags |= FP_INEXACT;
         n->exp -= F80_SCALE;
-        if (n->exp > emax)
+        if (n->exp > emax || !to_x87_register(emax, e))
             *n = num_inf(n->sign);
         return;
     }
-    if (!e->overflow_unmasked)
-        e->flags |= FP_INEXACT;
     bool to_inf = round_increments(e->rounding, n->sign, true, INTEGER_BIT);
+    e->flags |= FP_INEXACT;
     e->rounded_up = to_inf;
     if (to_inf) {
         *n = num_inf(n->sign);
@@ -55,20 +59,24 @@ void num_round_overflow(Num *n, unsigned precision, int emax, bool inexact, FpEn
     }
 }
 
-/* The scaled result of an unmasked underflow: rounded as if the exponent had no lower end. */
-static void round_scaled_down(Num *n, unsigned precision, int emin, FpEnv *e)
+/* An unmasked underflow: rounded as if the exponent had no lower end, and scaled. */
+static void round_unmasked_tiny(Num *n, unsigned precision, int emin, FpEnv *e)
 {
+    bool to_register = to_x87_register(emin, e);
+    e->flags |= FP_UNDERFLOW;
     n->exp += F80_SCALE;
-    if (n->exp < emin) {
+    if (to_register && n->exp < emin) {
         *n = num_zero(n->sign);
         return;
     }
-    if (num_round_bits(n, precision, e))
+    if (num_round_bits(n, precision, e) && (!e->x87 || to_register))
         e->flags |= FP_INEXACT;
     if (!n->mant) {
         n->mant = INTEGER_BIT;
         n->exp++;
     }
+    if (!to_register)
+        *n = num_zero(n->sign);
 }
 
 /* Tininess is detected after rounding: would n, rounded with an unbounded exponent, still be below 2^emin? */
@@ -85,13 +93,10 @@ void num_round_tiny(Num *n, unsigned precision, int emin, FpEnv *e)
 {
     bool tiny = is_tiny(*n, precision, emin, *e);
     if (tiny && e->underflow_unmasked) {
-        e->flags |= FP_UNDERFLOW;
-        if (scales(emin, e)) {
-            round_scaled_down(n, precision, emin, e);
-            return;
-        }
+        round_unmasked_tiny(n, precision, emin, e);
+        return;
     }
-    if (tiny && e->ftz && !e->underflow_unmasked) {
+    if (tiny && e->ftz) {
         e->flags |= FP_UNDERFLOW | FP_INEXACT;
         n->mant = n->low = 0;
         return;

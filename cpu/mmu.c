@@ -284,7 +284,7 @@ static void fill_entry(Cpu *cpu, uint64_t la, unsigned mode, const Mapping *m)
     uint64_t page = la & GUEST_PAGE_MASK;
     RamPool *pool = cpu->machine->pool;
     AsTarget t = as_lookup(cpu->machine->memory, m->gpa);
-    bool host = t.host && t.room >= GUEST_PAGE_SIZE;
+    bool host = t.host && t.room >= GUEST_PAGE_SIZE && m->gpa != cpu->intc_page;
     uint64_t slow = !host || mode == TLB_USER_ALIGN || debug_page_watched(cpu, la) ? TLB_SLOW : 0;
     uint8_t flags = host ? atomic_load(&pool->page_flags[t.pool_offset >> RAM_PAGE_BITS]) : 0;
     bool clean = t.readonly || flags != PAGE_DIRTY_ALL;

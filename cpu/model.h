@@ -14,6 +14,7 @@ struct CpuModel {
     char model_id[49];         /* the brand string */
     uint64_t features[FEAT_WORDS];
     uint8_t physical_bits, linear_bits;
+    uint32_t level, xlevel;    /* highest basic and extended CPUID leaf; xlevel 0: no extended leaves */
 };
 
 /* Gives a CPU the model's features and address widths. */

@@ -187,6 +187,7 @@ struct Cpu {
     uint64_t tsc_aux, tsc_offset, tsc_adjust;
     uint64_t pat, misc_enable, spec_ctrl, smbase, feature_control, debug_ctl;
     uint64_t mcg_status, mc_bank[4][4], xss, perf_evtsel[4], perf_ctr[4];
+    uint64_t hwcr;           /* AMD */
     MtrrState mtrr;
 
     uint8_t run_state;       /* CPU_RUNNING ... */
@@ -242,6 +243,7 @@ struct Cpu {
     const CpuModel *model;
     const struct IntcOps *intc; /* the local interrupt controller, or NULL (core/cpuport.h) */
     void *intc_opaque;
+    uint64_t intc_page;      /* GPA of its registers' page as this CPU sees it; all ones: none */
     uint64_t features[FEAT_WORDS];
     unsigned index;          /* 0.. */
     uint32_t apic_id;
@@ -297,6 +299,9 @@ static inline uint64_t next_rip(const Cpu *cpu, const Insn *i) { return (cpu->ri
 
 /* Makes the run loop look at its events soon (and a halted CPU wake up to do so: cpu_post_event); the CPU's own thread. */
 static inline void cpu_request_attention(Cpu *cpu) { atomic_store_explicit(&cpu->attention, 1, memory_order_release); }
+
+/* Follows a change of the local interrupt controller's base address. */
+void cpu_update_intc(Cpu *cpu);
 
 /* Sets EVENT_* bits from any thread and wakes the CPU. */
 void cpu_post_event(Cpu *cpu, unsigned events);

@@ -20,14 +20,28 @@ void efer_set(Cpu *cpu, uint64_t v);
 bool msr_read(Cpu *cpu, uint32_t index, uint64_t *v);
 bool msr_write(Cpu *cpu, uint32_t index, uint64_t v);
 
-/* The time-stamp counter, with its offset. */
+/*
+ * The time-stamp counter, with its offset.  It counts nanoseconds of the virtual clock, so CPUID leaf 15h can name its
+ * frequency.  The TSC deadline (MSR 6E0h) crosses IntcOps without the offset: as a time of the virtual clock, 0 when
+ * disarmed.
+ */
+#define CPU_TSC_HZ UINT64_C(1000000000)
 uint64_t tsc_read(Cpu *cpu);
+
+/* Bits of XCR0 that the CPU supports. */
+uint64_t xcr0_supported(const Cpu *cpu);
+
+/* Bits of CR4 and EFER that the model's features allow. */
+uint64_t cr4_allowed(const Cpu *cpu);
+uint64_t efer_allowed(const Cpu *cpu);
 
 /* CPUID for a leaf and subleaf, as the model and the current state (OSXSAVE, APIC enable, ...) give it. */
 void cpuid_read(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
 /* SMM entry at an instruction boundary and exit (RSM; raises #UD outside SMM). SDM vol. 3C chapter 32. */
 void smm_enter(Cpu *cpu);
+/* Sets cpu->in_smm and has the chipset show or hide SMRAM (Machine.smm_changed). */
+void smm_set(Cpu *cpu, bool in_smm);
 void smm_leave(Cpu *cpu);
 
 /* Debug register reads and writes with DR7.GD, CR4.DE aliases and reserved bits (SDM vol. 3B 18.2). */

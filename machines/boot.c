@@ -108,7 +108,7 @@ static uint64_t overlap_end(const BootPlan *plan, uint64_t address, uint64_t siz
 
 uint64_t boot_low_place(const BootPlan *plan, uint64_t size)
 {
-    uint64_t address = LOW_START, align = size > 4096 ? 4096 : 16;
+    uint64_t address = LOW_START, align = size >= 4096 ? 4096 : 16;
     while (size <= LOW_END - LOW_START && address <= LOW_END - size) {
         uint64_t end = overlap_end(plan, address, size);
         if (!end)

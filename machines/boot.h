@@ -84,7 +84,7 @@ gboolean boot_add(BootPlan *plan, const BootSource *source, const char *what, ui
 void boot_add_low(BootPlan *plan, uint64_t address, const void *data, size_t size);
 
 /*
- * A place of that many bytes below 640 KiB where no chunk is, 16-byte aligned or page-aligned when larger than a page;
+ * A place of that many bytes below 640 KiB where no chunk is, 16-byte aligned, or page-aligned from a page on;
  * 0 when there is none.  Stays free until it is filled.
  */
 uint64_t boot_low_place(const BootPlan *plan, uint64_t size);

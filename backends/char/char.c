@@ -17,9 +17,18 @@
 
 /* ---- the list ---- */
 
+/* Devices find a back end in the machine's slot "chardev:ID" (core/device.c). */
+static void provide_slot(Machine *m, const char *id, CharBackend *c)
+{
+    char *slot = g_strconcat("chardev:", id, NULL);
+    machine_provide(m, slot, c);
+    g_free(slot);
+}
+
 static void backend_free(gpointer p)
 {
     CharBackend *c = p;
+    provide_slot(c->machine, c->id, NULL);
     if (c->source)
         g_source_destroy(c->source);
     if (c->close)
@@ -44,18 +53,16 @@ CharBackend *char_register(Machine *m, const char *id)
     c->id = g_strdup(id);
     c->input = c->output = c->patience = -1;
     g_ptr_array_add(char_list(m), c);
+    provide_slot(m, id, c);
     return c;
 }
 
 CharBackend *char_find(Machine *m, const char *id)
 {
-    GPtrArray *list = char_list(m);
-    for (guint i = 0; list && i < list->len; i++) {
-        CharBackend *c = g_ptr_array_index(list, i);
-        if (!strcmp(c->id, id))
-            return c;
-    }
-    return NULL;
+    char *slot = g_strconcat("chardev:", id, NULL);
+    CharBackend *c = machine_find(m, slot);
+    g_free(slot);
+    return c;
 }
 
 void char_free_all(Machine *m)

@@ -1,0 +1,109 @@
+/*
+ * The state after power-on and after INIT (SDM vol. 3A 10.1.1, table 10-1).
+ */
+#include <string.h>
+
+#include "cpu/flags.h"
+#include "cpu/mmu.h"
+#include "cpu/model.h"
+#include "cpu/system.h"
+
+/* What CPUID leaf 1 gives in EAX; reset leaves it in EDX. */
+static uint32_t model_signature(const Cpu *cpu)
+{
+    uint32_t out[4];
+    cpuid_read(cpu, 1, 0, out);
+    return out[CPUID_EAX];
+}
+
+static void reset_registers(Cpu *cpu)
+{
+    memset(cpu->gpr_named, 0, sizeof(uint64_t) * 16);
+    cpu->gpr[R_DX] = model_signature(cpu);
+    cpu->rip = 0xfff0;
+    cpu->eflags = 0;
+    set_flags_arith(cpu, 0);
+}
+
+static void reset_segments(Cpu *cpu)
+{
+    for (unsigned s = SEG_ES; s <= SEG_GS; s++)
+        cpu->seg[s] = (Segment){ .limit = 0xffff, .attr = SA_P | SA_S | SA_WRITABLE | SA_ACCESSED };
+    cpu->seg[SEG_CS].sel = 0xf000;
+    cpu->seg[SEG_CS].base = 0xffff0000;
+    cpu->seg[SEG_CS].attr |= SA_CODE;
+    cpu->seg[SEG_LDTR] = (Segment){ .limit = 0xffff, .attr = SA_P | 0x2 };
+    cpu->seg[SEG_TR] = (Segment){ .limit = 0xffff, .attr = SA_P | 0xb };
+    cpu->gdtr = cpu->idtr = (TablePtr){ .limit = 0xffff };
+}
+
+static void reset_control(Cpu *cpu, bool init)
+{
+    uint64_t cache_bits = init ? cpu->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
+    cpu->cr0 = cache_bits | CR0_ET;
+    cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->cr8 = 0;
+    cpu->efer = 0;
+    memset(cpu->pdpte, 0, sizeof cpu->pdpte);
+    memset(cpu->dr, 0, sizeof cpu->dr);
+    cpu->dr[6] = 0xffff0ff0;
+    cpu->dr[7] = 0x400;
+}
+
+/* Power-on tags are "zero", not "empty" (FTW 5555h); MXCSR has every exception masked. */
+static void reset_vector_state(Cpu *cpu)
+{
+    memset(&cpu->fpu, 0, sizeof cpu->fpu);
+    cpu->fpu.control = 0x40;
+    cpu->fpu.tags = 0xff;
+    memset(cpu->vec, 0, sizeof cpu->vec);
+    memset(cpu->opmask, 0, sizeof cpu->opmask);
+    cpu->mxcsr = 0x1f80;
+    cpu->xcr0 = 1;
+    cpu->xss = cpu->pkru = 0;
+}
+
+/*
+ * The TSC keeps counting with the virtual clock over a reset: it is 0 at power-on, as that clock is, and the same on
+ * all CPUs, however they are reset one after the other.
+ */
+static void reset_msrs(Cpu *cpu)
+{
+    cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
+    cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
+    cpu->tsc_aux = cpu->tsc_offset = cpu->tsc_adjust = 0;
+    cpu->pat = UINT64_C(0x0007040600070406);
+    cpu->misc_enable = BIT(0) | BIT(11) | BIT(12) | (cpu_has(cpu, FEAT_MONITOR) ? BIT(18) : 0);
+    cpu->spec_ctrl = cpu->debug_ctl = cpu->mcg_status = 0;
+    cpu->smbase = 0x30000;
+    cpu->feature_control = 1; /* locked: neither VMX nor SMX is there to be enabled */
+    cpu->hwcr = BIT(24);      /* the TSC counts at the P0 frequency (AMD BKDG, HWCR.TscFreqSel) */
+    memset(cpu->mc_bank, 0, sizeof cpu->mc_bank);
+    memset(cpu->perf_evtsel, 0, sizeof cpu->perf_evtsel);
+    memset(cpu->perf_ctr, 0, sizeof cpu->perf_ctr);
+    cpu->mtrr = (MtrrState){ 0 };
+}
+
+static void reset_activity(Cpu *cpu)
+{
+    cpu->run_state = cpu->index == 0 ? CPU_RUNNING : CPU_WAIT_SIPI;
+    cpu->shadow = 0;
+    if (cpu->in_smm)
+        smm_set(cpu, false);
+    cpu->nmi_blocked = cpu->smm_nmi_blocked = false;
+    cpu->monitor_gpa = 0;
+    cpu->dr6_pending = 0;
+}
+
+void cpu_reset_state(Cpu *cpu, bool init)
+{
+    reset_registers(cpu);
+    reset_segments(cpu);
+    reset_control(cpu, init);
+    reset_activity(cpu);
+    if (!init) {
+        reset_vector_state(cpu);
+        reset_msrs(cpu);
+    }
+    tlb_flush_all(cpu);
+    cpu_update_mode(cpu);
+}

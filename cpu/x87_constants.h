@@ -1,0 +1,86 @@
+/*
+ * Constants of the x87's transcendental instructions, to 128 bits; computed with integer arithmetic from Machin's
+ * formula and the series of the inverse hyperbolic tangent.  Included by x87_transcendental.c alone.
+ */
+#ifndef MYNA_CPU_X87_CONSTANTS_H
+#define MYNA_CPU_X87_CONSTANTS_H
+
+#define Q(high, low) ((u128)UINT64_C(high) << 64 | UINT64_C(low))
+
+/* 1/n! for n from 2, as fractions of 2^128. */
+static const u128 inverse_factorial[29] = {
+    Q(0x8000000000000000, 0x0000000000000000), Q(0x2aaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaab),
+    Q(0x0aaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaab), Q(0x0222222222222222, 0x2222222222222222),
+    Q(0x005b05b05b05b05b, 0x05b05b05b05b05b0), Q(0x000d00d00d00d00d, 0x00d00d00d00d00d0),
+    Q(0x0001a01a01a01a01, 0xa01a01a01a01a01a), Q(0x00002e3bc74aad8e, 0x671f5583911ca003),
+    Q(0x0000049f93edde27, 0xd71cbbc05b4fa99a), Q(0x0000006b99159fd5, 0x138e3f9d1f92e0df),
+    Q(0x00000008f76c77fc, 0x6c4bdaa26d4c3d68), Q(0x00000000b092309d, 0x43684be51c198e92),
+    Q(0x000000000c9cba54, 0x603e4e905d6f8a2f), Q(0x0000000000d73f9f, 0x399dc0f88ec32b58),
+    Q(0x00000000000d73f9, 0xf399dc0f88ec32b6), Q(0x000000000000ca96, 0x3b81856a53593029),
+    Q(0x0000000000000b41, 0x3c31dcbecbbdd802), Q(0x0000000000000097, 0xa4da340a0ab92651),
+    Q(0x0000000000000007, 0x950ae900808941ea), Q(0x0000000000000000, 0x5c6e3bdb73d5c630),
+    Q(0x0000000000000000, 0x04338e5b6dfe14a5), Q(0x0000000000000000, 0x002ec368262c7034),
+    Q(0x0000000000000000, 0x0001f2cf01972f57), Q(0x0000000000000000, 0x000013f3ccdd1660),
+    Q(0x0000000000000000, 0x000000c4742fe352), Q(0x0000000000000000, 0x0000000746ac70b7),
+    Q(0x0000000000000000, 0x0000000042862899), Q(0x0000000000000000, 0x00000000024b3f31),
+    Q(0x0000000000000000, 0x000000000013932c),
+};
+
+/* 1/(2n + 3). */
+static const u128 inverse_odd[11] = {
+    Q(0x5555555555555555, 0x5555555555555555), Q(0x3333333333333333, 0x3333333333333333),
+    Q(0x2492492492492492, 0x4924924924924925), Q(0x1c71c71c71c71c71, 0xc71c71c71c71c71c),
+    Q(0x1745d1745d1745d1, 0x745d1745d1745d17), Q(0x13b13b13b13b13b1, 0x3b13b13b13b13b14),
+    Q(0x1111111111111111, 0x1111111111111111), Q(0x0f0f0f0f0f0f0f0f, 0x0f0f0f0f0f0f0f0f),
+    Q(0x0d79435e50d79435, 0xe50d79435e50d794), Q(0x0c30c30c30c30c30, 0xc30c30c30c30c30c),
+    Q(0x0b21642c8590b216, 0x42c8590b21642c86),
+};
+
+/* atan(n/32). */
+static const u128 atan_32nds[33] = {
+    Q(0x0000000000000000, 0x0000000000000000), Q(0x07ff556eea5d892a, 0x13bcebbb6ed46311),
+    Q(0x0ffaaddb967ef4e3, 0x6cb2792dc0e2e0d5), Q(0x17ee182602f10e8c, 0x126acfcf099f06cf),
+    Q(0x1fd5ba9aac2f6dc6, 0x5912f313e7d111df), Q(0x27adddd18cc4d8b0, 0xd1d8674940d83fa1),
+    Q(0x2f72f6979cb6044d, 0x1ec2d3e207271d22), Q(0x3721aea524c14408, 0xbd88697072d54bc1),
+    Q(0x3eb6ebf25901bac5, 0x5b71e7bd7de885f9), Q(0x462fd68c2fc5e098, 0x6523a458dfc414c7),
+    Q(0x4d89dcdc1faf2f34, 0xe2d5da4c693d7994), Q(0x54c2b6654735276d, 0x4cdbfbbdfbecf461),
+    Q(0x5bd86507937bc239, 0xc55190916e7f2242), Q(0x62c934e5286c95b6, 0xd0ba3748fa85146f),
+    Q(0x6993bb0f308ff2db, 0x213e4af4800f389b), Q(0x7036d3253b27be33, 0xe318f6cb3cc65c02),
+    Q(0x76b19c1586ed3da2, 0xb7f222f65e1d4682), Q(0x7d03742d50505f2e, 0x33691e3eaee47661),
+    Q(0x832bf4a6d9867e2a, 0x4b6a09cb61a515c1), Q(0x892aecdfde9547b5, 0x094478fc472b4afc),
+    Q(0x8f005d5ef7f59f9b, 0x5c835e1665c43748), Q(0x94ac72c9847186f6, 0x18c4f393f78a32f9),
+    Q(0x9a2f80e671bdda20, 0x4226f8e2204ff3bd), Q(0x9f89fdc4f4b7a1ec, 0xf8b492644f0701e0),
+    Q(0xa4bc7d1934f70924, 0x19a87f2a457dac9f), Q(0xa9c7abdc4830f5c8, 0x916a84b5be7933f6),
+    Q(0xaeac4c38b4d8c080, 0x14725e2f3e52070a), Q(0xb36b31c91f043691, 0x590141744462f93a),
+    Q(0xb8053e2bc2319e73, 0xcb2da55210a4443d), Q(0xbc7b5deae98af280, 0xd4113006e80fb290),
+    Q(0xc0ce85b8ac526640, 0x89dd62c46e92fa25), Q(0xc4ffaffabf8fbd54, 0x8cb43d10bc9e0221),
+    Q(0xc90fdaa22168c234, 0xc4c6628b80dc1cd1),
+};
+
+enum { LOG2_FIRST = 22 };
+/* |log2(n/32)| for n from LOG2_FIRST. */
+static const u128 log2_32nds[25] = {
+    Q(0x8a62b07f3457c407, 0x050799beaaab2941), Q(0x79f7d7f94e2acd3b, 0xed456b24ed10f558),
+    Q(0x6a3fe5c604297860, 0x5ff4edf5f974522f), Q(0x5b2c3da19723a80d, 0xb6a0480592812599),
+    Q(0x4caffb8dc3b9a196, 0x8925e378d67caee2), Q(0x3ebfb1520c7c6921, 0x1fdec9e1ec5cf68d),
+    Q(0x315130157f7a64cc, 0xd536fc5bec1a57b9), Q(0x245b5b8556692da5, 0xa475e64e39c898e1),
+    Q(0x17d60496cfbb4c67, 0x3b4511f8c2b4e4fb), Q(0x0bb9ca64ecac6aae, 0xf2e1c07f0438ebac),
+    Q(0x0000000000000000, 0x0000000000000000), Q(0x0b5d69bac77ec398, 0x9b03784b5be08490),
+    Q(0x1663f6fac913167c, 0xcc53826144575ac4), Q(0x2118b119b4f3c72c, 0x4f78dfa14aa5157b),
+    Q(0x2b803473f7ad0f3f, 0x401624140d175ba2), Q(0x359ebc5b69d927df, 0xc23d9780306c696a),
+    Q(0x3f782d7204d01447, 0x51b3314f09de6be5), Q(0x49101eac381ce609, 0x16e52e91300efeef),
+    Q(0x5269e12f346e2bf9, 0x24afdbfd36bf6d33), Q(0x5b8887367433795e, 0x35482d13dc0f110d),
+    Q(0x646eea247c5c22d2, 0xcad415ae1a715618), Q(0x6d1fafdce20a8290, 0x51bbe3f6289e3ab7),
+    Q(0x759d4f80cba83bf8, 0xfaf866415554d6bf), Q(0x7dea15a32c1b3b38, 0x64c6001143d6c8d6),
+    Q(0x86082806b1d532c4, 0x12ba94db12ef0aa8),
+};
+
+static const Wide wide_pi = { Q(0xc90fdaa22168c234, 0xc4c6628b80dc1cd1), 1, false };
+static const Wide wide_half_pi = { Q(0xc90fdaa22168c234, 0xc4c6628b80dc1cd1), 0, false };
+static const Wide wide_ln2 = { Q(0xb17217f7d1cf79ab, 0xc9e3b39803f2f6af), -1, false };
+static const Wide wide_2_over_ln2 = { Q(0xb8aa3b295c17f0bb, 0xbe87fed0691d3e88), 1, false };
+
+/* What the x87 takes for pi when it reduces an argument: 66 bits, times 2^64 (SDM vol. 1 8.3.8). */
+#define PI_66 Q(0x3, 0x243f6a8885a308d3)
+
+#endif

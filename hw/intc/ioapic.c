@@ -1,0 +1,170 @@
+/*
+ * The I/O APIC: 24 redirection entries (Intel 82093AA datasheet; EOI register of version 20h).
+ */
+#include "core/log.h"
+#include "core/machine.h"
+#include "hw/intc/apic.h"
+#include "util/bits.h"
+
+#define PINS 24
+#define ENTRY_REMOTE_IRR BIT(14)
+#define ENTRY_LEVEL BIT(15)
+#define ENTRY_MASKED BIT(16)
+#define ENTRY_READ_ONLY (BIT(12) | ENTRY_REMOTE_IRR)
+
+struct IoApic {
+    Device dev;
+    Region *region;
+    ApicBus *bus;
+    uint8_t select, id;
+    uint32_t levels, pending; /* bit n: pin n is asserted; an edge waits */
+    uint64_t entry[PINS];
+};
+
+static void deliver(IoApic *io, unsigned pin)
+{
+    uint64_t e = io->entry[pin];
+    ApicMessage msg = { .destination = e >> 56, .logical = e >> 11 & 1, .mode = e >> 8 & 7, .vector = e,
+                        .level = e & ENTRY_LEVEL };
+    if (msg.mode == APIC_EXTINT)
+        return;
+    if (e & ENTRY_LEVEL)
+        io->entry[pin] |= ENTRY_REMOTE_IRR;
+    else
+        io->pending &= ~(1u << pin);
+    apic_bus_deliver(io->bus, &msg);
+}
+
+/* Sends what is due on a pin: a level while not yet accepted, or an edge that came. */
+static void serve_pin(IoApic *io, unsigned pin)
+{
+    uint64_t e = io->entry[pin];
+    if (e & ENTRY_MASKED)
+        return;
+    if (e & ENTRY_LEVEL ? (io->levels >> pin & 1) && !(e & ENTRY_REMOTE_IRR) : io->pending >> pin & 1)
+        deliver(io, pin);
+}
+
+static void pin_set(void *opaque, int pin, int level)
+{
+    IoApic *io = opaque;
+    uint32_t bit = 1u << pin;
+    if (level && !(io->levels & bit))
+        io->pending |= bit;
+    io->levels = level ? io->levels | bit : io->levels & ~bit;
+    serve_pin(io, pin);
+}
+
+IrqLine ioapic_line(IoApic *io, unsigned pin) { return (IrqLine){ pin_set, io, pin }; }
+
+static void end_of_interrupt(void *opaque, uint8_t vector)
+{
+    IoApic *io = opaque;
+    for (unsigned pin = 0; pin < PINS; pin++)
+        if ((io->entry[pin] & 0xff) == vector && (io->entry[pin] & ENTRY_REMOTE_IRR)) {
+            io->entry[pin] &= ~ENTRY_REMOTE_IRR;
+            serve_pin(io, pin);
+        }
+}
+
+static uint32_t read_selected(const IoApic *io)
+{
+    unsigned r = io->select;
+    if (r >= 0x10 && r < 0x10 + PINS * 2)
+        return io->entry[(r - 0x10) / 2] >> (r & 1 ? 32 : 0);
+    switch (r) {
+    case 0:
+    case 2: return (uint32_t)io->id << 24;
+    case 1: return 0x20 | (PINS - 1) << 16;
+    default: return 0;
+    }
+}
+
+static void write_entry(IoApic *io, unsigned pin, bool high, uint32_t v)
+{
+    uint64_t *e = &io->entry[pin];
+    if (high) {
+        *e = (*e & 0xffffffff) | (uint64_t)v << 32;
+    } else {
+        uint64_t keep = *e & (ENTRY_READ_ONLY | ~UINT64_C(0xffffffff));
+        *e = keep | (v & 0x1ffff & ~ENTRY_READ_ONLY);
+        if (!(*e & ENTRY_LEVEL))
+            *e &= ~ENTRY_REMOTE_IRR;
+    }
+    /* An edge on a masked pin is lost; a level is not. */
+    if (*e & ENTRY_MASKED)
+        io->pending &= ~(1u << pin);
+    serve_pin(io, pin);
+}
+
+static void write_selected(IoApic *io, uint32_t v)
+{
+    unsigned r = io->select;
+    if (r >= 0x10 && r < 0x10 + PINS * 2)
+        write_entry(io, (r - 0x10) / 2, r & 1, v);
+    else if (r == 0)
+        io->id = v >> 24 & 15;
+}
+
+static uint64_t ioapic_read(void *opaque, uint64_t offset, unsigned size)
+{
+    IoApic *io = opaque;
+    (void)size;
+    switch (offset) {
+    case 0x00: return io->select;
+    case 0x10: return read_selected(io);
+    default: return 0;
+    }
+}
+
+static void ioapic_write(void *opaque, uint64_t offset, uint64_t v, unsigned size)
+{
+    IoApic *io = opaque;
+    (void)size;
+    switch (offset) {
+    case 0x00: io->select = v; break;
+    case 0x10: write_selected(io, v); break;
+    case 0x40: end_of_interrupt(io, v); break;
+    default: log_guest_error("I/O APIC: write at offset 0x%x", (unsigned)offset); break;
+    }
+}
+
+static const RegionOps ioapic_ops = { .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4 };
+
+Region *ioapic_region(IoApic *io) { return io->region; }
+
+static gboolean ioapic_create(Device *dev, GError **err)
+{
+    IoApic *io = (IoApic *)dev;
+    (void)err;
+    io->region = region_new_io("ioapic", 0x1000, &ioapic_ops, io);
+    io->bus = machine_find(dev->machine, "apic");
+    apic_bus_set_eoi(io->bus, end_of_interrupt, io);
+    return TRUE;
+}
+
+static void ioapic_reset(Device *dev)
+{
+    IoApic *io = (IoApic *)dev;
+    io->select = io->id = 0;
+    io->levels = io->pending = 0;
+    for (unsigned k = 0; k < PINS; k++)
+        io->entry[k] = ENTRY_MASKED;
+}
+
+static void ioapic_destroy(Device *dev)
+{
+    IoApic *io = (IoApic *)dev;
+    region_remove(io->region);
+    region_free(io->region);
+}
+
+static const StateField ioapic_state[] = {
+    STATE_U8(IoApic, select), STATE_U8(IoApic, id), STATE_U32(IoApic, levels), STATE_U32(IoApic, pending),
+    STATE_ARRAY_U64(IoApic, entry), STATE_END
+};
+
+const DeviceType ioapic_type = {
+    .name = "ioapic", .description = "I/O APIC with 24 pins", .bus = "system", .size = sizeof(IoApic),
+    .create = ioapic_create, .reset = ioapic_reset, .destroy = ioapic_destroy, .state = ioapic_state,
+};

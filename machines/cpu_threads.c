@@ -1,0 +1,119 @@
+/*
+ * A thread for each CPU (machines/cpu_threads.h).
+ *
+ * `resumed` says whether CPUs may run; each thread waits for it, runs its CPU until EVENT_STOP, and notes in `running`
+ * that it came back.  Both belong to `mutex`, which is never held while the machine lock is taken.
+ */
+#include "machines/cpu_threads.h"
+
+typedef struct CpuThread {
+    CpuThreads *all;
+    Cpu *cpu;
+    GThread *thread;
+} CpuThread;
+
+struct CpuThreads {
+    Machine *machine;
+    void (*after_reset)(void *);
+    void *opaque;
+    GMutex mutex;
+    GCond changed;      /* resumed, quit or running */
+    bool resumed, quit;
+    unsigned running;   /* threads within cpu_run() */
+    unsigned count;
+    CpuThread thread[];
+};
+
+static gpointer thread_main(gpointer opaque)
+{
+    CpuThread *self = opaque;
+    CpuThreads *t = self->all;
+    g_mutex_lock(&t->mutex);
+    while (!t->quit) {
+        if (!t->resumed) {
+            g_cond_wait(&t->changed, &t->mutex);
+            continue;
+        }
+        t->running++;
+        g_mutex_unlock(&t->mutex);
+        cpu_run(self->cpu);
+        g_mutex_lock(&t->mutex);
+        t->running--;
+        g_cond_broadcast(&t->changed);
+    }
+    g_mutex_unlock(&t->mutex);
+    return NULL;
+}
+
+static void threads_resume(void *opaque)
+{
+    CpuThreads *t = opaque;
+    g_mutex_lock(&t->mutex);
+    for (unsigned i = 0; i < t->count; i++)
+        atomic_fetch_and(&t->thread[i].cpu->events, ~(unsigned)EVENT_STOP);
+    t->resumed = true;
+    g_cond_broadcast(&t->changed);
+    g_mutex_unlock(&t->mutex);
+}
+
+/* The caller does not hold the machine lock: a CPU on its way out may wait for it. */
+static void threads_pause(void *opaque)
+{
+    CpuThreads *t = opaque;
+    g_mutex_lock(&t->mutex);
+    t->resumed = false;
+    for (unsigned i = 0; i < t->count; i++)
+        cpu_post_event(t->thread[i].cpu, EVENT_STOP);
+    while (t->running)
+        g_cond_wait(&t->changed, &t->mutex);
+    g_mutex_unlock(&t->mutex);
+}
+
+static void threads_reset(void *opaque)
+{
+    CpuThreads *t = opaque;
+    for (unsigned i = 0; i < t->count; i++)
+        cpu_reset(t->thread[i].cpu);
+    if (t->after_reset)
+        t->after_reset(t->opaque);
+}
+
+static const MachineCpuOps ops = {threads_resume, threads_pause, threads_reset};
+
+CpuThreads *cpu_threads_new(Machine *m, Cpu *const *cpus, unsigned count, void (*after_reset)(void *), void *opaque)
+{
+    CpuThreads *t = g_malloc0(sizeof *t + count * sizeof t->thread[0]);
+    t->machine = m;
+    t->after_reset = after_reset;
+    t->opaque = opaque;
+    t->count = count;
+    g_mutex_init(&t->mutex);
+    g_cond_init(&t->changed);
+    for (unsigned i = 0; i < count; i++) {
+        char name[16];
+        g_snprintf(name, sizeof name, "cpu%u", i);
+        t->thread[i] = (CpuThread){.all = t, .cpu = cpus[i]};
+        t->thread[i].thread = g_thread_new(name, thread_main, &t->thread[i]);
+    }
+    m->cpu_ops = &ops;
+    m->cpu_opaque = t;
+    return t;
+}
+
+void cpu_threads_free(CpuThreads *t)
+{
+    if (!t)
+        return;
+    threads_pause(t);
+    g_mutex_lock(&t->mutex);
+    t->quit = true;
+    g_cond_broadcast(&t->changed);
+    g_mutex_unlock(&t->mutex);
+    for (unsigned i = 0; i < t->count; i++)
+        g_thread_join(t->thread[i].thread);
+    t->machine->cpu_ops = NULL;
+    t->machine->cpu_opaque = NULL;
+    g_mutex_clear(&t->mutex);
+    g_cond_clear(&t->changed);
+    g_free(t);
+}

@@ -1,0 +1,559 @@
+/*
+ * The command line (machines/options.h): a row for each option says where its argument goes.
+ */
+#include "machines/options.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "backends/char/char.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/options.h"
+#include "cpu/cpu.h"
+#include "machines/board.h"
+#include "util/bits.h"
+
+#define VERSION "0.1"
+
+typedef enum OptionKind {
+    KIND_FLAG,     /* a bool becomes true */
+    KIND_STRING,   /* char *, the last one counts */
+    KIND_LIST,     /* GPtrArray of char *, in order */
+    KIND_FIELDS,   /* key=value into `fields` of the struct at offset */
+    KIND_CALL,     /* set() */
+    KIND_IGNORED,  /* QEMU has it; nothing to do here */
+} OptionKind;
+
+typedef struct Option {
+    const char *name;      /* without the dash */
+    const char *argument;  /* its notation, NULL: none */
+    const char *help;      /* NULL: a short or second name, left out of -help */
+    OptionKind kind;
+    size_t offset;
+    const OptionField *fields;
+    const char *implied;
+    gboolean (*set)(Options *o, const char *argument, GError **err);
+} Option;
+
+/* ---- key=value options ---- */
+
+static const char *const words_drive_interface[] = {"ide", "floppy", "virtio", "none", NULL};
+static const char *const words_media[] = {"disk", "cdrom", NULL};
+static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
+static const char *const words_display[] = {"none", NULL};
+static const char *const words_vga[] = {"none", NULL};
+static const char *const words_accel[] = {"interp", NULL};
+
+static const OptionField machine_fields[] = {
+    OPTION_FIELD(MachineOptions, type, "type", OPTION_STRING),
+    OPTION_FIELD(MachineOptions, accel, "accel", OPTION_STRING),
+    OPTION_FIELD(MachineOptions, max_ram_below_4g, "max-ram-below-4g", OPTION_SIZE),
+    OPTION_FIELD(MachineOptions, pit, "pit", OPTION_BOOL),
+    OPTION_FIELD(MachineOptions, i8042, "i8042", OPTION_BOOL),
+    OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
+    OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
+    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"), OPTION_FIELD_IGNORED("vmport"),
+    OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
+    OPTION_FIELD_IGNORED("graphics"),
+    OPTION_FIELD_END,
+};
+static const OptionField drive_fields[] = {
+    OPTION_FIELD(DriveOptions, file, "file", OPTION_STRING),
+    OPTION_FIELD(DriveOptions, format, "format", OPTION_STRING),
+    OPTION_CHOICE(DriveOptions, interface, "if", words_drive_interface),
+    OPTION_CHOICE(DriveOptions, media, "media", words_media),
+    OPTION_FIELD(DriveOptions, id, "id", OPTION_STRING),
+    OPTION_FIELD(DriveOptions, readonly, "readonly", OPTION_BOOL),
+    OPTION_FIELD(DriveOptions, readonly, "read-only", OPTION_BOOL),
+    OPTION_FIELD(DriveOptions, snapshot, "snapshot", OPTION_BOOL),
+    OPTION_FIELD(DriveOptions, index, "index", OPTION_UNSIGNED),
+    OPTION_FIELD_IGNORED("cache"), OPTION_FIELD_IGNORED("aio"), OPTION_FIELD_IGNORED("discard"),
+    OPTION_FIELD_IGNORED("detect-zeroes"), OPTION_FIELD_IGNORED("werror"), OPTION_FIELD_IGNORED("rerror"),
+    OPTION_FIELD_END,
+};
+static const OptionField smp_fields[] = {
+    OPTION_FIELD(SmpOptions, cpus, "cpus", OPTION_UNSIGNED),
+    OPTION_FIELD(SmpOptions, max_cpus, "maxcpus", OPTION_UNSIGNED),
+    OPTION_FIELD(SmpOptions, sockets, "sockets", OPTION_UNSIGNED),
+    OPTION_FIELD(SmpOptions, dies, "dies", OPTION_UNSIGNED),
+    OPTION_FIELD(SmpOptions, cores, "cores", OPTION_UNSIGNED),
+    OPTION_FIELD(SmpOptions, threads, "threads", OPTION_UNSIGNED),
+    OPTION_FIELD_END,
+};
+static const OptionField rtc_fields[] = {
+    OPTION_FIELD(RtcOptions, base, "base", OPTION_STRING),
+    OPTION_CHOICE(RtcOptions, clock, "clock", words_rtc_clock),
+    OPTION_FIELD_IGNORED("driftfix"),
+    OPTION_FIELD_END,
+};
+static const OptionField boot_fields[] = {
+    OPTION_FIELD(BootOptions, order, "order", OPTION_STRING),
+    OPTION_FIELD(BootOptions, once, "once", OPTION_STRING),
+    OPTION_FIELD(BootOptions, menu, "menu", OPTION_BOOL),
+    OPTION_FIELD_IGNORED("strict"), OPTION_FIELD_IGNORED("reboot-timeout"), OPTION_FIELD_IGNORED("splash"),
+    OPTION_FIELD_IGNORED("splash-time"),
+    OPTION_FIELD_END,
+};
+static const OptionField memory_fields[] = {
+    OPTION_FIELD(MemoryOptions, size, "size", OPTION_SIZE_MIB),
+    OPTION_FIELD(MemoryOptions, slots, "slots", OPTION_STRING),
+    OPTION_FIELD(MemoryOptions, max, "maxmem", OPTION_STRING),
+    OPTION_FIELD_END,
+};
+
+/* ---- options with a function ---- */
+
+static bool asks_help(const char *argument)
+{
+    return !strcmp(argument, "help") || !strcmp(argument, "?");
+}
+
+static gboolean set_machine(Options *o, const char *argument, GError **err)
+{
+    if (asks_help(argument)) {
+        board_list();
+        o->done = true;
+        return TRUE;
+    }
+    if (!option_fields_parse("-machine", argument, "type", machine_fields, &o->machine, err))
+        return FALSE;
+    o->board = o->machine.type ? board_find(o->machine.type, err) : o->board;
+    return o->board != NULL;
+}
+
+/* "kvm:interp": the first that is there; what follows a comma are the accelerator's own properties. */
+static gboolean check_accel(const char *accel, GError **err)
+{
+    char *list = g_strndup(accel, strcspn(accel, ","));
+    char **names = g_strsplit(list, ":", -1);
+    gboolean found = FALSE;
+    for (char **n = names; *n; n++)
+        found = found || g_strv_contains(words_accel, *n);
+    if (!found && (!strcmp(list, "tcg") || !strcmp(list, "kvm")))
+        error_set(err, "-accel: '%s' is not built yet; known: interp", list);
+    else if (!found)
+        error_unknown(err, "-accel", "accelerator", list, words_accel);
+    g_strfreev(names);
+    g_free(list);
+    return found;
+}
+
+static gboolean set_accel(Options *o, const char *argument, GError **err)
+{
+    if (asks_help(argument)) {
+        g_print("Accelerators:\ninterp     interpreter\n");
+        o->done = true;
+        return TRUE;
+    }
+    g_free(o->machine.accel);
+    o->machine.accel = g_strdup(argument);
+    return check_accel(argument, err);
+}
+
+static gboolean set_cpu(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    char *comma = strchr(argument, ',');
+    if (asks_help(argument)) {
+        cpu_model_list();
+        o->done = true;
+    } else if (comma && asks_help(comma + 1)) {
+        char *name = g_strndup(argument, comma - argument);
+        cpu_model_list_flags(name);
+        g_free(name);
+        o->done = true;
+    }
+    g_free(o->cpu);
+    o->cpu = g_strdup(argument);
+    return TRUE;
+}
+
+static gboolean set_smp(Options *o, const char *argument, GError **err)
+{
+    o->smp = (SmpOptions){0};
+    if (!option_fields_parse("-smp", argument, "cpus", smp_fields, &o->smp, err))
+        return FALSE;
+    const SmpOptions *s = &o->smp;
+    unsigned product = MAX(s->sockets, 1) * MAX(s->dies, 1) * MAX(s->cores, 1) * MAX(s->threads, 1);
+    if (!o->smp.cpus)
+        o->smp.cpus = s->max_cpus ? s->max_cpus : product;
+    return TRUE;
+}
+
+static void drive_free(gpointer p)
+{
+    option_fields_clear(drive_fields, p);
+    g_free(p);
+}
+
+static gboolean set_drive(Options *o, const char *argument, GError **err)
+{
+    DriveOptions *d = g_new0(DriveOptions, 1);
+    d->index = UINT_MAX;
+    g_ptr_array_add(o->drives, d);
+    return option_fields_parse("-drive", argument, NULL, drive_fields, d, err);
+}
+
+/* The short forms: a file name that is not parsed, at a fixed place. */
+static gboolean add_disk(Options *o, const char *file, unsigned index, const char *media)
+{
+    DriveOptions *d = g_new0(DriveOptions, 1);
+    d->file = g_strdup(file);
+    d->media = g_strdup(media);
+    d->index = index;
+    g_ptr_array_add(o->drives, d);
+    return TRUE;
+}
+
+static gboolean set_hda(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 0, "disk"); }
+static gboolean set_hdb(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 1, "disk"); }
+static gboolean set_hdc(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 2, "disk"); }
+static gboolean set_hdd(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 3, "disk"); }
+static gboolean set_cdrom(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 2, "cdrom"); }
+
+static gboolean set_chardev(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    if (asks_help(argument)) {
+        char_list_kinds();
+        o->done = true;
+    }
+    g_ptr_array_add(o->chardevs, g_strdup(argument));
+    return TRUE;
+}
+
+static gboolean set_display(Options *o, const char *argument, GError **err)
+{
+    if (asks_help(argument)) {
+        g_print("Displays:\nnone\n");
+        o->done = true;
+    } else if (!g_strv_contains(words_display, argument)) {
+        return error_unknown(err, "-display", "display", argument, words_display);
+    }
+    return TRUE;
+}
+
+static gboolean set_vga(Options *o, const char *argument, GError **err)
+{
+    (void)o;
+    return g_strv_contains(words_vga, argument) || error_unknown(err, "-vga", "card", argument, words_vga);
+}
+
+static gboolean set_none(Options *o, const char *argument, GError **err)
+{
+    static const char *const words[] = {"none", NULL};
+    (void)o;
+    return !strcmp(argument, "none") || error_unknown(err, "-net", "network", argument, words);
+}
+
+static void list_device_types(const DeviceType *const *types)
+{
+    for (; *types; types++) {
+        if ((*types)->user)
+            g_print("name \"%s\", bus %s, %s\n", (*types)->name, (*types)->bus, (*types)->description);
+    }
+}
+
+/* "TYPE,help" */
+static gboolean help_device_type(Options *o, const char *argument, GError **err)
+{
+    char *name = g_strndup(argument, strcspn(argument, ","));
+    const DeviceType *type = board_find_type(o->types, "-device", name, err);
+    if (type)
+        device_type_help(type);
+    o->done = true;
+    g_free(name);
+    return type != NULL;
+}
+
+static gboolean set_device(Options *o, const char *argument, GError **err)
+{
+    const char *comma = strchr(argument, ',');
+    if (asks_help(argument)) {
+        list_device_types(o->types);
+        o->done = true;
+        return TRUE;
+    }
+    if (comma && asks_help(comma + 1))
+        return help_device_type(o, argument, err);
+    g_ptr_array_add(o->devices, g_strdup(argument));
+    return TRUE;
+}
+
+static gboolean set_log(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    if (asks_help(argument)) {
+        log_list();
+        o->done = true;
+    }
+    g_free(o->log);
+    o->log = g_strdup(argument);
+    return TRUE;
+}
+
+static gboolean print_version(Options *o, const char *argument, GError **err)
+{
+    (void)argument, (void)err;
+    g_print("Myna emulator version " VERSION "\n");
+    o->done = true;
+    return TRUE;
+}
+
+static gboolean print_help(Options *o, const char *argument, GError **err);
+
+/* ---- the table ---- */
+
+#define FLAG(name_, field, help_) {.name = name_, .help = help_, .kind = KIND_FLAG, .offset = offsetof(Options, field)}
+#define STRING(name_, field, arg, help_)                                                                               \
+    {.name = name_, .argument = arg, .help = help_, .kind = KIND_STRING, .offset = offsetof(Options, field)}
+#define LIST(name_, field, arg, help_)                                                                                 \
+    {.name = name_, .argument = arg, .help = help_, .kind = KIND_LIST, .offset = offsetof(Options, field)}
+#define FIELDS(name_, field, implied_, arg, help_)                                                                     \
+    {.name = name_, .argument = arg, .help = help_, .kind = KIND_FIELDS, .offset = offsetof(Options, field),           \
+     .fields = field##_fields, .implied = implied_}
+#define CALL(name_, set_, arg, help_) {.name = name_, .argument = arg, .help = help_, .kind = KIND_CALL, .set = set_}
+#define IGNORED(name_, arg) {.name = name_, .argument = arg, .kind = KIND_IGNORED}
+
+static const Option table[] = {
+    CALL("machine", set_machine, "NAME[,PROP=VALUE]...", "board, and its properties (help: list)"),
+    CALL("M", set_machine, "NAME", NULL),
+    CALL("accel", set_accel, "NAME", "engine that runs the processors (help: list)"),
+    CALL("cpu", set_cpu, "MODEL[,+FLAG][,-FLAG]...", "processor model (help: list; MODEL,help: its flags)"),
+    CALL("smp", set_smp, "N[,sockets=,cores=,threads=]", "number of processors"),
+    FIELDS("m", memory, "size", "SIZE", "memory, in MiB or with a suffix (default 128)"),
+    STRING("name", name, "NAME", "name of the machine"),
+    CALL("device", set_device, "TYPE[,PROP=VALUE]...", "adds a device (help: list; TYPE,help: its properties)"),
+    LIST("global", globals, "TYPE.PROP=VALUE", "property of all devices of a type"),
+    FLAG("nodefaults", nodefaults, "no devices but the board's own and those asked for"),
+    FIELDS("rtc", rtc, NULL, "base=utc|localtime|DATE[,clock=host|vm]", "what the real-time clock starts from"),
+
+    STRING("kernel", kernel, "FILE", "kernel to start: Linux bzImage, Multiboot, ELF with PVH"),
+    STRING("initrd", initrd, "FILE", "initial RAM disk, or Multiboot modules: \"FILE ARGS,FILE ARGS\""),
+    STRING("append", append, "TEXT", "the kernel's command line"),
+    STRING("bios", bios, "FILE", "firmware image"),
+    LIST("L", paths, "DIR", "where to look for firmware first"),
+    FIELDS("boot", boot, "order", "[order=]DRIVES[,menu=on|off]", "boot order: a floppy, c disk, d CD, n network"),
+    LIST("fw_cfg", fw_cfgs, "[name=]NAME,file=FILE|string=TEXT", "a file for the guest's firmware interface"),
+
+    CALL("drive", set_drive, "file=FILE[,format=][,if=][,media=][,id=]...", "a disk image"),
+    CALL("hda", set_hda, "FILE", "first hard disk (-hdb, -hdc, -hdd: the others)"),
+    CALL("hdb", set_hdb, "FILE", NULL),
+    CALL("hdc", set_hdc, "FILE", NULL),
+    CALL("hdd", set_hdd, "FILE", NULL),
+    CALL("cdrom", set_cdrom, "FILE", "CD image"),
+    FLAG("snapshot", snapshot, "writes to disk images go to temporary files"),
+
+    CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
+    LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
+    LIST("parallel", parallels, "CHARDEV", NULL),
+    LIST("monitor", monitors, "CHARDEV", "where the monitor is"),
+    LIST("mon", mons, "[chardev=]ID", "the same, for a -chardev"),
+    LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
+    CALL("display", set_display, "NAME", "window (help: list)"),
+    CALL("vga", set_vga, "NAME", "graphics card"),
+    FLAG("nographic", nographic, "no window; first serial port and monitor on the terminal (Ctrl-A H: help)"),
+    CALL("net", set_none, "none", NULL),
+    CALL("nic", set_none, "none", NULL),
+
+    FLAG("no-reboot", no_reboot, "a reset of the guest ends the emulator"),
+    FLAG("no-shutdown", no_shutdown, "a shutdown of the guest pauses the machine"),
+    FLAG("S", stopped, "start paused"),
+    CALL("d", set_log, "ITEM[,ITEM]...", "what to log (help: list)"),
+    STRING("D", log_file, "FILE", "where to log, instead of standard error"),
+    STRING("pidfile", pid_file, "FILE", "writes the process number to a file"),
+    IGNORED("no-user-config", NULL),
+    IGNORED("msg", "PROPERTIES"),
+    IGNORED("sandbox", "PROPERTIES"),
+    CALL("version", print_version, NULL, "prints the version"),
+    CALL("help", print_help, NULL, "prints this"),
+    CALL("h", print_help, NULL, NULL),
+};
+
+static void print_option(const Option *option)
+{
+    enum { COLUMN = 40 };
+    char *left = g_strdup_printf("-%s %s", option->name, option->argument ? option->argument : "");
+    bool long_one = strlen(left) >= COLUMN;
+    g_print("  %-*s%s%s\n", COLUMN, left, long_one ? "\n                                          " : "", option->help);
+    g_free(left);
+}
+
+static gboolean print_help(Options *o, const char *argument, GError **err)
+{
+    (void)argument, (void)err;
+    g_print("usage: myna [options] [disk image]\n\n");
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        if (table[i].help)
+            print_option(&table[i]);
+    }
+    o->done = true;
+    return TRUE;
+}
+
+/* ---- the parser ---- */
+
+static const Option *option_find(const char *word, GError **err)
+{
+    const char *name = word + (word[1] == '-' ? 2 : 1);
+    const char *names[ARRAY_SIZE(table)];
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        if (!strcmp(table[i].name, name))
+            return &table[i];
+        names[i] = table[i].name;
+    }
+    const char *nearest = nearest_name(name, names, ARRAY_SIZE(table));
+    if (nearest)
+        error_set(err, "unknown option '%s' (did you mean '-%s'?); -help lists all", word, nearest);
+    else
+        error_set(err, "unknown option '%s'; -help lists all", word);
+    return NULL;
+}
+
+static gboolean option_set(Options *o, const Option *option, const char *argument, GError **err)
+{
+    void *field = (char *)o + option->offset;
+    switch (option->kind) {
+    case KIND_FLAG:
+        *(bool *)field = true;
+        return TRUE;
+    case KIND_STRING:
+        g_free(*(char **)field);
+        *(char **)field = g_strdup(argument);
+        return TRUE;
+    case KIND_LIST:
+        g_ptr_array_add(*(GPtrArray **)field, g_strdup(argument));
+        return TRUE;
+    case KIND_FIELDS: {
+        char *what = g_strdup_printf("-%s", option->name);
+        gboolean ok = option_fields_parse(what, argument, option->implied, option->fields, field, err);
+        g_free(what);
+        return ok;
+    }
+    case KIND_CALL:
+        return option->set(o, argument, err);
+    default:
+        return TRUE;
+    }
+}
+
+/* One option at argv[*i], and its argument. */
+static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **err)
+{
+    const char *word = argv[*i];
+    if (word[0] != '-' || !word[1])
+        return add_disk(o, word, 0, "disk");
+    const Option *option = option_find(word, err);
+    if (!option)
+        return FALSE;
+    if (!option->argument)
+        return option_set(o, option, NULL, err);
+    if (*i + 1 >= argc)
+        return error_set(err, "-%s needs an argument: %s", option->name, option->argument);
+    return option_set(o, option, argv[++*i], err);
+}
+
+/* The plain lists of strings: their addresses with &, themselves without. */
+#define LISTS(o, ref)                                                                                                  \
+    {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
+     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons}
+
+static void lists_make(Options *o)
+{
+    GPtrArray **lists[] = LISTS(o, &);
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
+        *lists[i] = g_ptr_array_new_with_free_func(g_free);
+    o->drives = g_ptr_array_new_with_free_func(drive_free);
+}
+
+static Options *options_new(void)
+{
+    Options *o = g_new0(Options, 1);
+    lists_make(o);
+    o->board = boards[0];
+    o->machine = (MachineOptions){.pit = true, .i8042 = true, .hpet = true, .acpi = true};
+    o->memory.size = 128 * MiB;
+    o->smp.cpus = 1;
+    return o;
+}
+
+void options_free(Options *o)
+{
+    if (!o)
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        void *field = (char *)o + table[i].offset;
+        if (table[i].kind == KIND_STRING)
+            g_clear_pointer((char **)field, g_free);
+        else if (table[i].kind == KIND_FIELDS)
+            option_fields_clear(table[i].fields, field);
+    }
+    GPtrArray *lists[] = LISTS(o, );
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
+        g_ptr_array_unref(lists[i]);
+    g_ptr_array_unref(o->drives);
+    option_fields_clear(machine_fields, &o->machine);
+    option_fields_clear(smp_fields, &o->smp);
+    g_free(o->cpu);
+    g_free(o->log);
+    g_free(o);
+}
+
+static bool any_has(const GPtrArray *list, const char *part)
+{
+    for (guint i = 0; i < list->len; i++) {
+        if (strstr(g_ptr_array_index(list, i), part))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What is there when nobody asked: a first serial port, which -nographic puts onto the terminal together with the
+ * monitor (as far as the terminal is not given to something else).
+ */
+static void options_default(Options *o)
+{
+    bool serial = !o->nodefaults && !o->serials->len && !any_has(o->devices, "isa-serial");
+    bool monitor = !o->nodefaults && !o->monitors->len && !o->mons->len;
+    bool terminal = o->nographic && !any_has(o->serials, "stdio") && !any_has(o->monitors, "stdio") &&
+                    !any_has(o->chardevs, "stdio");
+    if (serial)
+        g_ptr_array_add(o->serials, g_strdup(!terminal ? "vc" : monitor ? "mon:stdio" : "stdio"));
+    else if (monitor && terminal)
+        g_ptr_array_add(o->monitors, g_strdup("stdio"));
+}
+
+/* What no option can check alone. */
+static gboolean options_check(const Options *o, GError **err)
+{
+    if (o->machine.accel && !check_accel(o->machine.accel, err))
+        return FALSE;
+    if (o->smp.cpus < 1 || o->smp.cpus > o->board->max_cpus)
+        return error_set(err, "-smp: %u processors; machine '%s' has 1 to %u", o->smp.cpus, o->board->name,
+                         o->board->max_cpus);
+    if (o->memory.size < MiB || o->memory.size > o->board->max_ram)
+        return error_set(err, "-m: %" PRIu64 " bytes; machine '%s' has 1 MiB to %" PRIu64 " GiB", o->memory.size,
+                         o->board->name, o->board->max_ram / GiB);
+    if (!o->kernel && (o->initrd || o->append))
+        return error_set(err, "-%s needs -kernel", o->initrd ? "initrd" : "append");
+    return TRUE;
+}
+
+Options *options_parse(int argc, char **argv, const DeviceType *const *types, GError **err)
+{
+    Options *o = options_new();
+    o->types = types;
+    for (int i = 1; i < argc && !o->done; i++) {
+        if (!word_parse(o, argc, argv, &i, err)) {
+            options_free(o);
+            return NULL;
+        }
+    }
+    options_default(o);
+    if (o->done || options_check(o, err))
+        return o;
+    options_free(o);
+    return NULL;
+}

@@ -1,0 +1,73 @@
+/*
+ * The command line.  Names and meaning are QEMU's wherever QEMU has the option.
+ */
+#ifndef MYNA_MACHINES_OPTIONS_H
+#define MYNA_MACHINES_OPTIONS_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/device.h"
+
+struct Board;
+
+/* -machine */
+typedef struct MachineOptions {
+    char *type, *accel;
+    uint64_t max_ram_below_4g; /* 0: the board's choice */
+    bool pit, i8042, hpet, acpi;
+} MachineOptions;
+
+/* -drive and its short forms */
+typedef struct DriveOptions {
+    char *file, *format, *interface, *media, *id;
+    bool readonly, snapshot;
+    unsigned index;            /* UINT_MAX: the next free one */
+} DriveOptions;
+
+/* -smp */
+typedef struct SmpOptions {
+    unsigned cpus, max_cpus, sockets, dies, cores, threads; /* 0: not given */
+} SmpOptions;
+
+/* -rtc */
+typedef struct RtcOptions {
+    char *base, *clock;
+} RtcOptions;
+
+/* -boot */
+typedef struct BootOptions {
+    char *order, *once;
+    bool menu;
+} BootOptions;
+
+/* -memory */
+typedef struct MemoryOptions {
+    uint64_t size;
+    char *slots, *max;
+} MemoryOptions;
+
+typedef struct Options {
+    const DeviceType *const *types; /* all device types, ended by NULL */
+    const struct Board *board;
+    MachineOptions machine;
+    MemoryOptions memory;
+    SmpOptions smp;
+    RtcOptions rtc;
+    BootOptions boot;
+    char *cpu;                 /* NULL: the default model */
+    char *kernel, *initrd, *append, *bios;
+    char *name, *display, *log, *log_file, *pid_file, *vga, *net;
+    GPtrArray *paths;          /* -L, char * */
+    GPtrArray *drives;         /* DriveOptions * */
+    GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons; /* char * */
+    bool snapshot, nographic, nodefaults, no_reboot, no_shutdown, stopped;
+    bool done;                 /* a list or text was printed: there is nothing to run */
+} Options;
+
+/* Parses the command line; NULL with *err.  types: what -device may name. */
+Options *options_parse(int argc, char **argv, const DeviceType *const *types, GError **err);
+void options_free(Options *o);
+
+#endif

@@ -1,0 +1,395 @@
+/*
+ * The `pc` board (machines/pc.h): processors, interrupt wiring, devices, and what it starts.
+ */
+#include "machines/pc.h"
+
+#include <string.h>
+
+#include "backends/block/block.h"
+#include "backends/char/char.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "hw/input/i8042.h"
+#include "hw/intc/i8259.h"
+#include "hw/misc/i8237.h"
+#include "hw/misc/port61.h"
+#include "hw/misc/port92.h"
+#include "hw/timer/hpet.h"
+#include "hw/timer/i8254.h"
+#include "hw/timer/mc146818.h"
+#include "util/bits.h"
+
+/* ---- processors ---- */
+
+static gboolean cpus_create(Pc *pc, GError **err)
+{
+    pc->model = cpu_model_parse(pc->o->cpu ? pc->o->cpu : cpu_model_default, err);
+    if (!pc->model)
+        return FALSE;
+    pc->cpu_count = pc->m->cpu_count = pc->o->smp.cpus;
+    for (unsigned i = 0; i < pc->cpu_count; i++) {
+        pc->cpus[i] = cpu_new(pc->m, pc->model, i, i);
+        pc->m->cpu_ports[i] = cpu_port(pc->cpus[i]);
+    }
+    return TRUE;
+}
+
+/* ---- interrupts ---- */
+
+static int pic_acknowledge(void *opaque)
+{
+    return i8259_acknowledge(opaque);
+}
+
+/* Line n goes to the PIC and to the I/O APIC, where pin 2 has the timer in place of the cascade. */
+static void gsi_set(void *opaque, int n, int level)
+{
+    Pc *pc = opaque;
+    if (n < (int)ARRAY_SIZE(pc->pic_in))
+        irq_set(&pc->pic_in[n], level);
+    irq_set(&pc->ioapic_in[n == 0 ? 2 : n], level);
+}
+
+/* Lines 0 and 8 of the ISA bus, which the HPET may take (IA-PC HPET specification 2.3.5, LEG_RT_CNF). */
+static void legacy_timer_set(void *opaque, int n, int level)
+{
+    Pc *pc = opaque;
+    if (!pc->hpet_legacy)
+        gsi_set(pc, n, level);
+}
+
+static void hpet_legacy_switched(void *opaque, bool on)
+{
+    Pc *pc = opaque;
+    pc->hpet_legacy = on;
+    gsi_set(pc, 0, 0);
+    gsi_set(pc, 8, 0);
+}
+
+static void isa_create(Pc *pc)
+{
+    for (unsigned i = 0; i < PC_GSI_COUNT; i++)
+        pc->gsi[i] = (IrqLine){gsi_set, pc, i};
+    pc->isa.memory = pc->m->memory;
+    pc->isa.ports = pc->m->ports;
+    memcpy(pc->isa.irq, pc->gsi, sizeof pc->isa.irq);
+    pc->isa.irq[0].fn = pc->isa.irq[8].fn = legacy_timer_set;
+    machine_provide(pc->m, "isa", &pc->isa);
+    machine_provide(pc->m, "gsi", pc->gsi);
+}
+
+/* A processor without a local APIC has the PIC on its INTR pin. */
+static void pic_intr(void *opaque, int n, int level)
+{
+    const CpuPort *port = opaque;
+    (void)n;
+    port->intr(port->cpu, level);
+}
+
+static uint8_t no_tpr_read(void *opaque) { (void)opaque; return 0; }
+static void no_tpr_write(void *opaque, uint8_t class) { (void)opaque, (void)class; }
+static uint64_t no_base_read(void *opaque) { (void)opaque; return 0; }
+static bool no_base_write(void *opaque, uint64_t v) { (void)opaque, (void)v; return false; }
+static bool no_msr_read(void *opaque, uint32_t i, uint64_t *v) { (void)opaque, (void)i, (void)v; return false; }
+static bool no_msr_write(void *opaque, uint32_t i, uint64_t v) { (void)opaque, (void)i, (void)v; return false; }
+
+static const IntcOps pic_only_ops = {
+    .acknowledge = pic_acknowledge, .tpr_read = no_tpr_read, .tpr_write = no_tpr_write, .base_read = no_base_read,
+    .base_write = no_base_write, .msr_read = no_msr_read, .msr_write = no_msr_write,
+};
+
+static gboolean pic_create(Pc *pc, GError **err)
+{
+    pc->pic = board_add_device(pc->m, pc->o, &i8259_type, NULL, err, NULL);
+    if (!pc->pic)
+        return FALSE;
+    for (unsigned i = 0; i < ARRAY_SIZE(pc->pic_in); i++)
+        pc->pic_in[i] = i8259_input(pc->pic, i);
+    return TRUE;
+}
+
+static gboolean lapic_create(Pc *pc, unsigned i, GError **err)
+{
+    char *id = g_strdup_printf("apic%u", i), *number = g_strdup_printf("%u", pc->cpus[i]->apic_id);
+    Lapic *apic = (Lapic *)board_add_device(pc->m, pc->o, &lapic_type, id, err, "id", number, NULL);
+    g_free(id);
+    g_free(number);
+    if (!apic)
+        return FALSE;
+    lapic_connect(apic, cpu_port(pc->cpus[i]), i == 0, pic_acknowledge, pc->pic);
+    cpu_set_intc(pc->cpus[i], &lapic_intc_ops, apic);
+    if (i == 0)
+        i8259_connect(pc->pic, lapic_lint0(apic));
+    return TRUE;
+}
+
+static gboolean ioapic_create(Pc *pc, GError **err)
+{
+    IoApic *io = (IoApic *)board_add_device(pc->m, pc->o, &ioapic_type, NULL, err, NULL);
+    if (!io)
+        return FALSE;
+    region_add(as_root(pc->m->memory), 0xfec00000, ioapic_region(io), 0);
+    for (unsigned i = 0; i < PC_GSI_COUNT; i++)
+        pc->ioapic_in[i] = ioapic_line(io, i);
+    return TRUE;
+}
+
+static gboolean apics_create(Pc *pc, GError **err)
+{
+    if (!cpu_has(pc->cpus[0], FEAT_APIC)) {
+        i8259_connect(pc->pic, (IrqLine){pic_intr, (void *)cpu_port(pc->cpus[0]), 0});
+        cpu_set_intc(pc->cpus[0], &pic_only_ops, pc->pic);
+        return pc->cpu_count == 1 || error_set(err, "-smp: more than one processor needs -cpu with apic");
+    }
+    pc->apic_bus = apic_bus_new(pc->m);
+    region_add(as_root(pc->m->memory), 0xfee00000, apic_bus_msi_region(pc->apic_bus), 0);
+    for (unsigned i = 0; i < pc->cpu_count; i++) {
+        if (!lapic_create(pc, i, err))
+            return FALSE;
+    }
+    return ioapic_create(pc, err);
+}
+
+/* ---- devices ---- */
+
+static gboolean add(Pc *pc, const DeviceType *type, GError **err)
+{
+    return board_add_device(pc->m, pc->o, type, NULL, err, NULL) != NULL;
+}
+
+static gboolean rtc_create(Pc *pc, GError **err)
+{
+    const RtcOptions *r = &pc->o->rtc;
+    Device *rtc = board_add_device(pc->m, pc->o, &mc146818_type, NULL, err, "base", r->base ? r->base : "utc", "clock",
+                                   r->clock ? r->clock : "host", NULL);
+    if (rtc)
+        pc_cmos_fill(pc, rtc);
+    return rtc != NULL;
+}
+
+static gboolean hpet_create(Pc *pc, GError **err)
+{
+    if (!pc->o->machine.hpet || !pc->apic_bus)
+        return TRUE;
+    Hpet *h = (Hpet *)board_add_device(pc->m, pc->o, &hpet_type, NULL, err, NULL);
+    if (!h)
+        return FALSE;
+    region_add(as_root(pc->m->memory), HPET_BASE, hpet_region(h), 0);
+    hpet_set_lines(h, pc->gsi);
+    hpet_set_legacy_notify(h, hpet_legacy_switched, pc);
+    return TRUE;
+}
+
+static gboolean timers_create(Pc *pc, GError **err)
+{
+    return rtc_create(pc, err) && hpet_create(pc, err) &&
+           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && add(pc, &port61_type, err)));
+}
+
+static gboolean legacy_create(Pc *pc, GError **err)
+{
+    return add(pc, &i8237_type, err) && add(pc, &port92_type, err) &&
+           (!pc->o->machine.i8042 || add(pc, &i8042_type, err));
+}
+
+/* A character back end for a device of that kind, and the device on it; "none" leaves the place empty. */
+static gboolean char_device_create(Pc *pc, const char *type_name, const char *prefix, unsigned n, const char *spec,
+                                   GError **err)
+{
+    if (!strcmp(spec, "none"))
+        return TRUE;
+    char *id = g_strdup_printf("%s%u", prefix, n), *index = g_strdup_printf("%u", n);
+    const DeviceType *type = board_find_type(pc->o->types, prefix, type_name, err);
+    const char *chardev = g_str_has_prefix(spec, "chardev:") ? spec + strlen("chardev:") : id;
+    gboolean ok = type && char_new(pc->m, id, spec, err) &&
+                  (strcmp(prefix, "serial")
+                       ? board_add_device(pc->m, pc->o, type, id, err, "chardev", chardev, NULL)
+                       : board_add_device(pc->m, pc->o, type, id, err, "chardev", chardev, "index", index, NULL));
+    g_free(id);
+    g_free(index);
+    return ok;
+}
+
+static gboolean serials_create(Pc *pc, GError **err)
+{
+    const GPtrArray *serials = pc->o->serials;
+    if (serials->len > PC_SERIAL_COUNT)
+        return error_set(err, "-serial: given %u times; there are %u serial ports", serials->len, PC_SERIAL_COUNT);
+    for (guint i = 0; i < serials->len; i++) {
+        if (!char_device_create(pc, "isa-serial", "serial", i, g_ptr_array_index(serials, i), err))
+            return FALSE;
+    }
+    pc->serial_count = serials->len;
+    return TRUE;
+}
+
+static gboolean debugcons_create(Pc *pc, GError **err)
+{
+    for (guint i = 0; i < pc->o->debugcons->len; i++) {
+        if (!char_device_create(pc, "isa-debugcon", "debugcon", i, g_ptr_array_index(pc->o->debugcons, i), err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- drives ---- */
+
+/* QEMU's default ids: "ide0-hd0", "ide1-cd0", "none0". */
+static char *drive_id(const DriveOptions *d, unsigned n)
+{
+    bool cdrom = !g_strcmp0(d->media, "cdrom");
+    if (d->id)
+        return g_strdup(d->id);
+    if (d->interface && strcmp(d->interface, "ide"))
+        return g_strdup_printf("%s%u", d->interface, n);
+    return g_strdup_printf("ide%u-%s%u", n / 2, cdrom ? "cd" : "hd", n % 2);
+}
+
+static BlockBackend *drive_open(Pc *pc, const DriveOptions *d, unsigned n, GError **err)
+{
+    bool cdrom = !g_strcmp0(d->media, "cdrom");
+    char *id = drive_id(d, n);
+    BlockOptions b = {.id = id, .file = d->file, .format = d->format, .readonly = d->readonly || cdrom,
+                      .snapshot = d->snapshot || pc->o->snapshot, .cdrom = cdrom};
+    BlockBackend *drive = block_open(pc->m, &b, err);
+    g_free(id);
+    return drive;
+}
+
+/* The place of an IDE drive: 0..3, primary master to secondary slave; the given one or the first that is free. */
+static gboolean ide_place(const Pc *pc, const DriveOptions *d, unsigned *n, GError **err)
+{
+    *n = d->index;
+    for (unsigned i = 0; *n == UINT_MAX && i < PC_IDE_COUNT; i++) {
+        if (!pc->ide[i])
+            *n = i;
+    }
+    if (*n >= PC_IDE_COUNT)
+        return error_set(err, "-drive file=%s: machine 'pc' has %u IDE drives", d->file ? d->file : "", PC_IDE_COUNT);
+    if (pc->ide[*n])
+        return error_set(err, "-drive file=%s: IDE drive %u is '%s' already", d->file ? d->file : "", *n,
+                         block_id(pc->ide[*n]));
+    return TRUE;
+}
+
+static gboolean drives_open(Pc *pc, GError **err)
+{
+    for (guint i = 0; i < pc->o->drives->len; i++) {
+        const DriveOptions *d = g_ptr_array_index(pc->o->drives, i);
+        unsigned n = i;
+        bool ide = !d->interface || !strcmp(d->interface, "ide");
+        if (ide && !ide_place(pc, d, &n, err))
+            return FALSE;
+        BlockBackend *b = drive_open(pc, d, n, err);
+        if (!b)
+            return FALSE;
+        if (ide)
+            pc->ide[n] = b;
+    }
+    return TRUE;
+}
+
+/* ---- start ---- */
+
+static gboolean user_devices_create(Pc *pc, GError **err)
+{
+    for (guint i = 0; i < pc->o->devices->len; i++) {
+        if (!board_add_user_device(pc->m, pc->o, g_ptr_array_index(pc->o->devices, i), err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean start_prepare(Pc *pc, GError **err)
+{
+    if (!pc->o->kernel) {
+        gboolean ok = pc_firmware_load(pc, err);
+        i440fx_set_memory(pc->bridge, pc->ram, pc->rom_low);
+        return ok;
+    }
+    i440fx_set_memory(pc->bridge, pc->ram, NULL);
+    if (pc->o->bios)
+        log_user("warning: -bios is not used: -kernel starts without firmware");
+    BootSource source = {
+        .kernel = pc->o->kernel, .initrd = pc->o->initrd, .append = pc->o->append, .memory_map = pc->memory_map,
+        .ram_below_4g = pc->ram_below_4g, .long_mode = cpu_has(pc->cpus[0], FEAT_LM), .serial_ports = pc->serial_count,
+    };
+    pc->plan = boot_load(&source, err);
+    return pc->plan != NULL;
+}
+
+/* After devices and processors are in their power-on state: firmware starts by itself, a kernel by its plan. */
+static void pc_after_reset(void *opaque)
+{
+    Pc *pc = opaque;
+    if (!pc->plan)
+        return;
+    pc_chipset_start(pc);
+    boot_plan_apply(pc->plan, pc->m, pc->cpus[0]);
+}
+
+static gboolean parts_create(Pc *pc, GError **err)
+{
+    isa_create(pc);
+    return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
+           timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_fw_cfg_create(pc, err) &&
+           serials_create(pc, err) && debugcons_create(pc, err) && drives_open(pc, err) && user_devices_create(pc, err) &&
+           start_prepare(pc, err);
+}
+
+static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }
+static void cpu_after_load(void *cpu) { cpu_post_load(cpu); }
+
+static void cpu_state_add(Pc *pc, unsigned i)
+{
+    char *name = g_strdup_printf("cpu%u", i);
+    machine_add_state(pc->m, name, cpu_state_fields, pc->cpus[i], cpu_before_save, cpu_after_load);
+    g_free(name);
+}
+
+/* In reverse of parts_create(); whatever of it was made. */
+static void pc_destroy(void *opaque)
+{
+    Pc *pc = opaque;
+    GPtrArray *devices = machine_devices(pc->m);
+    cpu_threads_free(pc->threads);
+    while (devices->len)
+        device_remove(g_ptr_array_index(devices, devices->len - 1));
+    if (pc->apic_bus) {
+        region_remove(apic_bus_msi_region(pc->apic_bus));
+        apic_bus_free(pc->apic_bus);
+    }
+    if (pc->pci_bus)
+        pci_bus_free(pc->pci_bus);
+    pc_memory_destroy(pc);
+    for (unsigned i = 0; i < pc->cpu_count; i++)
+        cpu_free(pc->cpus[i]);
+    if (pc->model)
+        cpu_model_free(pc->model);
+    boot_plan_free(pc->plan);
+    g_free(pc);
+}
+
+static void *pc_create(Machine *m, const Options *o, GError **err)
+{
+    Pc *pc = g_new0(Pc, 1);
+    pc->m = m;
+    pc->o = o;
+    machine_lock(m);
+    gboolean ok = parts_create(pc, err);
+    machine_unlock(m);
+    if (!ok) {
+        pc_destroy(pc);
+        return NULL;
+    }
+    for (unsigned i = 0; i < pc->cpu_count; i++)
+        cpu_state_add(pc, i);
+    pc->threads = cpu_threads_new(m, pc->cpus, pc->cpu_count, pc_after_reset, pc);
+    machine_reset(m);
+    return pc;
+}
+
+const Board board_pc = {
+    .name = "pc", .alias = "pc-i440fx", .description = "PC with i440FX memory map and ISA devices",
+    .max_cpus = PC_MAX_CPUS, .max_ram = 64 * GiB, .create = pc_create, .destroy = pc_destroy,
+};

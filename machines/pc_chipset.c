@@ -1,0 +1,115 @@
+/*
+ * The chip set of the `pc` board: PCI bus, 82441FX host bridge, PIIX3 and PIIX4; and what firmware would do to the PCI
+ * bus, for kernels that start without one: interrupt routing, base addresses, power management ports.
+ */
+#include <string.h>
+
+#include "hw/acpi/piix4_pm.h"
+#include "hw/isa/piix3.h"
+#include "hw/pci/i440fx.h"
+#include "machines/pc.h"
+#include "util/bits.h"
+#include "util/endian.h"
+
+enum { CONFIG_ENABLE = 1u << 31, PIIX3_DEVFN = 1 << 3, PIIX3_PIRQ = 0x60, DEVFN_COUNT = 256, BAR_COUNT = 6 };
+enum { ELCR_SLAVE = 0x4d1, LEVEL_IRQ_10_11 = 0x0c };
+enum { BAR_IO_START = 0xc000, BAR_IO_END = 0x10000 };
+#define BAR_MEMORY_END UINT64_C(0xfec00000)
+
+/* ISA lines of PIRQA..D. */
+static const uint8_t pirq_lines[4] = {10, 10, 11, 11};
+
+static void smm_changed(void *opaque, bool in_smm)
+{
+    i440fx_set_smm(opaque, in_smm);
+}
+
+static void power_button(void *opaque)
+{
+    piix4_pm_power_button(opaque);
+}
+
+static gboolean pm_create(Pc *pc, GError **err)
+{
+    if (!pc->o->machine.acpi)
+        return TRUE;
+    pc->pm = (Piix4Pm *)board_add_device(pc->m, pc->o, &piix4_pm_type, NULL, err, NULL);
+    if (!pc->pm)
+        return FALSE;
+    piix4_pm_connect(pc->pm, cpu_port(pc->cpus[0]), pc->gsi[9]);
+    pc->m->powerdown = power_button;
+    pc->m->powerdown_opaque = pc->pm;
+    return TRUE;
+}
+
+gboolean pc_chipset_create(Pc *pc, GError **err)
+{
+    pc->pci_bus = pci_bus_new(pc->m, pc->m->memory, pc->m->ports);
+    pc->bridge = (I440fx *)board_add_device(pc->m, pc->o, &i440fx_type, NULL, err, NULL);
+    Piix3 *south = pc->bridge ? (Piix3 *)board_add_device(pc->m, pc->o, &piix3_type, NULL, err, NULL) : NULL;
+    if (!south)
+        return FALSE;
+    piix3_set_isa_lines(south, pc->isa.irq);
+    pc->m->smm_changed = smm_changed;
+    pc->m->smm_opaque = pc->bridge;
+    return pm_create(pc, err);
+}
+
+/* ---- in firmware's place ---- */
+
+typedef struct Windows {
+    uint64_t memory, io; /* the next free address of each */
+} Windows;
+
+static uint32_t config_address(unsigned devfn, unsigned offset)
+{
+    return CONFIG_ENABLE | devfn << 8 | offset;
+}
+
+/* The next multiple of size in a window, or 0 when it is full. */
+static uint64_t window_take(uint64_t *next, uint64_t end, uint64_t size)
+{
+    uint64_t at = align_up(*next, size);
+    if (at + size > end)
+        return 0;
+    *next = at + size;
+    return at;
+}
+
+static void bar_place(PciBus *bus, const PciDevice *pci, unsigned n, Windows *w)
+{
+    const PciBar *bar = &pci->bar[n];
+    if (!bar->region)
+        return;
+    uint64_t size = region_size(bar->region);
+    bool io = bar->flags & PCI_BAR_IO;
+    uint64_t at = io ? window_take(&w->io, BAR_IO_END, size) : window_take(&w->memory, BAR_MEMORY_END, size);
+    pci_bus_config_write(bus, config_address(pci->devfn, PCI_BAR0 + 4 * n), at, 4);
+}
+
+static void function_setup(PciBus *bus, const PciDevice *pci, Windows *w)
+{
+    unsigned pin = pci->config[PCI_IRQ_PIN], command = ld16le(pci->config + PCI_COMMAND);
+    for (unsigned n = 0; n < BAR_COUNT; n++)
+        bar_place(bus, pci, n, w);
+    if (pin)
+        pci_bus_config_write(bus, config_address(pci->devfn, PCI_IRQ_LINE),
+                             pirq_lines[((pci->devfn >> 3) - 1 + pin - 1) & 3], 1);
+    pci_bus_config_write(bus, config_address(pci->devfn, PCI_COMMAND),
+                         command | PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+}
+
+void pc_chipset_start(Pc *pc)
+{
+    Windows w = {.memory = MAX(pc->ram_below_4g, 3 * GiB), .io = BAR_IO_START};
+    for (unsigned i = 0; i < ARRAY_SIZE(pirq_lines); i++)
+        pci_bus_config_write(pc->pci_bus, config_address(PIIX3_DEVFN, PIIX3_PIRQ + i), pirq_lines[i], 1);
+    as_write(pc->m->ports, ELCR_SLAVE, LEVEL_IRQ_10_11, 1);
+    for (unsigned devfn = 0; devfn < DEVFN_COUNT; devfn++) {
+        const PciDevice *pci = pci_bus_device(pc->pci_bus, devfn);
+        if (pci)
+            function_setup(pc->pci_bus, pci, &w);
+    }
+    if (pc->pm)
+        piix4_pm_enable(pc->pm);
+}

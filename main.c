@@ -1,0 +1,183 @@
+/*
+ * Myna's entry: command line, machine, main loop, exit.
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/block/block.h"
+#include "backends/char/char.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/machine.h"
+#include "core/options.h"
+#include "debugger/monitor.h"
+#include "machines/board.h"
+#include "machines/devices.h"
+#include "machines/options.h"
+
+/* ---- chardevs and monitors ---- */
+
+/* "KIND,id=ID,...": the id names the back end. */
+static gboolean chardev_create(Machine *m, const char *text, GError **err)
+{
+    GPtrArray *pairs = option_pairs_parse(text, "backend");
+    const char *id = option_pairs_get(pairs, "id");
+    gboolean ok = id ? char_new(m, id, text, err) != NULL : error_set(err, "-chardev %s: needs an id=", text);
+    g_ptr_array_unref(pairs);
+    return ok;
+}
+
+static gboolean chardevs_create(Machine *m, const Options *o, GError **err)
+{
+    for (guint i = 0; i < o->chardevs->len; i++) {
+        if (!chardev_create(m, g_ptr_array_index(o->chardevs, i), err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* A back end that others may have too gives its second half. */
+static void monitor_start(Machine *m, CharBackend *c)
+{
+    monitor_attach(m, char_wants_mux(c) ? char_mux(c) : c);
+}
+
+/* -monitor CHARDEV */
+static gboolean monitors_create(Machine *m, const Options *o, GError **err)
+{
+    for (guint i = 0; i < o->monitors->len; i++) {
+        const char *spec = g_ptr_array_index(o->monitors, i);
+        char *id = g_strdup_printf("monitor%u", i);
+        CharBackend *c = strcmp(spec, "none") ? char_new(m, id, spec, err) : NULL;
+        g_free(id);
+        if (c)
+            monitor_start(m, c);
+        else if (strcmp(spec, "none"))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* -mon chardev=ID */
+static gboolean mons_create(Machine *m, const Options *o, GError **err)
+{
+    for (guint i = 0; i < o->mons->len; i++) {
+        GPtrArray *pairs = option_pairs_parse(g_ptr_array_index(o->mons, i), "chardev");
+        const char *id = option_pairs_get(pairs, "chardev");
+        CharBackend *c = id ? char_find(m, id) : NULL;
+        if (c)
+            monitor_start(m, c);
+        else
+            error_set(err, "-mon: there is no -chardev of the id '%s'", id ? id : "");
+        g_ptr_array_unref(pairs);
+        if (!c)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The other half of each mon:... serial port. */
+static void serial_monitors_create(Machine *m, const Options *o)
+{
+    for (guint i = 0; i < o->serials->len; i++) {
+        char *id = g_strdup_printf("serial%u", i);
+        CharBackend *c = char_find(m, id);
+        if (c && char_wants_mux(c))
+            monitor_attach(m, char_mux(c));
+        g_free(id);
+    }
+}
+
+/* ---- process ---- */
+
+static gboolean pid_file_write(const char *file, GError **err)
+{
+    char *text = g_strdup_printf("%ld\n", (long)getpid());
+    gboolean ok = g_file_set_contents(file, text, -1, NULL);
+    g_free(text);
+    return ok || error_set(err, "-pidfile %s: cannot write it: %s", file, g_strerror(errno));
+}
+
+/* SIGINT, SIGTERM and SIGHUP end the machine in order. */
+static gboolean on_signal(gpointer m)
+{
+    machine_quit(m, 0);
+    return G_SOURCE_CONTINUE;
+}
+
+static void signals_watch(Machine *m)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    signal(SIGPIPE, SIG_IGN);
+    for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        GSource *s = g_unix_signal_source_new(numbers[i]);
+        g_source_set_callback(s, on_signal, m, NULL);
+        g_source_attach(s, m->context);
+        g_source_unref(s);
+    }
+}
+
+/* ---- the run ---- */
+
+static gboolean faces_create(Machine *m, const Options *o, GError **err)
+{
+    if (!monitors_create(m, o, err) || !mons_create(m, o, err))
+        return FALSE;
+    serial_monitors_create(m, o);
+    return !o->pid_file || pid_file_write(o->pid_file, err);
+}
+
+/* Makes board and faces, runs, takes all apart; the exit status is in *status. */
+static gboolean machine_live(Machine *m, const Options *o, int *status, GError **err)
+{
+    signals_watch(m);
+    if (!chardevs_create(m, o, err))
+        return FALSE;
+    void *board = o->board->create(m, o, err);
+    if (!board)
+        return FALSE;
+    gboolean ok = faces_create(m, o, err);
+    if (ok)
+        *status = machine_run(m, o->stopped);
+    o->board->destroy(board);
+    if (o->pid_file)
+        unlink(o->pid_file);
+    return ok;
+}
+
+static gboolean run(const Options *o, int *status, GError **err)
+{
+    if ((o->log || o->log_file) && !log_configure(o->log ? o->log : "", o->log_file, err))
+        return FALSE;
+    if (!board_check_globals(o, err))
+        return FALSE;
+    Machine *m = machine_new(board_pool_size(o), err);
+    if (!m)
+        return FALSE;
+    m->types = o->types;
+    m->no_reboot = o->no_reboot;
+    m->no_shutdown = o->no_shutdown;
+    gboolean ok = machine_live(m, o, status, err);
+    block_close_all(m);
+    char_free_all(m);
+    machine_free(m);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    GError *err = NULL;
+    int status = 0;
+    Options *o = options_parse(argc, argv, device_types, &err);
+    if (o && !o->done)
+        run(o, &status, &err);
+    options_free(o);
+    if (!err)
+        return status;
+    log_user("%s", err->message);
+    g_error_free(err);
+    return 1;
+}

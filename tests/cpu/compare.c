@@ -1,0 +1,143 @@
+/* Where two outcomes of a case differ, within what the manual defines (case.h). */
+#include <glib.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/state.h"
+#include "tests/cpu/case.h"
+
+typedef struct Report {
+    char *text;
+    unsigned size, used;
+    bool equal;
+} Report;
+
+static void differ(Report *r, const char *what, uint64_t want, uint64_t got)
+{
+    r->equal = false;
+    if (r->used < r->size)
+        r->used += snprintf(r->text + r->used, r->size - r->used, " %s want %" PRIx64 " got %" PRIx64, what, want, got);
+}
+
+static void check(Report *r, const char *what, uint64_t want, uint64_t got)
+{
+    if (want != got)
+        differ(r, what, want, got);
+}
+
+static bool starts_with_any(const char *id, const char *const *list)
+{
+    for (; *list; list++)
+        if (g_str_has_prefix(id, *list))
+            return true;
+    return false;
+}
+
+/* Results that the architecture only bounds. */
+static bool is_transcendental(const char *id)
+{
+    static const char *const list[] = { "FSIN", "FCOS", "FPTAN", "FPATAN", "F2XM1", "FYL2X", NULL };
+    return starts_with_any(id, list);
+}
+static bool is_approximation(const char *id)
+{
+    static const char *const list[] = { "RCPPS", "RCPSS", "RSQRT", NULL };
+    return starts_with_any(id, list);
+}
+/* They store instruction and data pointers, which processors keep or not (SDM vol. 1 8.1.8). */
+static bool stores_pointers(const char *id)
+{
+    static const char *const list[] = { "FSTENV", "FNSTENV", "FSAVE", "FNSAVE", NULL };
+    return starts_with_any(id, list);
+}
+
+static void check_general(Report *r, const Registers *want, const Registers *got)
+{
+    static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+    for (unsigned k = 0; k < 16; k++)
+        check(r, names[k], want->gpr[k], got->gpr[k]);
+    check(r, "rip", want->rip, got->rip);
+}
+
+static bool floats_near(uint64_t a, uint64_t b)
+{
+    for (unsigned shift = 0; shift < 64; shift += 32) {
+        float x, y;
+        uint32_t p = a >> shift, q = b >> shift;
+        memcpy(&x, &p, 4);
+        memcpy(&y, &q, 4);
+        if (p != q && !(x / y > 0.999f && x / y < 1.001f))
+            return false;
+    }
+    return true;
+}
+
+static void check_vectors(Report *r, const char *id, const Registers *want, const Registers *got)
+{
+    char name[16];
+    for (unsigned k = 0; k < 32; k++) {
+        snprintf(name, sizeof name, "xmm%u.%u", k / 2, k % 2);
+        uint64_t a = want->xmm[k / 2][k % 2], b = got->xmm[k / 2][k % 2];
+        if (a != b && !(is_approximation(id) && floats_near(a, b)))
+            differ(r, name, a, b);
+    }
+    check(r, "mxcsr", want->mxcsr, got->mxcsr);
+}
+
+/* Neighbours in the 64-bit significand. */
+static bool within_ulp(const Registers *a, const Registers *b, unsigned k)
+{
+    uint64_t distance = a->st_mant[k] - b->st_mant[k];
+    if (a->st_sexp[k] == b->st_sexp[k])
+        return distance + 2 <= 4;
+    return (uint16_t)(a->st_sexp[k] - b->st_sexp[k] + 1) <= 2 && (a->st_mant[k] + 2 <= 3 || b->st_mant[k] << 1 <= 4);
+}
+
+static void check_x87(Report *r, const char *id, const Registers *want, const Registers *got)
+{
+    char name[16];
+    for (unsigned k = 0; k < 8; k++) {
+        bool same = want->st_mant[k] == got->st_mant[k] && want->st_sexp[k] == got->st_sexp[k];
+        if (same || (is_transcendental(id) && within_ulp(want, got, k)))
+            continue;
+        snprintf(name, sizeof name, "R%u.mant", k);
+        differ(r, name, want->st_mant[k], got->st_mant[k]);
+        snprintf(name, sizeof name, "R%u.sexp", k);
+        differ(r, name, want->st_sexp[k], got->st_sexp[k]);
+    }
+    uint16_t ignore = is_transcendental(id) ? 0x0220 : 0; /* C1 and inexact follow the last bit */
+    check(r, "fcw", want->fcw, got->fcw);
+    check(r, "fsw", want->fsw & ~ignore, got->fsw & ~ignore);
+    check(r, "tags", want->tags, got->tags);
+}
+
+static void check_data(Report *r, const Outcome *want, const Outcome *got)
+{
+    for (unsigned k = 0; k < DATA_SIZE; k++)
+        if (want->data[k] != got->data[k]) {
+            char name[24];
+            snprintf(name, sizeof name, "data[%04x]", k);
+            differ(r, name, want->data[k], got->data[k]);
+            return;
+        }
+}
+
+bool outcome_equal(const Case *c, const Outcome *want, const Outcome *got, char *text, unsigned size)
+{
+    const InsnRow *row = &insn_rows[c->row];
+    Report r = { .text = text, .size = size, .equal = true };
+    text[0] = 0;
+    check(&r, "vector", want->vector, got->vector);
+    check(&r, "error", want->error, got->error);
+    check(&r, "cr2", want->address, got->address);
+    check_general(&r, &want->out, &got->out);
+    uint32_t flags = (F_ARITH | F_DF) & ~row->flags_undefined;
+    check(&r, "eflags", want->out.eflags & flags, got->out.eflags & flags);
+    check_vectors(&r, row->id, &want->out, &got->out);
+    check_x87(&r, row->id, &want->out, &got->out);
+    if (!stores_pointers(row->id))
+        check_data(&r, want, got);
+    return r.equal;
+}
