@@ -17,8 +17,6 @@
 #include <unistd.h>
 #endif
 
-#include "util/bits.h"
-
 #define NEVER INT64_MAX
 #define CATCH_UP 100                   /* timers that one round of the main loop fires in strict order; see key below */
 #define HOST_CLOCK_CHECK NS_PER_SECOND /* how late a jump of the host's clock is noticed, at most */
@@ -212,8 +210,9 @@ static void wake_for_heap(Clocks *c, ClockType type)
 }
 
 /*
- * Runs what is due on one clock.  A guest may make a timer arm itself for the past each time.  Once CATCH_UP have fired,
- * timers armed from then on take their place behind all that are due and wait for the next round of the main loop.
+ * Runs what is due on one clock.  A guest may make a timer arm itself for the past each time.  Once CATCH_UP have
+ * fired, timers armed from then on take their place behind all that are due and wait for the next round of the main
+ * loop.
  */
 static void clock_run_due(Clocks *c, ClockType type)
 {
@@ -232,13 +231,16 @@ static void clock_run_due(Clocks *c, ClockType type)
     }
 }
 
+/* Takes back what made the source ready. */
 static void source_acknowledge(Clocks *c)
 {
 #ifdef __linux__
     uint64_t expirations;
     if (c->fd >= 0 && read(c->fd, &expirations, sizeof expirations) < 0)
-        return; /* EAGAIN: set again meanwhile */
+        return; /* EAGAIN: another thread has set it again meanwhile */
 #endif
+    if (c->fd < 0)
+        g_source_set_ready_time(c->source, -1);
 }
 
 static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
@@ -256,8 +258,6 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
         clock_run_due(c, type);
     c->dispatching = false;
     c->wake = NEVER;
-    if (c->fd < 0)
-        g_source_set_ready_time(source, -1);
     for (ClockType type = 0; type < MYNA_CLOCK_COUNT; type++)
         wake_for_heap(c, type);
     g_rec_mutex_unlock(c->lock);

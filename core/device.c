@@ -47,10 +47,10 @@ static void property_put_number(Device *dev, const Property *p, uint64_t v)
     }
 }
 
-static void *property_get_pointer(Device *dev, const Property *p)
+static void *property_get_pointer(const Device *dev, const Property *p)
 {
     void *v;
-    memcpy(&v, property_field(dev, p), sizeof v);
+    memcpy(&v, (const uint8_t *)dev + p->offset, sizeof v);
     return v;
 }
 
@@ -62,6 +62,35 @@ static void property_put_pointer(Device *dev, const Property *p, void *v)
 static bool property_is_pointer(const Property *p)
 {
     return p->type == PROP_STRING || p->type == PROP_CHAR || p->type == PROP_DRIVE;
+}
+
+static uint64_t property_get_number(const Device *dev, const Property *p)
+{
+    const void *field = (const uint8_t *)dev + p->offset;
+    uint16_t v16;
+    uint32_t v32;
+    uint64_t v;
+    switch (p->type) {
+    case PROP_BOOL:
+    case PROP_U8: return *(const uint8_t *)field;
+    case PROP_U16: memcpy(&v16, field, sizeof v16); return v16;
+    case PROP_U32: memcpy(&v32, field, sizeof v32); return v32;
+    default: memcpy(&v, field, sizeof v); return v;
+    }
+}
+
+void device_property_print(const Device *dev, const Property *p, GString *out)
+{
+    if (property_is_pointer(p)) {
+        const void *pointer = property_get_pointer(dev, p);
+        if (p->type == PROP_STRING)
+            g_string_append_printf(out, "  %s = \"%s\"\n", p->name, pointer ? (const char *)pointer : "");
+        else
+            g_string_append_printf(out, "  %s = %s\n", p->name, pointer ? "connected" : "none");
+        return;
+    }
+    g_string_append_printf(out, "  %s = %" PRIu64 " (0x%" PRIx64 ")\n", p->name, property_get_number(dev, p),
+                           property_get_number(dev, p));
 }
 
 /* --- setting from text ------------------------------------------------------------------------------------------- */

@@ -80,6 +80,9 @@ GPtrArray *machine_devices(Machine *m);
 Device *device_find(Machine *m, const char *id);
 Device *device_first(Machine *m, const DeviceType *type);
 
+/* "  name = value", for the monitor. */
+void device_property_print(const Device *dev, const Property *p, GString *out);
+
 /* Prints a type's properties (`-device NAME,help`). */
 void device_type_help(const DeviceType *type);
 

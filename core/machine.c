@@ -87,8 +87,8 @@ static void set_run_state(Machine *m, RunState now)
 }
 
 /*
- * Stops the CPU threads.  One of them may wait for the machine lock in the middle of an instruction, so the lock must be
- * free meanwhile, however often this thread holds it.
+ * Stops the CPU threads.  One of them may wait for the machine lock in the middle of an instruction, so the lock must
+ * be free meanwhile, however often this thread holds it.
  */
 static void cpus_pause(Machine *m)
 {
@@ -572,7 +572,7 @@ GByteArray *machine_save(Machine *m)
     run_pre_save(m);
     uint64_t used = ram_used(m->pool);
     if (used > SAVE_MAX) {
-        log_user("cannot save the machine: %" PRIu64 " MiB of guest memory are in use, at most %" PRIu64 " can be saved",
+        log_user("cannot save the machine: %" PRIu64 " MiB of guest memory are in use; at most %" PRIu64 " can be",
                  used / MiB, SAVE_MAX / MiB);
     } else {
         out = g_byte_array_sized_new(used + 64 * KiB);

@@ -52,7 +52,7 @@ struct Machine {
     GQueue *requests;             /* private to machine.c */
     void (*run_state_changed)(void *opaque, RunState now); /* for the monitor; may be NULL */
     void *run_state_opaque;
-    void (*smm_changed)(void *opaque, bool in_smm); /* shows or hides SMRAM (chipset); with the lock held; may be NULL */
+    void (*smm_changed)(void *opaque, bool in_smm); /* chipset: shows or hides SMRAM; lock held; may be NULL */
     void *smm_opaque;
     unsigned lock_depth;          /* how often machine_lock() holds `lock`, guarded by it: for machine_pause() */
 };
@@ -72,8 +72,9 @@ void *machine_find(Machine *m, const char *name);
 int machine_run(Machine *m, bool paused);
 
 /*
- * Pause and resume, from the main loop's thread.  machine_pause() lets go of the machine lock meanwhile, as CPUs may wait
- * for it to finish an access; so not from a timer's function or a device's callback, which hold it beside machine_lock().
+ * Pause and resume, from the main loop's thread.  machine_pause() lets go of the machine lock meanwhile, as CPUs may
+ * wait for it to finish an access; so not from a timer's function or a device's callback, which hold it beside
+ * machine_lock().
  * After a shutdown under -no-shutdown only a reset makes the machine run again.
  */
 void machine_pause(Machine *m);
@@ -95,8 +96,9 @@ void machine_quit(Machine *m, int status);
 void machine_reset(Machine *m);
 
 /*
- * The whole machine's state to and from bytes; paused.  cpu state through hooks added by machine_add_state.  Saving gives
- * NULL, after a line to the user, when the guest's memory holds more than an array can (4 GiB, zero pages not counted).
+ * The whole machine's state to and from bytes; paused.  cpu state through hooks added by machine_add_state.  Saving
+ * gives NULL, after a line to the user, when the guest's memory holds more than an array can (4 GiB, zero pages not
+ * counted).
  */
 GByteArray *machine_save(Machine *m);
 gboolean machine_load(Machine *m, const uint8_t *data, size_t size, GError **err);

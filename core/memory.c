@@ -801,7 +801,7 @@ static void unassigned_log(const AddressSpace *as, const char *what, uint64_t ad
         log_printf(LOG_UNIMP, "%s: unassigned %s of %u bytes at 0x%" PRIx64 "\n", as->name, what, size, addr);
 }
 
-/* ========================================================================================== values of 1 to 8 bytes = */
+/* ======================================================================================= values of 1 to 8 bytes == */
 
 /* Bytes of an access that one target can take: any number within RAM, else a power of 2. */
 static unsigned piece_size(const AsTarget *t, unsigned size)

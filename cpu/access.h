@@ -11,8 +11,11 @@
 #include "cpu/state.h"
 #include "util/endian.h"
 
+/* Where hundreds of functions of one file use these, compilers would call them; the fast path must be in line. */
+#define ACCESS_INLINE static inline __attribute__((always_inline))
+
 /* Effective address of i's memory operand, cut to its address size. */
-static inline uint64_t insn_ea(const Cpu *cpu, const Insn *i)
+ACCESS_INLINE uint64_t insn_ea(const Cpu *cpu, const Insn *i)
 {
     static const uint64_t mask[3] = { 0xffff, 0xffffffff, ~UINT64_C(0) };
     return (cpu->gpr[i->base] + (cpu->gpr[i->index] << i->scale) + (int64_t)i->disp) & mask[i->asz];
@@ -54,7 +57,7 @@ uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef
 void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
 
 #define MEM_ACCESS(bits)                                                                                               \
-    static inline uint##bits##_t mem_read##bits(Cpu *cpu, unsigned seg, uint64_t ea)                                   \
+    ACCESS_INLINE uint##bits##_t mem_read##bits(Cpu *cpu, unsigned seg, uint64_t ea)                                   \
     {                                                                                                                  \
         if (likely(cpu->flat >> seg & 1)) {                                                                            \
             const uint8_t *p = tlb_read_hit(cpu, ea, bits / 8);                                                        \
@@ -63,7 +66,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
         }                                                                                                              \
         return mem_read_slow(cpu, seg, ea, bits / 8);                                                                  \
     }                                                                                                                  \
-    static inline void mem_write##bits(Cpu *cpu, unsigned seg, uint64_t ea, uint##bits##_t v)                          \
+    ACCESS_INLINE void mem_write##bits(Cpu *cpu, unsigned seg, uint64_t ea, uint##bits##_t v)                          \
     {                                                                                                                  \
         if (likely(cpu->flat >> seg & 1)) {                                                                            \
             uint8_t *p = tlb_write_hit(cpu, ea, bits / 8);                                                             \
@@ -74,7 +77,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
         }                                                                                                              \
         mem_write_slow(cpu, seg, ea, v, bits / 8);                                                                     \
     }                                                                                                                  \
-    static inline uint##bits##_t mem_rmw##bits(Cpu *cpu, unsigned seg, uint64_t ea, MemRef *ref)                       \
+    ACCESS_INLINE uint##bits##_t mem_rmw##bits(Cpu *cpu, unsigned seg, uint64_t ea, MemRef *ref)                       \
     {                                                                                                                  \
         if (likely(cpu->flat >> seg & 1)) {                                                                            \
             ref->host = tlb_write_hit(cpu, ea, bits / 8);                                                              \
@@ -83,7 +86,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
         }                                                                                                              \
         return mem_rmw_slow(cpu, seg, ea, bits / 8, ref);                                                              \
     }                                                                                                                  \
-    static inline void mem_commit##bits(Cpu *cpu, const MemRef *ref, uint##bits##_t v)                                 \
+    ACCESS_INLINE void mem_commit##bits(Cpu *cpu, const MemRef *ref, uint##bits##_t v)                                 \
     {                                                                                                                  \
         if (likely(ref->host != NULL))                                                                                 \
             stle(ref->host, v, bits / 8);                                                                              \

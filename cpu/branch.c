@@ -62,8 +62,12 @@ CONDITIONS(JCC)
     }                                                                                                                  \
     static inline void ret_drop##n(Cpu *cpu, uint64_t drop)                                                            \
     {                                                                                                                  \
-        uint64_t target = target_##n(cpu, mem_read##n(cpu, SEG_SS, cpu->gpr[R_SP] & cpu->sp_mask));                    \
-        set_sp(cpu, cpu->gpr[R_SP] + n / 8 + drop);                                                                    \
+        uint64_t ea = n == 64 ? cpu->gpr[R_SP] : cpu->gpr[R_SP] & cpu->sp_mask;                                        \
+        uint64_t target = target_##n(cpu, mem_read##n(cpu, SEG_SS, ea));                                               \
+        if (n == 64)                                                                                                   \
+            cpu->gpr[R_SP] += n / 8 + drop;                                                                            \
+        else                                                                                                           \
+            set_sp(cpu, cpu->gpr[R_SP] + n / 8 + drop);                                                                \
         cpu->rip = target;                                                                                             \
     }                                                                                                                  \
     static void ret_##n(Cpu *cpu, const Insn *i) { (void)i; ret_drop##n(cpu, 0); }                                     \

@@ -156,3 +156,6 @@ void efer_set(Cpu *cpu, uint64_t v)
         tlb_flush_all(cpu);
     cpu_update_mode(cpu);
 }
+
+/* x87 and SSE. */
+uint64_t xcr0_supported(const Cpu *cpu) { return cpu_has(cpu, FEAT_XSAVE) ? 3 : 0; }

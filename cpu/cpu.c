@@ -194,7 +194,7 @@ const StateField cpu_state_fields[] = {
     STATE_U64(Cpu, lstar), STATE_U64(Cpu, cstar), STATE_U64(Cpu, sfmask), STATE_U64(Cpu, kernel_gs_base),
     STATE_U64(Cpu, sysenter_cs), STATE_U64(Cpu, sysenter_esp), STATE_U64(Cpu, sysenter_eip), STATE_U64(Cpu, tsc_aux),
     STATE_U64(Cpu, tsc_offset), STATE_U64(Cpu, tsc_adjust), STATE_U64(Cpu, pat), STATE_U64(Cpu, misc_enable),
-    STATE_U64(Cpu, spec_ctrl), STATE_U64(Cpu, smbase), STATE_U64(Cpu, feature_control), STATE_U64(Cpu, debug_ctl),
+    STATE_U64(Cpu, spec_ctrl), STATE_U64(Cpu, hwcr), STATE_U64(Cpu, monitor_gpa),STATE_U64(Cpu, smbase), STATE_U64(Cpu, feature_control), STATE_U64(Cpu, debug_ctl),
     STATE_U64(Cpu, mcg_status), STATE_ARRAY_U64(Cpu, mc_bank), STATE_U64(Cpu, xss), STATE_ARRAY_U64(Cpu, perf_evtsel),
     STATE_ARRAY_U64(Cpu, perf_ctr), STATE_STRUCT(Cpu, mtrr, mtrr_state), STATE_U8(Cpu, run_state),
     STATE_U8(Cpu, shadow), STATE_BOOL(Cpu, in_smm), STATE_BOOL(Cpu, nmi_blocked), STATE_BOOL(Cpu, smm_nmi_blocked),

@@ -109,7 +109,9 @@ static void put_cache(const Cpu *cpu, uint32_t subleaf, bool intel_cores, uint32
         return;
     const Cache *c = &caches[subleaf];
     unsigned ids = (1u << core_id_bits(cpu)) - 1;
-    out[CPUID_EAX] = c->type | c->level << 5 | 1 << 8 | (c->shared ? ids : 0) << 14 | (intel_cores ? MIN(ids, 63) << 26 : 0);
+    out[CPUID_EAX] = c->type | c->level << 5 | 1 << 8 | (c->shared ? ids : 0) << 14;
+    if (intel_cores)
+        out[CPUID_EAX] |= MIN(ids, 63) << 26;
     out[CPUID_EBX] = (CACHE_LINE - 1) | (uint32_t)(c->ways - 1) << 22;
     out[CPUID_ECX] = c->sets - 1;
 }

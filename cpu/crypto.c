@@ -102,14 +102,23 @@ static KERNEL v_aeskeygenassist(Vec *d, const Vec *a, unsigned imm, unsigned qwo
 }
 SSE_UNARY_IMM(aeskeygenassist)
 
-/* Product of polynomials over GF(2): of b's 64 bits each adds a shifted a. */
+/*
+ * Product of polynomials over GF(2), four bits of b at a time.  The multiples of a are of its low 61 bits, so that they
+ * fit; its upper three are multiplied at the end.
+ */
 static void multiply_carryless(uint64_t *d, uint64_t a, uint64_t b)
 {
-    uint64_t low = b & 1 ? a : 0, high = 0;
-    for (unsigned k = 1; k < 64; k++) {
-        uint64_t mask = -(b >> k & 1);
-        low ^= a << k & mask;
-        high ^= a >> (64 - k) & mask;
+    uint64_t multiple[16] = { 0, a & bit_mask(61) }, low = 0, high = 0;
+    for (unsigned k = 2; k < 16; k++)
+        multiple[k] = multiple[k / 2] << 1 ^ multiple[k & 1];
+    for (unsigned k = 0; k < 64; k += 4, b = b << 4 | b >> 60) {
+        high = high << 4 | low >> 60;
+        low = low << 4 ^ multiple[b >> 60];
+    }
+    for (unsigned k = 61; k < 64; k++) {
+        uint64_t mask = -(a >> k & 1);
+        low ^= b << k & mask;
+        high ^= b >> (64 - k) & mask;
     }
     d[0] = low;
     d[1] = high;
@@ -121,7 +130,10 @@ static KERNEL v_pclmulqdq(Vec *d, const Vec *a, const Vec *b, unsigned imm, unsi
 }
 SSE_BINARY_IMM(pclmulqdq)
 
-/* SHA-1: lane 3 of a register holds the earliest word, A of the state or W of the schedule. */
+/*
+ * SHA-1: lane 3 of a register holds the earliest word, A of the state or W of the schedule.  Memory operands of the SHA
+ * instructions need no alignment on AMD processors (on Intel's they do); so here.
+ */
 static inline uint32_t rotate_left(uint32_t a, unsigned n) { return a << n | a >> (32 - n); }
 
 static uint32_t sha1_function(unsigned kind, uint32_t b, uint32_t c, uint32_t d)
@@ -151,7 +163,11 @@ static KERNEL v_sha1rnds4(Vec *v, const Vec *state, const Vec *message, unsigned
     VEC_D(*v, 1) = c;
     VEC_D(*v, 0) = d;
 }
-SSE_BINARY_IMM(sha1rnds4)
+static KERNEL sse_sha1rnds4_op(Cpu *cpu, const Insn *i, const Vec *s)
+{
+    v_sha1rnds4(&cpu->vec[i->reg], &cpu->vec[i->reg], s, i->imm, 2);
+}
+SSE_FORMS(sha1rnds4, vec_load_u)
 
 static KERNEL v_sha1nexte(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
 {
@@ -159,7 +175,7 @@ static KERNEL v_sha1nexte(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
     vec_copy(d, b, qwords);
     VEC_D(*d, 3) += e;
 }
-SSE_BINARY(sha1nexte)
+SSE_BINARY_FROM(sha1nexte, vec_load_u)
 
 static KERNEL v_sha1msg1(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
 {
@@ -168,7 +184,7 @@ static KERNEL v_sha1msg1(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
     d->q[0] = low;
     d->q[1] = high;
 }
-SSE_BINARY(sha1msg1)
+SSE_BINARY_FROM(sha1msg1, vec_load_u)
 
 static KERNEL v_sha1msg2(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
 {
@@ -180,7 +196,7 @@ static KERNEL v_sha1msg2(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
     VEC_D(*d, 1) = w18;
     VEC_D(*d, 0) = w19;
 }
-SSE_BINARY(sha1msg2)
+SSE_BINARY_FROM(sha1msg2, vec_load_u)
 
 /* SHA-256: the functions of FIPS 180-4 4.1.2. */
 static inline uint32_t sha256_rotations(uint32_t a, unsigned x, unsigned y, unsigned z)
@@ -214,7 +230,7 @@ static KERNEL sse_sha256rnds2_op(Cpu *cpu, const Insn *i, const Vec *s)
     VEC_D(*v, 1) = e;
     VEC_D(*v, 0) = f;
 }
-SSE_FORMS(sha256rnds2, vec_load_x)
+SSE_FORMS(sha256rnds2, vec_load_u)
 
 static KERNEL v_sha256msg1(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
 {
@@ -223,7 +239,7 @@ static KERNEL v_sha256msg1(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
         VEC_D(r, j) = VEC_D(*a, j) + schedule0(j < 3 ? VEC_D(*a, j + 1) : VEC_D(*b, 0));
     vec_copy(d, &r, qwords);
 }
-SSE_BINARY(sha256msg1)
+SSE_BINARY_FROM(sha256msg1, vec_load_u)
 
 static KERNEL v_sha256msg2(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
 {
@@ -232,4 +248,4 @@ static KERNEL v_sha256msg2(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
         VEC_D(r, j) = VEC_D(*a, j) + schedule1(j < 2 ? VEC_D(*b, j + 2) : VEC_D(r, j - 2));
     vec_copy(d, &r, qwords);
 }
-SSE_BINARY(sha256msg2)
+SSE_BINARY_FROM(sha256msg2, vec_load_u)

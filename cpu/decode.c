@@ -89,14 +89,14 @@ static bool parse_keyword(Pattern *p, const char *w)
 static void parse_word(Pattern *p, const char *w, bool *have_opcode)
 {
     unsigned value;
-    bool is_prefix = !strcmp(w, "66") || !strcmp(w, "F3") || !strcmp(w, "F2");
+    bool may_be_opcode = p->map != MAP_ONE || *have_opcode; /* then 66, F3, F2 and 0F are bytes like any other */
     if (w[0] == '/' && w[1] >= '0' && w[1] <= '7') {
         p->modrm = true;
         p->modrm_mask |= 0x38;
         p->modrm_value |= (w[1] - '0') << 3;
-    } else if (!strcmp(w, "0F") && !*have_opcode) {
+    } else if (!strcmp(w, "0F") && !may_be_opcode) {
         p->map = MAP_0F;
-    } else if (!(is_prefix && *have_opcode) && parse_keyword(p, w)) {
+    } else if (!(may_be_opcode && parse_hex(w, &value) && !w[2]) && parse_keyword(p, w)) {
         return;
     } else if (parse_hex(w, &value) && !*have_opcode) {
         *have_opcode = true;

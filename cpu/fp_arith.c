@@ -4,56 +4,54 @@
  */
 #include "cpu/fp_internal.h"
 
-static inline u128 num_bits(Num n) { return (u128)n.mant << 64 | n.low; }
+FP_INLINE u128 num_bits(Num n) { return (u128)n.mant << 64 | n.low; }
 
-static inline void num_set_bits(Num *n, u128 v)
+FP_INLINE Num num_finite(u128 v, int exp, bool sign)
 {
-    n->mant = v >> 64;
-    n->low = v;
+    return (Num){ .mant = v >> 64, .low = v, .exp = exp, .cls = NUM_FINITE, .sign = sign };
 }
 
 /*
  * Sum of finite numbers.  Exact but for the sticky bit: operands have at most 106 significant bits (the product of a
  * fused multiply-add), so that the few places of a shift after which many bits can cancel lose nothing.
  */
-static inline Num finite_add(Num a, Num b, unsigned rounding)
+FP_INLINE Num finite_add(Num a, Num b, unsigned rounding)
 {
-    if (a.exp < b.exp || (a.exp == b.exp && num_bits(a) < num_bits(b))) {
-        Num t = a;
-        a = b;
-        b = t;
+    u128 large = num_bits(a), small = num_bits(b), v;
+    int exp = a.exp, apart = a.exp - b.exp;
+    bool sign = a.sign;
+    if (apart < 0 || (apart == 0 && large < small)) {
+        u128 t = large;
+        large = small;
+        small = t;
+        exp = b.exp;
+        apart = -apart;
+        sign = b.sign;
     }
-    if (a.exp != b.exp)
-        num_shift_right(&b, a.exp - b.exp);
-    u128 v;
+    if (apart)
+        small = shift_right_sticky(small, apart);
     if (a.sign == b.sign) {
-        if (__builtin_add_overflow(num_bits(a), num_bits(b), &v)) {
+        if (__builtin_add_overflow(large, small, &v)) {
             v = v >> 1 | (v & 1) | (u128)1 << 127;
-            a.exp++;
+            exp++;
         }
-    } else {
-        v = num_bits(a) - num_bits(b);
-        if (!v)
-            return num_zero(rounding == FP_DOWN);
-        unsigned shift = v >> 64 ? __builtin_clzll(v >> 64) : 64 + __builtin_clzll(v);
-        v <<= shift;
-        a.exp -= shift;
+        return num_finite(v, exp, sign);
     }
-    num_set_bits(&a, v);
-    return a;
+    v = large - small;
+    if (unlikely(!v))
+        return num_zero(rounding == FP_DOWN);
+    unsigned shift = likely(v >> 64) ? __builtin_clzll(v >> 64) : 64 + __builtin_clzll(v);
+    return num_finite(v << shift, exp - (int)shift, sign);
 }
 
-static inline Num finite_mul(Num a, Num b)
+FP_INLINE Num finite_mul(Num a, Num b)
 {
     u128 v = (u128)a.mant * b.mant;
     unsigned top = v >> 127;
-    num_set_bits(&a, v << !top);
-    a.exp += b.exp + top;
-    a.sign ^= b.sign;
-    return a;
+    return num_finite(v << !top, a.exp + b.exp + (int)top, a.sign ^ b.sign);
 }
 
-static inline Num finite_div(Num a, Num b)
+FP_INLINE Num finite_div(Num a, Num b)
 {
     bool less = a.mant < b.mant;
     u128 v = (u128)a.mant << (63 + less);
@@ -77,7 +75,7 @@ static uint64_t isqrt128(u128 v)
     return s;
 }
 
-static inline Num finite_sqrt(Num a)
+FP_INLINE Num finite_sqrt(Num a)
 {
     bool odd = a.exp & 1;
     u128 v = (u128)a.mant << (63 + odd);
@@ -89,7 +87,7 @@ static inline Num finite_sqrt(Num a)
     return a;
 }
 
-static inline Num num_add(Num a, Num b, bool subtract, FpEnv *e)
+FP_INLINE Num num_add(Num a, Num b, bool subtract, FpEnv *e)
 {
     if (unlikely(a.cls >= NUM_QNAN || b.cls >= NUM_QNAN))
         return num_propagate_nan(a, b, e);
@@ -104,7 +102,7 @@ static inline Num num_add(Num a, Num b, bool subtract, FpEnv *e)
     return a.cls == NUM_ZERO ? b : finite_add(a, b, e->rounding);
 }
 
-static inline Num num_mul(Num a, Num b, FpEnv *e)
+FP_INLINE Num num_mul(Num a, Num b, FpEnv *e)
 {
     if (unlikely(a.cls >= NUM_QNAN || b.cls >= NUM_QNAN))
         return num_propagate_nan(a, b, e);
@@ -115,7 +113,7 @@ static inline Num num_mul(Num a, Num b, FpEnv *e)
     return inf ? num_inf(sign) : zero ? num_zero(sign) : finite_mul(a, b);
 }
 
-static inline Num num_div(Num a, Num b, FpEnv *e)
+FP_INLINE Num num_div(Num a, Num b, FpEnv *e)
 {
     if (unlikely(a.cls >= NUM_QNAN || b.cls >= NUM_QNAN))
         return num_propagate_nan(a, b, e);
@@ -132,7 +130,7 @@ static inline Num num_div(Num a, Num b, FpEnv *e)
     return a.cls == NUM_ZERO || b.cls == NUM_INF ? num_zero(sign) : finite_div(a, b);
 }
 
-static inline Num num_sqrt(Num a, FpEnv *e)
+FP_INLINE Num num_sqrt(Num a, FpEnv *e)
 {
     if (unlikely(a.cls >= NUM_QNAN))
         return num_propagate_nan(a, a, e);
@@ -168,15 +166,20 @@ ARITHMETIC(uint64_t, f64)
 
 /* Two normal operands go straight to the finite operation: the x87's usual case. */
 #define ARITHMETIC_F80(name, finite, general)                                                                          \
-    Float80 f80_##name(Float80 a, Float80 b, FpEnv *e)                                                                 \
+    static __attribute__((noinline)) Float80 f80_##name##_special(Float80 a, Float80 b, FpEnv *e)                      \
     {                                                                                                                  \
         Num x = num_unpack_f80(a), y = num_unpack_f80(b);                                                              \
-        if (likely(f80_is_normal(a) && f80_is_normal(b)))                                                              \
-            return num_pack_f80(finite, e->precision, e);                                                              \
         return num_pack_f80(general, e->precision, e);                                                                 \
+    }                                                                                                                  \
+    Float80 f80_##name(Float80 a, Float80 b, FpEnv *e)                                                                 \
+    {                                                                                                                  \
+        if (unlikely(!f80_is_normal(a) || !f80_is_normal(b)))                                                          \
+            return f80_##name##_special(a, b, e);                                                                      \
+        Num x = num_from_normal_f80(a), y = num_from_normal_f80(b);                                                    \
+        return num_pack_f80_fast(finite, e);                                                                           \
     }
 
-static inline Num finite_sub(Num a, Num b, unsigned rounding)
+FP_INLINE Num finite_sub(Num a, Num b, unsigned rounding)
 {
     b.sign = !b.sign;
     return finite_add(a, b, rounding);
@@ -187,7 +190,7 @@ ARITHMETIC_F80(sub, finite_sub(x, y, e->rounding), num_add(x, y, true, e))
 ARITHMETIC_F80(mul, finite_mul(x, y), num_mul(x, y, e))
 ARITHMETIC_F80(div, finite_div(x, y), num_div(x, y, e))
 
-Float80 f80_sqrt(Float80 a, FpEnv *e) { return num_pack_f80(num_sqrt(num_unpack_f80(a), e), e->precision, e); }
+Float80 f80_sqrt(Float80 a, FpEnv *e) { return num_pack_f80_fast(num_sqrt(num_unpack_f80(a), e), e); }
 
 static Num num_muladd(Num a, Num b, Num c, FpEnv *e)
 {

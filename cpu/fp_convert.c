@@ -4,7 +4,7 @@
  */
 #include "cpu/fp_internal.h"
 
-static inline int order_magnitude(Num a, Num b)
+FP_INLINE int order_magnitude(Num a, Num b)
 {
     if (a.cls != b.cls)
         return a.cls < b.cls ? FP_LESS : FP_GREATER;
@@ -13,7 +13,7 @@ static inline int order_magnitude(Num a, Num b)
     return a.exp < b.exp || (a.exp == b.exp && a.mant < b.mant) ? FP_LESS : FP_GREATER;
 }
 
-static inline int num_compare(Num a, Num b, bool quiet, FpEnv *e)
+FP_INLINE int num_compare(Num a, Num b, bool quiet, FpEnv *e)
 {
     if (unlikely(a.cls >= NUM_QNAN || b.cls >= NUM_QNAN)) {
         if (!quiet || a.cls > NUM_QNAN || b.cls > NUM_QNAN)
@@ -29,7 +29,7 @@ static inline int num_compare(Num a, Num b, bool quiet, FpEnv *e)
 }
 
 /* Splits |n| into its integer part (exp <= 63) and the 64 bits after the point. */
-static inline uint64_t num_split(Num n, uint64_t *tail)
+FP_INLINE uint64_t num_split(Num n, uint64_t *tail)
 {
     if (n.exp >= 0) {
         *tail = n.exp == 63 ? 0 : n.mant << (n.exp + 1);
@@ -40,7 +40,7 @@ static inline uint64_t num_split(Num n, uint64_t *tail)
 }
 
 /* Rounds |n| (exp <= 63) to an integer; *inexact when that changed it.  Sets e->rounded_up. */
-static inline uint64_t num_integer(Num n, unsigned rounding, bool *inexact, FpEnv *e)
+FP_INLINE uint64_t num_integer(Num n, unsigned rounding, bool *inexact, FpEnv *e)
 {
     uint64_t tail, v = num_split(n, &tail);
     bool up = round_increments(rounding, n.sign, v & 1, tail);
@@ -49,7 +49,7 @@ static inline uint64_t num_integer(Num n, unsigned rounding, bool *inexact, FpEn
     return v + up;
 }
 
-static inline Num num_round_integral(Num n, FpEnv *e)
+FP_INLINE Num num_round_integral(Num n, FpEnv *e)
 {
     if (unlikely(n.cls >= NUM_QNAN))
         return num_propagate_nan(n, n, e);
@@ -69,7 +69,7 @@ static inline Num num_round_integral(Num n, FpEnv *e)
 }
 
 /* To a signed integer of `bits` bits; what does not fit is the integer indefinite. */
-static inline int64_t num_to_int(Num n, unsigned bits, unsigned rounding, FpEnv *e)
+FP_INLINE int64_t num_to_int(Num n, unsigned bits, unsigned rounding, FpEnv *e)
 {
     if (n.cls == NUM_ZERO)
         return 0;
@@ -87,7 +87,7 @@ static inline int64_t num_to_int(Num n, unsigned bits, unsigned rounding, FpEnv 
     return n.sign ? -v : v;
 }
 
-static inline Num num_from_int(int64_t v)
+FP_INLINE Num num_from_int(int64_t v)
 {
     Num n = { .mant = v < 0 ? -(uint64_t)v : (uint64_t)v, .exp = 63, .cls = v ? NUM_FINITE : NUM_ZERO, .sign = v < 0 };
     if (v)
@@ -96,7 +96,7 @@ static inline Num num_from_int(int64_t v)
 }
 
 /* Between formats: a NaN becomes quiet, and a denormal is reported except from x87's own format. */
-static inline Num num_convert(Num n, FpEnv *e)
+FP_INLINE Num num_convert(Num n, FpEnv *e)
 {
     if (unlikely(n.cls >= NUM_QNAN))
         return num_propagate_nan(n, n, e);
@@ -104,7 +104,7 @@ static inline Num num_convert(Num n, FpEnv *e)
     return n;
 }
 
-static inline Num num_convert_f80(Float80 a, FpEnv *e)
+FP_INLINE Num num_convert_f80(Float80 a, FpEnv *e)
 {
     Num n = num_unpack_f80(a);
     n.denormal = false;
@@ -112,7 +112,7 @@ static inline Num num_convert_f80(Float80 a, FpEnv *e)
 }
 
 /* With the signature of the other formats; f80 has no operation limited by precision control here. */
-static inline Num unpack_f80(Float80 a, bool daz)
+FP_INLINE Num unpack_f80(Float80 a, bool daz)
 {
     (void)daz;
     return num_unpack_f80(a);
@@ -176,7 +176,32 @@ bool f80_is_snan(Float80 a) { return num_unpack_f80(a).cls == NUM_SNAN; }
 
 uint64_t f32_to_f64(uint32_t a, FpEnv *e) { return num_pack_f64(num_convert(num_unpack_f32(a, e->daz), e), e); }
 uint32_t f64_to_f32(uint64_t a, FpEnv *e) { return num_pack_f32(num_convert(num_unpack_f64(a, e->daz), e), e); }
-Float80 f32_to_f80(uint32_t a, FpEnv *e) { return num_pack_f80(num_convert(num_unpack_f32(a, e->daz), e), 64, e); }
-Float80 f64_to_f80(uint64_t a, FpEnv *e) { return num_pack_f80(num_convert(num_unpack_f64(a, e->daz), e), 64, e); }
+
+/* Widening to x87's format is exact. */
+static inline Float80 quiet_widened(Float80 r, bool denormal, FpEnv *e)
+{
+    if (denormal)
+        e->flags |= FP_DENORMAL;
+    if (unlikely((r.sexp & 0x7fff) == F80_INF_EXP && r.mant << 1 && !(r.mant & QUIET_BIT))) {
+        e->flags |= FP_INVALID;
+        r.mant |= QUIET_BIT;
+    }
+    return r;
+}
+
+Float80 f32_to_f80(uint32_t a, FpEnv *e)
+{
+    bool denormal;
+    Float80 r = f80_widen32(a, &denormal);
+    return quiet_widened(r, denormal, e);
+}
+
+Float80 f64_to_f80(uint64_t a, FpEnv *e)
+{
+    bool denormal;
+    Float80 r = f80_widen64(a, &denormal);
+    return quiet_widened(r, denormal, e);
+}
+
 uint32_t f80_to_f32(Float80 a, FpEnv *e) { return num_pack_f32(num_convert_f80(a, e), e); }
 uint64_t f80_to_f64(Float80 a, FpEnv *e) { return num_pack_f64(num_convert_f80(a, e), e); }

@@ -14,6 +14,9 @@
 
 typedef unsigned __int128 u128;
 
+/* A Num stays in registers only when what works on it is inlined, which compilers judge too large. */
+#define FP_INLINE static inline __attribute__((always_inline))
+
 /* NaNs last: `cls >= NUM_QNAN` is what no operation computes with. */
 enum { NUM_ZERO, NUM_FINITE, NUM_INF, NUM_QNAN, NUM_SNAN, NUM_UNSUPPORTED };
 
@@ -43,17 +46,17 @@ static inline Num num_invalid(FpEnv *e)
     return (Num){ .mant = INTEGER_BIT | QUIET_BIT, .cls = NUM_QNAN, .sign = true };
 }
 
-static inline Num num_zero(bool sign) { return (Num){ .cls = NUM_ZERO, .sign = sign }; }
-static inline Num num_inf(bool sign) { return (Num){ .mant = INTEGER_BIT, .cls = NUM_INF, .sign = sign }; }
+FP_INLINE Num num_zero(bool sign) { return (Num){ .cls = NUM_ZERO, .sign = sign }; }
+FP_INLINE Num num_inf(bool sign) { return (Num){ .mant = INTEGER_BIT, .cls = NUM_INF, .sign = sign }; }
 
-static inline void num_note_denormals(Num a, Num b, FpEnv *e)
+FP_INLINE void num_note_denormals(Num a, Num b, FpEnv *e)
 {
     if (a.denormal | b.denormal)
         e->flags |= FP_DENORMAL;
 }
 
 /* mant != 0: shifts it up to bit 63. */
-static inline void num_normalize(Num *n)
+FP_INLINE void num_normalize(Num *n)
 {
     unsigned shift = __builtin_clzll(n->mant);
     n->mant <<= shift;
@@ -61,7 +64,7 @@ static inline void num_normalize(Num *n)
 }
 
 /* An IEEE interchange format by its fraction bits and exponent bits. */
-static inline Num num_unpack_ieee(uint64_t bits, unsigned frac, unsigned width, bool daz)
+FP_INLINE Num num_unpack_ieee(uint64_t bits, unsigned frac, unsigned width, bool daz)
 {
     uint64_t fraction = bits << (64 - frac) >> 1;
     unsigned max = (1u << width) - 1, exp = bits >> frac & max;
@@ -82,16 +85,21 @@ static inline Num num_unpack_ieee(uint64_t bits, unsigned frac, unsigned width, 
     return n;
 }
 
-static inline bool f80_is_normal(Float80 a)
+FP_INLINE bool f80_is_normal(Float80 a)
 {
     return (unsigned)(a.sexp & 0x7fff) - 1 < F80_INF_EXP - 1 && a.mant >> 63;
 }
 
+FP_INLINE Num num_from_normal_f80(Float80 a)
+{
+    return (Num){ .mant = a.mant, .exp = (a.sexp & 0x7fff) - F80_BIAS, .cls = NUM_FINITE, .sign = a.sexp >> 15 };
+}
+
 /* Pseudo-denormals count as denormals; pseudo-NaNs, pseudo-infinities and unnormals are unsupported (8.2.2). */
-static inline Num num_unpack_f80(Float80 a)
+FP_INLINE Num num_unpack_f80(Float80 a)
 {
     int exp = a.sexp & 0x7fff;
-    Num n = { .mant = a.mant, .exp = exp - F80_BIAS, .cls = NUM_FINITE, .sign = a.sexp >> 15 };
+    Num n = num_from_normal_f80(a);
     if (likely(f80_is_normal(a)))
         return n;
     if (exp == 0) {
@@ -109,29 +117,24 @@ static inline Num num_unpack_f80(Float80 a)
 }
 
 /* Whether to add one unit, given the 64 bits after the last place. */
-static inline bool round_increments(unsigned rounding, bool sign, bool odd, uint64_t tail)
+FP_INLINE bool round_increments(unsigned rounding, bool sign, bool odd, uint64_t tail)
 {
     if (likely(rounding == FP_NEAREST))
         return tail > INTEGER_BIT - odd;
     return tail && (rounding == FP_DOWN ? sign : rounding == FP_UP ? !sign : false);
 }
 
-/* Shifts mant.low right by count (1 or more), what falls out made sticky. */
-static inline void num_shift_right(Num *n, unsigned count)
+/* v shifted right by count (1 or more), what falls out made sticky. */
+FP_INLINE u128 shift_right_sticky(u128 v, unsigned count)
 {
-    u128 v = (u128)n->mant << 64 | n->low, out = v;
-    if (count < 128) {
-        out = v << (128 - count);
-        v >>= count;
-    } else {
-        v = 0;
-    }
-    n->mant = v >> 64;
-    n->low = (uint64_t)v | (out != 0);
+    uint64_t high = v >> 64, low = v;
+    if (likely(count < 64)) /* written out for compilers to drop a low part that is known to be 0 */
+        return (u128)(high >> count) << 64 | (high << (64 - count) | low >> count | (low << (64 - count) != 0));
+    return count > 127 ? v != 0 : v >> count | (v << (128 - count) != 0);
 }
 
 /* Rounds mant.low to `precision` bits from bit 63; returns whether it was inexact.  A carry out leaves mant 0. */
-static inline bool num_round_bits(Num *n, unsigned precision, FpEnv *e)
+FP_INLINE bool num_round_bits(Num *n, unsigned precision, FpEnv *e)
 {
     unsigned drop = 64 - precision;
     uint64_t tail = drop ? n->mant << (precision & 63) | (n->low != 0) : n->low, kept = n->mant >> drop;
@@ -144,73 +147,75 @@ static inline bool num_round_bits(Num *n, unsigned precision, FpEnv *e)
     return true;
 }
 
-/* The rare ends of num_round. */
-void num_round_overflow(Num *n, unsigned precision, int emax, bool inexact, FpEnv *e);
-void num_round_tiny(Num *n, unsigned precision, int emin, FpEnv *e);
-
 /*
- * Rounds a finite number to a format.  It may become an infinity, or stay finite with mant's bit 63 clear and
- * exp = emin: denormal or zero.
+ * Packing.  The usual case, a finite number well within the range, is inline; all others go to functions of
+ * fp_round.c, which take the parts of a Num so that the caller's can stay in registers.
  */
-static inline void num_round(Num *n, unsigned precision, int emin, int emax, FpEnv *e)
-{
-    if (unlikely(n->exp < emin)) {
-        num_round_tiny(n, precision, emin, e);
-        return;
-    }
-    bool inexact = num_round_bits(n, precision, e);
-    if (unlikely(!n->mant)) {
-        n->mant = INTEGER_BIT;
-        n->exp++;
-    }
-    if (unlikely(n->exp > emax))
-        num_round_overflow(n, precision, emax, inexact, e);
-    else if (inexact)
-        e->flags |= FP_INEXACT;
-}
+uint64_t num_pack_ieee_parts(uint64_t mant, uint64_t low, int exp, bool sign, unsigned cls, unsigned frac, FpEnv *e);
 
-static inline uint64_t num_pack_ieee(Num n, unsigned frac, unsigned width, FpEnv *e)
+FP_INLINE uint64_t num_pack_ieee(Num n, unsigned frac, unsigned width, FpEnv *e)
 {
-    int max = (1 << width) - 1, bias = max >> 1;
-    uint64_t exp = 0;
-    if (likely(n.cls == NUM_FINITE))
-        num_round(&n, frac + 1, 1 - bias, bias, e);
-    if (n.cls >= NUM_INF)
-        exp = max;
-    else if (n.mant >> 63)
-        exp = n.exp + bias;
+    int bias = (1 << (width - 1)) - 1;
+    if (unlikely(n.cls != NUM_FINITE || n.exp < 1 - bias || n.exp >= bias))
+        return num_pack_ieee_parts(n.mant, n.low, n.exp, n.sign, n.cls, frac, e);
+    if (num_round_bits(&n, frac + 1, e))
+        e->flags |= FP_INEXACT;
+    /* A carry has left 0: the fraction is that of the next power of two. */
+    uint64_t exp = n.exp + bias + !n.mant;
     return (uint64_t)n.sign << (frac + width) | exp << frac | n.mant << 1 >> (64 - frac);
 }
 
 /* By `precision` bits: not always that of e (precision control is for add, subtract, multiply, divide and root). */
-static inline Float80 num_pack_f80(Num n, unsigned precision, FpEnv *e)
+Float80 num_pack_f80(Num n, unsigned precision, FpEnv *e);
+
+/* The same from the parts of a Num: as arguments, a Num of the caller's can stay in registers. */
+Float80 num_pack_f80_parts(uint64_t mant, uint64_t low, int exp, bool sign, unsigned cls, FpEnv *e);
+
+/* By e's precision, with the usual case inline: a finite number, well within the range, to 64 bits. */
+FP_INLINE Float80 num_pack_f80_fast(Num n, FpEnv *e)
 {
-    unsigned exp = 0;
-    if (likely(n.cls == NUM_FINITE))
-        num_round(&n, precision, 1 - F80_BIAS, F80_BIAS, e);
-    if (n.cls >= NUM_INF)
-        exp = F80_INF_EXP;
-    else if (n.mant >> 63)
-        exp = n.exp + F80_BIAS;
-    return (Float80){ n.mant, (unsigned)n.sign << 15 | exp };
+    if (unlikely(e->precision != 64 || n.cls != NUM_FINITE || n.exp < 1 - F80_BIAS || n.exp >= F80_BIAS))
+        return num_pack_f80_parts(n.mant, n.low, n.exp, n.sign, n.cls, e);
+    unsigned sexp = (unsigned)n.sign << 15 | (unsigned)(n.exp + F80_BIAS);
+    if (!n.low)
+        return (Float80){ n.mant, sexp };
+    bool up = round_increments(e->rounding, n.sign, n.mant & 1, n.low);
+    e->flags |= FP_INEXACT;
+    e->rounded_up = up;
+    n.mant += up;
+    return likely(n.mant) ? (Float80){ n.mant, sexp } : (Float80){ INTEGER_BIT, sexp + 1 };
 }
 
-static inline Num num_unpack_f32(uint32_t a, bool daz) { return num_unpack_ieee(a, 23, 8, daz); }
-static inline Num num_unpack_f64(uint64_t a, bool daz) { return num_unpack_ieee(a, 52, 11, daz); }
-static inline uint32_t num_pack_f32(Num n, FpEnv *e) { return num_pack_ieee(n, 23, 8, e); }
-static inline uint64_t num_pack_f64(Num n, FpEnv *e) { return num_pack_ieee(n, 52, 11, e); }
+FP_INLINE Num num_unpack_f32(uint32_t a, bool daz) { return num_unpack_ieee(a, 23, 8, daz); }
+FP_INLINE Num num_unpack_f64(uint64_t a, bool daz) { return num_unpack_ieee(a, 52, 11, daz); }
+FP_INLINE uint32_t num_pack_f32(Num n, FpEnv *e) { return num_pack_ieee(n, 23, 8, e); }
+FP_INLINE uint64_t num_pack_f64(Num n, FpEnv *e) { return num_pack_ieee(n, 52, 11, e); }
 
 /*
  * An IEEE value exactly in x87 form, without any exception: a signalling NaN stays one.  *denormal tells what the
  * wider form no longer shows.
  */
-static inline Float80 f80_widen(Num n, bool *denormal)
+FP_INLINE Float80 f80_widen(Num n, bool *denormal)
 {
     *denormal = n.denormal;
     unsigned exp = n.cls == NUM_ZERO ? 0 : n.cls >= NUM_INF ? F80_INF_EXP : n.exp + F80_BIAS;
     return (Float80){ n.mant, (unsigned)n.sign << 15 | exp };
 }
-static inline Float80 f80_widen32(uint32_t a, bool *denormal) { return f80_widen(num_unpack_f32(a, false), denormal); }
-static inline Float80 f80_widen64(uint64_t a, bool *denormal) { return f80_widen(num_unpack_f64(a, false), denormal); }
+FP_INLINE Float80 f80_widen32(uint32_t a, bool *denormal)
+{
+    unsigned exp = a >> 23 & 0xff;
+    *denormal = false;
+    if (likely(exp - 1 < 0xfe))
+        return (Float80){ INTEGER_BIT | (uint64_t)a << 40, (a >> 31) << 15 | (exp + F80_BIAS - 127) };
+    return f80_widen(num_unpack_f32(a, false), denormal);
+}
+FP_INLINE Float80 f80_widen64(uint64_t a, bool *denormal)
+{
+    unsigned exp = a >> 52 & 0x7ff;
+    *denormal = false;
+    if (likely(exp - 1 < 0x7fe))
+        return (Float80){ INTEGER_BIT | a << 11, (a >> 63) << 15 | (exp + F80_BIAS - 1023) };
+    return f80_widen(num_unpack_f64(a, false), denormal);
+}
 
 #endif

@@ -37,46 +37,46 @@ static bool to_x87_register(int exponent_limit, const FpEnv *e)
 }
 
 /* n is rounded, with an exponent above emax. */
-void num_round_overflow(Num *n, unsigned precision, int emax, bool inexact, FpEnv *e)
+static Num round_overflow(Num n, unsigned precision, int emax, bool inexact, FpEnv *e)
 {
     e->flags |= FP_OVERFLOW;
     if (e->overflow_unmasked) {
-        if (inexact && (!e->x87 || to_x87_register(emax, e)))
+        bool to_register = to_x87_register(emax, e);
+        if (inexact && (!e->x87 || to_register))
             e->flags |= FP_INEXACT;
-        n->exp -= F80_SCALE;
-        if (n->exp > emax || !to_x87_register(emax, e))
-            *n = num_inf(n->sign);
-        return;
+        n.exp -= F80_SCALE;
+        if (n.exp <= emax || !to_register) /* without a destination it does not matter what n packs to */
+            return n.exp <= emax ? n : num_inf(n.sign);
+        e->flags |= FP_INEXACT; /* FSCALE, out of any range */
+        e->rounded_up = true;
+        return num_inf(n.sign);
     }
-    bool to_inf = round_increments(e->rounding, n->sign, true, INTEGER_BIT);
     e->flags |= FP_INEXACT;
-    e->rounded_up = to_inf;
-    if (to_inf) {
-        *n = num_inf(n->sign);
-    } else {
-        n->mant = ~UINT64_C(0) << (64 - precision);
-        n->exp = emax;
-    }
+    e->rounded_up = round_increments(e->rounding, n.sign, true, INTEGER_BIT);
+    if (e->rounded_up)
+        return num_inf(n.sign);
+    n.mant = ~UINT64_C(0) << (64 - precision);
+    n.exp = emax;
+    return n;
 }
 
 /* An unmasked underflow: rounded as if the exponent had no lower end, and scaled. */
-static void round_unmasked_tiny(Num *n, unsigned precision, int emin, FpEnv *e)
+static Num round_unmasked_tiny(Num n, unsigned precision, int emin, FpEnv *e)
 {
     bool to_register = to_x87_register(emin, e);
     e->flags |= FP_UNDERFLOW;
-    n->exp += F80_SCALE;
-    if (to_register && n->exp < emin) {
-        *n = num_zero(n->sign);
-        return;
+    n.exp += F80_SCALE;
+    if (to_register && n.exp < emin) {
+        e->flags |= FP_INEXACT; /* FSCALE, out of any range */
+        return num_zero(n.sign);
     }
-    if (num_round_bits(n, precision, e) && (!e->x87 || to_register))
+    if (num_round_bits(&n, precision, e) && (!e->x87 || to_register))
         e->flags |= FP_INEXACT;
-    if (!n->mant) {
-        n->mant = INTEGER_BIT;
-        n->exp++;
+    if (!n.mant) {
+        n.mant = INTEGER_BIT;
+        n.exp++;
     }
-    if (!to_register)
-        *n = num_zero(n->sign);
+    return to_register ? n : num_zero(n.sign);
 }
 
 /* Tininess is detected after rounding: would n, rounded with an unbounded exponent, still be below 2^emin? */
@@ -89,20 +89,64 @@ static bool is_tiny(Num n, unsigned precision, int emin, FpEnv e)
 }
 
 /* n is not rounded yet, with an exponent below emin. */
-void num_round_tiny(Num *n, unsigned precision, int emin, FpEnv *e)
+static Num round_tiny(Num n, unsigned precision, int emin, FpEnv *e)
 {
-    bool tiny = is_tiny(*n, precision, emin, *e);
-    if (tiny && e->underflow_unmasked) {
-        round_unmasked_tiny(n, precision, emin, e);
-        return;
-    }
+    bool tiny = is_tiny(n, precision, emin, *e);
+    if (tiny && e->underflow_unmasked)
+        return round_unmasked_tiny(n, precision, emin, e);
     if (tiny && e->ftz) {
         e->flags |= FP_UNDERFLOW | FP_INEXACT;
-        n->mant = n->low = 0;
-        return;
+        return num_zero(n.sign);
     }
-    num_shift_right(n, emin - n->exp);
-    n->exp = emin;
-    if (num_round_bits(n, precision, e))
+    u128 v = shift_right_sticky((u128)n.mant << 64 | n.low, emin - n.exp);
+    n.mant = v >> 64;
+    n.low = v;
+    n.exp = emin;
+    if (num_round_bits(&n, precision, e))
         e->flags |= tiny ? FP_UNDERFLOW | FP_INEXACT : FP_INEXACT;
+    return n;
+}
+
+/*
+ * Rounds a finite number to a format with exponents -limit + 1 to limit.  It may become an infinity, or stay finite
+ * with mant's bit 63 clear and the least exponent: denormal or zero.
+ */
+static Num round_finite(Num n, unsigned precision, int limit, FpEnv *e)
+{
+    if (n.exp < 1 - limit)
+        return round_tiny(n, precision, 1 - limit, e);
+    bool inexact = num_round_bits(&n, precision, e);
+    if (!n.mant) {
+        n.mant = INTEGER_BIT;
+        n.exp++;
+    }
+    if (n.exp > limit)
+        return round_overflow(n, precision, limit, inexact, e);
+    if (inexact)
+        e->flags |= FP_INEXACT;
+    return n;
+}
+
+uint64_t num_pack_ieee_parts(uint64_t mant, uint64_t low, int exp, bool sign, unsigned cls, unsigned frac, FpEnv *e)
+{
+    unsigned width = frac == 23 ? 8 : 11;
+    int bias = (1 << (width - 1)) - 1;
+    Num n = { .mant = mant, .low = low, .exp = exp, .cls = cls, .sign = sign };
+    if (n.cls == NUM_FINITE)
+        n = round_finite(n, frac + 1, bias, e);
+    uint64_t field = n.cls >= NUM_INF ? 2 * bias + 1 : n.mant >> 63 ? n.exp + bias : 0;
+    return (uint64_t)n.sign << (frac + width) | field << frac | n.mant << 1 >> (64 - frac);
+}
+
+Float80 num_pack_f80(Num n, unsigned precision, FpEnv *e)
+{
+    if (n.cls == NUM_FINITE)
+        n = round_finite(n, precision, F80_BIAS, e);
+    unsigned exp = n.cls >= NUM_INF ? F80_INF_EXP : n.mant >> 63 ? n.exp + F80_BIAS : 0;
+    return (Float80){ n.mant, (unsigned)n.sign << 15 | exp };
+}
+
+Float80 num_pack_f80_parts(uint64_t mant, uint64_t low, int exp, bool sign, unsigned cls, FpEnv *e)
+{
+    return num_pack_f80((Num){ .mant = mant, .low = low, .exp = exp, .cls = cls, .sign = sign }, e->precision, e);
 }

@@ -57,7 +57,10 @@ static inline void logic_flags(Cpu *cpu, uint64_t a, uint64_t b, uint64_t r, uns
 #define xor_flags logic_flags
 #define test_flags logic_flags
 
-/* The forms that write their destination. */
+/*
+ * The forms that write their destination.  LOCK has a function of its own: it may have to try again, with the carry
+ * flag as it was.
+ */
 #define ALU_SIZE(op, n, t, R, M)                                                                                       \
     static inline uint##n##_t op##_values##n(Cpu *cpu, uint##n##_t a, uint##n##_t b)                                   \
     {                                                                                                                  \
@@ -65,7 +68,7 @@ static inline void logic_flags(Cpu *cpu, uint64_t a, uint64_t b, uint64_t r, uns
         op##_flags(cpu, a, b, r, n);                                                                                   \
         return r;                                                                                                      \
     }                                                                                                                  \
-    static inline void op##_memory##n(Cpu *cpu, const Insn *i, uint##n##_t b)                                          \
+    static __attribute__((noinline)) void op##_locked##n(Cpu *cpu, const Insn *i, uint##n##_t b)                       \
     {                                                                                                                  \
         uint64_t ea = insn_ea(cpu, i), r;                                                                              \
         bool c = flag_cf(cpu);                                                                                         \
@@ -74,8 +77,18 @@ static inline void logic_flags(Cpu *cpu, uint64_t a, uint64_t b, uint64_t r, uns
         do {                                                                                                           \
             a = mem_rmw##n(cpu, i->seg, ea, &ref);                                                                     \
             r = op##_result(a, b, c);                                                                                  \
-        } while (!mem_finish##n(cpu, &ref, a, r, i->lock));                                                            \
+        } while (!mem_finish##n(cpu, &ref, a, r, true));                                                               \
         op##_flags(cpu, a, b, r, n);                                                                                   \
+    }                                                                                                                  \
+    static inline void op##_memory##n(Cpu *cpu, const Insn *i, uint##n##_t b)                                          \
+    {                                                                                                                  \
+        MemRef ref;                                                                                                    \
+        if (unlikely(i->lock)) {                                                                                       \
+            op##_locked##n(cpu, i, b);                                                                                 \
+            return;                                                                                                    \
+        }                                                                                                              \
+        uint##n##_t a = mem_rmw##n(cpu, i->seg, insn_ea(cpu, i), &ref);                                                \
+        mem_commit##n(cpu, &ref, op##_values##n(cpu, a, b));                                                           \
     }                                                                                                                  \
     static void op##_E##t##G##t##R(Cpu *cpu, const Insn *i)                                                            \
     {                                                                                                                  \
@@ -199,15 +212,25 @@ static inline uint64_t not_value(Cpu *cpu, uint64_t a, unsigned n)
     {                                                                                                                  \
         set_reg##n(cpu, i->rm, op##_value(cpu, reg##n(cpu, i->rm), n));                                                \
     }                                                                                                                  \
-    static void op##_E##t##M(Cpu *cpu, const Insn *i)                                                                  \
+    static __attribute__((noinline)) void op##_locked##n(Cpu *cpu, const Insn *i)                                      \
     {                                                                                                                  \
         uint64_t ea = insn_ea(cpu, i);                                                                                 \
         uint##n##_t a;                                                                                                 \
         MemRef ref;                                                                                                    \
         do                                                                                                             \
             a = mem_rmw##n(cpu, i->seg, ea, &ref);                                                                     \
-        while (!mem_finish##n(cpu, &ref, a, op##_result((uint64_t)a), i->lock));                                       \
+        while (!mem_finish##n(cpu, &ref, a, op##_result((uint64_t)a), true));                                          \
         op##_value(cpu, a, n);                                                                                         \
+    }                                                                                                                  \
+    static void op##_E##t##M(Cpu *cpu, const Insn *i)                                                                  \
+    {                                                                                                                  \
+        MemRef ref;                                                                                                    \
+        if (unlikely(i->lock)) {                                                                                       \
+            op##_locked##n(cpu, i);                                                                                    \
+            return;                                                                                                    \
+        }                                                                                                              \
+        uint##n##_t a = mem_rmw##n(cpu, i->seg, insn_ea(cpu, i), &ref);                                                \
+        mem_commit##n(cpu, &ref, op##_value(cpu, a, n));                                                               \
     }
 #define UNARY(op)                                                                                                      \
     FOR_SIZES(UNARY_SIZE, op)                                                                                          \

@@ -84,8 +84,10 @@ static bool walk_entry(Cpu *cpu, Walk *w, uint64_t gpa, uint64_t reserved)
     WalkStep *s = &w->step[w->steps++];
     s->gpa = gpa;
     s->entry = entry_read(cpu, gpa, w->entry_size);
-    if (!(s->entry & PTE_P))
+    if (!(s->entry & PTE_P)) {
+        w->error = 0;
         return false;
+    }
     w->writable &= (s->entry & PTE_W) != 0;
     w->user &= (s->entry & PTE_U) != 0;
     w->executable &= !(s->entry & PTE_NX) || !(cpu->efer & EFER_NXE);

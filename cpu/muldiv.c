@@ -43,12 +43,6 @@ static inline void set_accumulator8(Cpu *cpu, uint8_t lo, uint8_t hi) { set_reg1
         set_accumulator##n(cpu, r, r >> n);                                                                            \
         product_flags(cpu, r >> n != 0);                                                                               \
     }                                                                                                                  \
-    static inline uint##n##_t imul_product##n(Cpu *cpu, int##n##_t a, int##n##_t b)                                    \
-    {                                                                                                                  \
-        int##n##_t r;                                                                                                  \
-        product_flags(cpu, __builtin_mul_overflow(a, b, &r));                                                          \
-        return r;                                                                                                      \
-    }                                                                                                                  \
     static inline void imul_value##n(Cpu *cpu, uint##n##_t b)                                                          \
     {                                                                                                                  \
         swide r = (swide)(int##n##_t)reg##n(cpu, R_AX) * (int##n##_t)b;                                                \
@@ -105,6 +99,12 @@ ONE(idiv)
 
 /* IMUL with two and three operands. */
 #define IMUL_G(n)                                                                                                      \
+    static inline uint##n##_t imul_product##n(Cpu *cpu, int##n##_t a, int##n##_t b)                                    \
+    {                                                                                                                  \
+        int##n##_t r;                                                                                                  \
+        product_flags(cpu, __builtin_mul_overflow(a, b, &r));                                                          \
+        return r;                                                                                                      \
+    }                                                                                                                  \
     static void imul_GvEv_r##n(Cpu *cpu, const Insn *i)                                                                \
     {                                                                                                                  \
         set_reg##n(cpu, i->reg, imul_product##n(cpu, reg##n(cpu, i->reg), reg##n(cpu, i->rm)));                        \

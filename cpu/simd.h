@@ -53,7 +53,7 @@ static KERNEL vec_store16(Cpu *cpu, const Insn *i, const Vec *v, unsigned align)
     mem_write_vec(cpu, i->seg, ea, v->q, 16, align);
 }
 
-/* Memory operands by kind: 128 bits aligned (x) or not (u); 64, 32 and 16 bits into lane 0, the rest of it undefined. */
+/* Memory operands: 128 bits aligned (x) or not (u); 64, 32 and 16 bits at the bottom, with what is above undefined. */
 static KERNEL vec_load_x(Cpu *cpu, const Insn *i, Vec *v) { vec_load16(cpu, i, v, 16); }
 static KERNEL vec_load_u(Cpu *cpu, const Insn *i, Vec *v) { vec_load16(cpu, i, v, 0); }
 static KERNEL vec_load_q(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read64(cpu, i->seg, insn_ea(cpu, i)); }
@@ -75,12 +75,13 @@ void vec_store_bytes(Cpu *cpu, const Insn *i, const Vec *v, uint32_t mask);
     SEM_RM(sse_##name)
 
 /* xmm1 = kernel(xmm1, xmm2/m128). */
-#define SSE_BINARY(name)                                                                                               \
+#define SSE_BINARY(name) SSE_BINARY_FROM(name, vec_load_x)
+#define SSE_BINARY_FROM(name, load)                                                                                    \
     static KERNEL sse_##name##_op(Cpu *cpu, const Insn *i, const Vec *s)                                               \
     {                                                                                                                  \
         v_##name(&cpu->vec[i->reg], &cpu->vec[i->reg], s, 2);                                                          \
     }                                                                                                                  \
-    SSE_FORMS(name, vec_load_x)
+    SSE_FORMS(name, load)
 
 /* xmm1 = kernel(xmm1, xmm2/m128, imm8). */
 #define SSE_BINARY_IMM(name)                                                                                           \

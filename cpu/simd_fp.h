@@ -26,15 +26,14 @@ static KERNEL simd_env(uint32_t mxcsr, FpEnv *e)
     e->flags = mxcsr & mxcsr >> MXCSR_MASKS_SHIFT & MXCSR_FLAGS;
 }
 
-/* #XM for the unmasked ones among flags (sse_fp.c). */
-_Noreturn void simd_raise(Cpu *cpu, uint8_t flags);
+/* What simd_finish leaves: raises #XM for an unmasked exception, or sets new flags (sse_fp.c). */
+void simd_note(Cpu *cpu, uint8_t flags);
 
-/* All lanes are done, nothing is written yet: raises #XM, or makes the flags stick. */
+/* All lanes are done, nothing is written yet: if there is more than simd_env began with, it is looked at. */
 static inline __attribute__((always_inline)) void simd_finish(Cpu *cpu, uint8_t flags)
 {
-    if (unlikely(flags & ~(cpu->mxcsr >> MXCSR_MASKS_SHIFT) & MXCSR_FLAGS))
-        simd_raise(cpu, flags);
-    cpu->mxcsr |= flags;
+    if (unlikely(flags & ~(cpu->mxcsr & cpu->mxcsr >> MXCSR_MASKS_SHIFT)))
+        simd_note(cpu, flags);
 }
 
 /*

@@ -141,7 +141,7 @@ static KERNEL v_psadbw(Vec *d, const Vec *a, const Vec *b, unsigned qwords)
     static KERNEL v_psll##suffix(Vec *d, const Vec *a, uint64_t count, unsigned qwords)                                \
     {                                                                                                                  \
         for (unsigned j = 0; j < qwords * (64 / (bits)); j++)                                                          \
-            LANE(*d, j) = count < (bits) ? (u##type)(1u * LANE(*a, j) << count) : 0;                                        \
+            LANE(*d, j) = count < (bits) ? (u##type)(1u * LANE(*a, j) << count) : 0;                                   \
     }                                                                                                                  \
     static KERNEL v_psrl##suffix(Vec *d, const Vec *a, uint64_t count, unsigned qwords)                                \
     {                                                                                                                  \

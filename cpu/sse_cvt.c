@@ -93,7 +93,10 @@ SSE_TO_GPR_Y(cvttss2si, VEC_D, 32, FP_ZERO, vec_load_d)
 SSE_TO_GPR_Y(cvtsd2si, VEC_Q, 64, e.rounding, vec_load_q)
 SSE_TO_GPR_Y(cvttsd2si, VEC_Q, 64, FP_ZERO, vec_load_q)
 
-/* XMM or memory to MMX: CVTPS2PI, CVTPD2PI and the truncating ones. */
+/*
+ * XMM or memory to MMX: CVTPS2PI, CVTPD2PI and the truncating ones.  The x87 state changes even when the conversion
+ * then raises #XM, as processors have it; so below.
+ */
 #define SSE_TO_MMX(name, kernel, qwords, mode, load)                                                                   \
     static KERNEL sse_##name##_op(Cpu *cpu, const Insn *i, const Vec *s)                                               \
     {                                                                                                                  \
@@ -101,8 +104,8 @@ SSE_TO_GPR_Y(cvttsd2si, VEC_Q, 64, FP_ZERO, vec_load_q)
         FpEnv e;                                                                                                       \
         simd_env(cpu->mxcsr, &e);                                                                                      \
         v_##kernel(&r, s, qwords, mode, &e);                                                                           \
-        simd_finish(cpu, e.flags);                                                                                     \
         mmx_enter(cpu);                                                                                                \
+        simd_finish(cpu, e.flags);                                                                                     \
         mmx_write(cpu, i->reg, r.q[0]);                                                                                \
     }                                                                                                                  \
     static void sse_##name##_r(Cpu *cpu, const Insn *i)                                                                \
@@ -144,10 +147,9 @@ static KERNEL sse_cvtpi2pd_op(Cpu *cpu, const Insn *i, const Vec *s)
     static void sse_##name##_r(Cpu *cpu, const Insn *i)                                                                \
     {                                                                                                                  \
         Vec s;                                                                                                         \
-        mmx_check(cpu);                                                                                                \
+        mmx_begin(cpu);                                                                                                \
         s.q[0] = mmx_read(cpu, i->rm);                                                                                 \
         sse_##name##_op(cpu, i, &s);                                                                                   \
-        mmx_enter(cpu);                                                                                                \
     }                                                                                                                  \
     static void sse_##name##_m(Cpu *cpu, const Insn *i)                                                                \
     {                                                                                                                  \

@@ -22,12 +22,13 @@ const FpEnv simd_envs[64] = { ENV16(0), ENV16(16), ENV16(32), ENV16(48) };
  * SDM vol. 1 11.5.2: an unmasked exception found before computing (invalid, denormal, divide by zero) in any lane
  * keeps all lanes from computing, and so from raising the others.  Without CR4.OSXMMEXCPT it is #UD (11.5.4).
  */
-void simd_raise(Cpu *cpu, uint8_t flags)
+void simd_note(Cpu *cpu, uint8_t flags)
 {
     const uint8_t before = FP_INVALID | FP_DENORMAL | FP_DIVZERO;
-    bool early = flags & before & ~(cpu->mxcsr >> MXCSR_MASKS_SHIFT);
-    cpu->mxcsr |= early ? flags & before : flags;
-    cpu_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+    uint8_t unmasked = flags & ~(cpu->mxcsr >> MXCSR_MASKS_SHIFT);
+    cpu->mxcsr |= unmasked & before ? flags & before : flags;
+    if (unmasked)
+        cpu_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 
 /* r = calculation with the environment e; then the exceptions; then the destination. */

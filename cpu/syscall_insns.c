@@ -19,7 +19,8 @@ static void set_flat_cs(Cpu *cpu, uint16_t sel, unsigned dpl, bool code64)
 {
     cpu->seg[SEG_CS] = (Segment){
         .sel = sel, .limit = 0xffffffff,
-        .attr = SA_CODE | SA_WRITABLE | SA_ACCESSED | SA_S | dpl << SA_DPL_SHIFT | SA_P | SA_G | (code64 ? SA_L : SA_DB),
+        .attr = SA_CODE | SA_WRITABLE | SA_ACCESSED | SA_S | dpl << SA_DPL_SHIFT | SA_P | SA_G |
+                (code64 ? SA_L : SA_DB),
     };
 }
 

@@ -389,9 +389,6 @@ static void set_ac(Cpu *cpu, uint32_t value)
 static void sys_clac(Cpu *cpu, const Insn *i) { (void)i; set_ac(cpu, 0); }
 static void sys_stac(Cpu *cpu, const Insn *i) { (void)i; set_ac(cpu, EFLAGS_AC); }
 
-/* x87 and SSE. */
-uint64_t xcr0_supported(const Cpu *cpu) { return cpu_has(cpu, FEAT_XSAVE) ? 3 : 0; }
-
 /* XCR1 is the part of XCR0 that is in use; all of it may always be said to be. */
 static void sys_xgetbv(Cpu *cpu, const Insn *i)
 {

@@ -89,12 +89,15 @@ bool fpu_underflow(Cpu *cpu, unsigned n)
 
 /* --- loads --- */
 
-/* Pushes a value whose conversion may have raised something. */
+/*
+ * Pushes a value whose conversion may have raised something.  Only an unmasked #IA keeps it off the stack, not #D (as
+ * on AMD's processors).
+ */
 static inline void push_converted(Cpu *cpu, Float80 v, const FpEnv *e)
 {
     if (unlikely(!st_empty(cpu, 7)) || likely(!e->flags))
         fpu_push(cpu, v);
-    else if (fpu_raise(cpu, e))
+    else if (fpu_raise(cpu, e) || !(e->flags & FP_INVALID))
         st_push(cpu, v);
 }
 
@@ -135,7 +138,7 @@ SEM_1(fld_m80)
 static void fld_sti(Cpu *cpu, const Insn *i)
 {
     fpu_enter(cpu);
-    if (unlikely(st_empty(cpu, i->rm) && st_empty(cpu, 7))) {
+    if (unlikely(st_empty(cpu, i->rm))) {
         if (fpu_stack_fault(cpu, 0))
             st_push(cpu, F80_DEFAULT_NAN);
         return;
@@ -349,6 +352,17 @@ SEM_1(fst_sti)
 static void fstp_sti(Cpu *cpu, const Insn *i) { store_sti(cpu, i, true); }
 SEM_1(fstp_sti)
 
+/* The alias of FSTP at D9 D8 only pops an empty ST(0), without an exception. */
+static void fstp_sti_quiet(Cpu *cpu, const Insn *i)
+{
+    fpu_enter(cpu);
+    cpu->fpu.status &= ~FSW_C1;
+    if (likely(!st_empty(cpu, 0)))
+        st_set(cpu, i->rm, *st(cpu, 0));
+    st_pop(cpu);
+}
+SEM_1(fstp_sti_quiet)
+
 static void fxch(Cpu *cpu, const Insn *i)
 {
     fpu_enter(cpu);
@@ -368,6 +382,7 @@ static void fxch(Cpu *cpu, const Insn *i)
 }
 SEM_1(fxch)
 
+/* C1 stays, but for a stack underflow. */
 static inline void move_if(Cpu *cpu, const Insn *i, bool wanted)
 {
     fpu_enter(cpu);
@@ -375,7 +390,6 @@ static inline void move_if(Cpu *cpu, const Insn *i, bool wanted)
         fpu_underflow(cpu, 0);
         return;
     }
-    cpu->fpu.status &= ~FSW_C1;
     if (wanted)
         *st(cpu, 0) = *st(cpu, i->rm);
 }
@@ -398,6 +412,7 @@ FCMOV(fcmovnu, 11)
 static void ffree(Cpu *cpu, const Insn *i)
 {
     fpu_enter(cpu);
+    cpu->fpu.status &= ~FSW_C1;
     cpu->fpu.tags &= ~(1u << st_number(cpu, i->rm));
 }
 SEM_1(ffree)

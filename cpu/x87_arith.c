@@ -31,7 +31,7 @@ static inline void operate(Cpu *cpu, Operation *op, unsigned to, unsigned from, 
         st_pop(cpu);
 }
 
-/* A denormal source in memory counts unless something of higher priority is there (SDM vol. 1 8.4, table 4-10...). */
+/* A denormal source in memory counts unless something of higher priority is there (SDM vol. 1 4.9.2). */
 static inline void note_denormal_source(FpEnv *e, Float80 other)
 {
     if (!(e->flags & (FP_INVALID | FP_DIVZERO)) && !f80_is_nan(other))
@@ -131,14 +131,27 @@ UNARY(fabs_st0, f80_abs)
 
 /* --- comparison --- */
 
-/* The order of a and b; false when an unmasked exception leaves the condition codes and the stack alone. */
-static inline bool compare(Cpu *cpu, Float80 a, Float80 b, bool quiet, bool denormal, int *order)
+/*
+ * The order of a and b.  *pops becomes 0 when an exception is unmasked: the stack stays then, but the result is
+ * delivered all the same (as AMD's processors do; Intel's manual leaves the codes unset).
+ */
+static inline int compare(Cpu *cpu, Float80 a, Float80 b, bool quiet, bool denormal, unsigned *pops)
 {
     FpEnv e = { .x87 = true };
-    *order = f80_compare(a, b, quiet, &e);
+    int order = f80_compare(a, b, quiet, &e);
     if (unlikely(denormal))
         note_denormal_source(&e, a);
-    return fpu_raise(cpu, &e);
+    if (unlikely(!fpu_raise(cpu, &e)))
+        *pops = 0;
+    return order;
+}
+
+/* A stack underflow compares as unordered. */
+static inline int compare_underflow(Cpu *cpu, unsigned *pops)
+{
+    if (!fpu_stack_fault(cpu, 0))
+        *pops = 0;
+    return FP_UNORDERED;
 }
 
 static inline void pop_count(Cpu *cpu, unsigned count)
@@ -147,42 +160,36 @@ static inline void pop_count(Cpu *cpu, unsigned count)
         st_pop(cpu);
 }
 
-/* A stack underflow compares as unordered. */
-static inline bool compare_sti(Cpu *cpu, unsigned n, bool quiet, int *order)
+static inline int compare_sti(Cpu *cpu, unsigned n, bool quiet, unsigned *pops)
 {
     fpu_enter(cpu);
-    *order = FP_UNORDERED;
     if (unlikely(st_empty(cpu, 0) || st_empty(cpu, n)))
-        return fpu_stack_fault(cpu, 0);
-    return compare(cpu, *st(cpu, 0), *st(cpu, n), quiet, false, order);
+        return compare_underflow(cpu, pops);
+    return compare(cpu, *st(cpu, 0), *st(cpu, n), quiet, false, pops);
 }
 
 static inline void compare_register(Cpu *cpu, unsigned n, bool quiet, unsigned pops)
 {
-    int order;
-    if (!compare_sti(cpu, n, quiet, &order))
-        return;
-    fpu_set_condition(cpu, order);
+    fpu_set_condition(cpu, compare_sti(cpu, n, quiet, &pops));
     pop_count(cpu, pops);
 }
 
 static inline void compare_value(Cpu *cpu, Float80 v, bool denormal, unsigned pops)
 {
-    int order = FP_UNORDERED;
-    if (unlikely(st_empty(cpu, 0)) ? !fpu_stack_fault(cpu, 0)
-                                   : !compare(cpu, *st(cpu, 0), v, false, denormal, &order))
-        return;
-    fpu_set_condition(cpu, order);
+    bool empty = st_empty(cpu, 0);
+    fpu_set_condition(cpu, unlikely(empty) ? compare_underflow(cpu, &pops)
+                                           : compare(cpu, *st(cpu, 0), v, false, denormal, &pops));
     pop_count(cpu, pops);
 }
 
+/* C1 stays, but for a stack underflow. */
 static inline void compare_flags(Cpu *cpu, unsigned n, bool quiet, unsigned pops)
 {
     static const uint8_t flags[4] = { F_CF, F_ZF, 0, F_CF | F_PF | F_ZF };
-    int order;
-    if (!compare_sti(cpu, n, quiet, &order))
-        return;
-    set_flags_arith(cpu, flags[order + 1]);
+    unsigned c1 = cpu->fpu.status & FSW_C1;
+    bool underflow = st_empty(cpu, 0) || st_empty(cpu, n);
+    set_flags_arith(cpu, flags[compare_sti(cpu, n, quiet, &pops) + 1]);
+    cpu->fpu.status |= underflow ? 0 : c1;
     pop_count(cpu, pops);
 }
 
@@ -389,12 +396,12 @@ static Num nearest_remainder(Num a, Num b, int apart, uint64_t *q)
 static Num num_remainder(Num a, Num b, bool nearest, unsigned *codes, FpEnv *e)
 {
     uint64_t q = 0;
-    *codes = 0;
     if (a.cls >= NUM_QNAN || b.cls >= NUM_QNAN)
         return num_propagate_nan(a, b, e);
     if (a.cls == NUM_INF || b.cls == NUM_ZERO)
         return num_invalid(e);
     num_note_denormals(a, b, e);
+    *codes = 0;
     if (a.cls == NUM_ZERO || b.cls == NUM_INF)
         return a;
     int apart = a.exp - b.exp;
@@ -411,13 +418,16 @@ static Num num_remainder(Num a, Num b, bool nearest, unsigned *codes, FpEnv *e)
     return a;
 }
 
+/* C1 and C2 are cleared in any case; without a remainder C0 and C3 stay. */
 static void take_remainder(Cpu *cpu, bool nearest)
 {
     Num a, b;
+    fpu_check(cpu);
+    cpu->fpu.status &= ~(FSW_C1 | FSW_C2);
     if (!enter_pair(cpu, &a, &b))
         return;
     FpEnv e = fpu_env(cpu);
-    unsigned codes;
+    unsigned codes = cpu->fpu.status & FSW_CC;
     Float80 r = num_pack_f80(num_remainder(a, b, nearest, &codes, &e), 64, &e);
     if (!fpu_raise(cpu, &e))
         return;

@@ -121,13 +121,13 @@ static void fnstsw_ax(Cpu *cpu, const Insn *i)
 }
 SEM_1(fnstsw_ax)
 
-/* --- environment: 14 or 28 bytes, pointers as segments or as 20- and 32-bit linear addresses (figures 8-9 to 8-12) --- */
+/* --- environment: 14 or 28 bytes, pointers with selectors or as linear addresses (SDM vol. 1 figures 8-9 to 8-12) --- */
 
 enum { ENV16_SIZE = 14, ENV32_SIZE = 28, STATE_REGISTERS = 80 };
 
 static unsigned env_size(const Insn *i) { return i->osz == SZ16 ? ENV16_SIZE : ENV32_SIZE; }
 
-/* A pointer in real-address form; `high` gets its upper bits at 12 and up. */
+/* A pointer as real-address and virtual-8086 mode show it: 20 bits with 16-bit operands, 32 with 32-bit ones. */
 static uint32_t linear_pointer(uint16_t sel, uint64_t offset) { return ((uint32_t)sel << 4) + (uint32_t)offset; }
 
 static void env_save16(const Cpu *cpu, uint8_t *p)

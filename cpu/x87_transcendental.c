@@ -106,13 +106,13 @@ static u128 wide_to_fraction(Wide a)
 }
 static Wide wide_from_fraction(u128 v) { return wide_from_bits(v, -1, false); }
 
-/* Rounds to the x87's format; what is not known to be exact is inexact. */
-static Float80 wide_round(Wide a, bool exact, FpEnv *e)
+/* Rounds to the x87's format: always inexact, also log2(2^n) (as processors have it). */
+static Float80 wide_round(Wide a, FpEnv *e)
 {
-    Num n = { .mant = a.mant >> 64, .low = (uint64_t)a.mant | !exact, .exp = a.exp, .cls = NUM_FINITE, .sign = a.sign };
-    if (!a.mant)
-        n = num_zero(a.sign);
-    return num_pack_f80(n, 64, e);
+    Num n = { .mant = a.mant >> 64, .low = a.mant, .exp = a.exp, .cls = NUM_FINITE, .sign = a.sign };
+    Float80 r = num_pack_f80(n, 64, e);
+    e->flags |= r.sexp & 0x7fff ? FP_INEXACT : FP_INEXACT | FP_UNDERFLOW;
+    return r;
 }
 
 /* --- series --- */
@@ -167,20 +167,11 @@ static Wide wide_exp2m1(Wide x)
     return wide_add(t, wide_mul(t, more));
 }
 
-/* The integer nearest to a/b, for b's top bit at 2^55 to 2^63 and a < 2 b. */
-static unsigned nearest_32nd(uint64_t a, uint64_t b)
+/* (left - right) / divisor, of integers. */
+static Wide wide_difference_over(u128 left, u128 right, u128 divisor)
 {
-    a >>= 6;
-    b >>= 6;
-    return (a * 32 + b / 2) / b;
-}
-
-/* (32 a - n b) / (32 b + n a): the tangent of atan(a/b) - atan(n/32).  a, b < 2^120. */
-static Wide tangent_of_rest(u128 a, u128 b, unsigned n)
-{
-    u128 left = 32 * a, right = n * b;
     bool sign = left < right;
-    return wide_div(wide_from_bits(sign ? right - left : left - right, 127, sign), wide_from_bits(32 * b + n * a, 127, false));
+    return wide_div(wide_from_bits(sign ? right - left : left - right, 127, sign), wide_from_bits(divisor, 127, false));
 }
 
 /* atan(a/b) for 0 < a <= b. */
@@ -190,28 +181,35 @@ static Wide wide_atan(Num a, Num b)
     a.sign = b.sign = false;
     if (apart > 8)
         return atan_series(wide_div(wide_from_num(a), wide_from_num(b)));
-    unsigned n = nearest_32nd(a.mant >> apart, b.mant);
-    Wide rest = tangent_of_rest((u128)a.mant << (20 - apart), (u128)b.mant << 20, n);
+    /* atan(a/b) = atan(n/32) + atan((32 a - n b) / (32 b + n a)), n/32 the nearest to a/b. */
+    uint64_t unit = b.mant >> 6;
+    unsigned n = ((a.mant >> (apart + 6)) * 32 + unit / 2) / unit;
+    u128 y = (u128)a.mant << (20 - apart), x = (u128)b.mant << 20;
+    Wide rest = wide_difference_over(32 * y, n * x, 32 * x + n * y);
     if (rest.mant)
         rest = atan_series(rest);
     return n ? wide_add(wide_from_fraction(atan_32nds[n]), rest) : rest;
 }
 
-enum { LOG_POINT = 72 };
+enum { LOG_POINT = 120 };
 
-/* log2(m / 2^LOG_POINT), sqrt(1/2) <= that <= sqrt(2) or a little more; zero when it is 1. */
-static Wide wide_log2(u128 m)
+/*
+ * log2(a), a > 0; zero when a is 1.  a = m 2^exp with m from sqrt(1/2) to sqrt(2), as an integer of 2^-LOG_POINT, and
+ * log2(m) = log2(n/32) + log2 of (1 + s) / (1 - s) with s = (32 m - n) / (32 m + n), n/32 the nearest to m.
+ */
+static Wide wide_log2(Wide a)
 {
-    unsigned n = (uint64_t)(m >> (LOG_POINT - 32)) / (1u << 26);
-    n = (n + 1) / 2;
+    bool upper = a.mant >> 64 > UINT64_C(0xb504f333f9de6484);
+    u128 m = a.mant >> (127 - LOG_POINT + upper);
+    int exp = a.exp + upper;
+    unsigned n = ((unsigned)(m >> (LOG_POINT - 6)) + 1) / 2;
     u128 left = 32 * m, right = (u128)n << LOG_POINT;
-    bool sign = left < right;
-    Wide s = wide_div(wide_from_bits(sign ? right - left : left - right, 127, sign), wide_from_bits(left + right, 127, false));
+    Wide s = wide_difference_over(left, right, left + right);
     if (s.mant)
         s = log_series(s);
     Wide base = wide_from_fraction(log2_32nds[n - LOG2_FIRST]);
     base.sign = n < 32;
-    return wide_add(base, s);
+    return wide_add(wide_add(base, s), wide_from_bits(exp < 0 ? -exp : exp, 127, exp < 0));
 }
 
 /* --- one operand: F2XM1 --- */
@@ -227,11 +225,12 @@ static Float80 f80_exp2m1(Float80 a, FpEnv *e)
     if (n.cls == NUM_ZERO)
         return a;
     if (n.exp >= 0) { /* beyond 1 the result is undefined; the operand stays */
+        e->flags |= FP_INEXACT;
         if (n.exp == 0 && n.mant == INTEGER_BIT)
             return n.sign ? (Float80){ INTEGER_BIT, 0xbffe } : a;
         return a;
     }
-    return wide_round(wide_exp2m1(wide_from_num(n)), false, e);
+    return wide_round(wide_exp2m1(wide_from_num(n)), e);
 }
 
 static void f2xm1(Cpu *cpu, const Insn *i)
@@ -283,11 +282,13 @@ static Wide angle_cos(Angle a)
     return angle_sin(a);
 }
 
-/* tan(r) = r + r^3/3 ...: where the cube is out of sight, r with the inexactness that wide_round adds. */
+/* tan(r) = r + r^3/3 ...: where the cube is out of sight, a little more than r. */
 static Wide angle_tan(Angle a)
 {
-    if (a.rest.exp < -64)
-        return a.quadrant & 1 ? wide_negate(wide_div(wide_cos(a.rest), a.rest)) : a.rest;
+    if (a.rest.exp < -64 && !(a.quadrant & 1)) {
+        a.rest.mant |= 1;
+        return a.rest;
+    }
     Wide s = wide_sin(a.rest), c = wide_cos(a.rest);
     return a.quadrant & 1 ? wide_negate(wide_div(c, s)) : wide_div(s, c);
 }
@@ -317,17 +318,17 @@ typedef Float80 Circular(Num n, enum CircularKind kind, FpEnv *e);
 
 static Float80 circular_sin(Num n, enum CircularKind kind, FpEnv *e)
 {
-    return kind == CIRCULAR_ANGLE ? wide_round(angle_sin(reduce(n)), false, e) : num_pack_f80(n, 64, e);
+    return kind == CIRCULAR_ANGLE ? wide_round(angle_sin(reduce(n)), e) : num_pack_f80(n, 64, e);
 }
 static Float80 circular_cos(Num n, enum CircularKind kind, FpEnv *e)
 {
     if (kind == CIRCULAR_ANGLE)
-        return wide_round(angle_cos(reduce(n)), false, e);
+        return wide_round(angle_cos(reduce(n)), e);
     return kind == CIRCULAR_ZERO ? F80_ONE : num_pack_f80(n, 64, e);
 }
 static Float80 circular_tan(Num n, enum CircularKind kind, FpEnv *e)
 {
-    return kind == CIRCULAR_ANGLE ? wide_round(angle_tan(reduce(n)), false, e) : num_pack_f80(n, 64, e);
+    return kind == CIRCULAR_ANGLE ? wide_round(angle_tan(reduce(n)), e) : num_pack_f80(n, 64, e);
 }
 static Float80 circular_one(Num n, enum CircularKind kind, FpEnv *e)
 {
@@ -338,6 +339,7 @@ static Float80 circular_one(Num n, enum CircularKind kind, FpEnv *e)
 static void circular(Cpu *cpu, Circular *first, Circular *second)
 {
     fpu_enter(cpu);
+    cpu->fpu.status &= ~FSW_C2;
     bool underflow = st_empty(cpu, 0);
     if (unlikely(underflow || (second && !st_empty(cpu, 7)))) {
         if (fpu_stack_fault(cpu, underflow ? 0 : FSW_C1)) {
@@ -350,12 +352,11 @@ static void circular(Cpu *cpu, Circular *first, Circular *second)
     FpEnv e = fpu_env(cpu);
     Num n = num_unpack_f80(*st(cpu, 0));
     enum CircularKind kind = circular_operand(&n, &e);
-    cpu->fpu.status &= ~(FSW_C2 | FSW_C1);
     if (kind == CIRCULAR_OUT_OF_RANGE) {
-        cpu->fpu.status |= FSW_C2;
+        cpu->fpu.status = (cpu->fpu.status & ~FSW_C1) | FSW_C2;
         return;
     }
-    Float80 r = first(n, kind, &e), other = second ? second(n, kind, &e) : r;
+    Float80 other = second ? second(n, kind, &e) : (Float80){ 0, 0 }, r = first(n, kind, &e);
     if (!fpu_raise(cpu, &e))
         return;
     *st(cpu, 0) = r;
@@ -394,7 +395,7 @@ static Float80 atan_special(Num y, Num x, FpEnv *e)
     else
         r.exp += quarters >> 1;
     r.sign = y.sign;
-    return wide_round(r, false, e);
+    return wide_round(r, e);
 }
 
 static Float80 f80_atan2(Num y, Num x, FpEnv *e)
@@ -408,7 +409,7 @@ static Float80 f80_atan2(Num y, Num x, FpEnv *e)
     if (x.sign)
         r = wide_add(wide_pi, wide_negate(r));
     r.sign = y.sign;
-    return wide_round(r, false, e);
+    return wide_round(r, e);
 }
 
 /* y times a logarithm that is zero or infinite, or an infinite y; `log_sign` is the logarithm's. */
@@ -436,37 +437,28 @@ static Float80 f80_ylog2(Num y, Num x, FpEnv *e)
     bool one = x.cls == NUM_FINITE && x.mant == INTEGER_BIT && x.exp == 0;
     if (x.cls == NUM_INF || one || y.cls != NUM_FINITE)
         return log_special(y, x.cls == NUM_INF ? NUM_INF : one ? NUM_ZERO : NUM_FINITE, x.exp < 0, e);
-    /* x = m 2^exp with m about 1: from sqrt(1/2) up to sqrt(2). */
-    bool upper = x.mant > UINT64_C(0xb504f333f9de6484);
-    Wide log = wide_log2((u128)x.mant << (LOG_POINT - 63 - upper));
-    int exp = x.exp + upper;
-    bool exact = !log.mant;
-    log = wide_add(log, wide_from_bits(exp < 0 ? -exp : exp, 127, exp < 0));
-    return wide_round(wide_mul(wide_from_num(y), log), exact, e);
+    return wide_round(wide_mul(wide_from_num(y), wide_log2(wide_from_num(x))), e);
 }
 
-/* log2(1 + x) = log2 of (1 + s) / (1 - s) with s = x / (2 + x). */
-static Wide log_plus_1(Num x)
+/* log2(1 + x); where x is small, of (1 + s) / (1 - s) with s = x / (2 + x). */
+static Wide wide_log2p1(Wide x)
 {
-    if (x.exp < -6) {
-        Wide w = wide_from_num(x);
-        return log_series(wide_div(w, wide_add(w, (Wide){ (u128)1 << 127, 1, false })));
-    }
-    u128 one = (u128)1 << LOG_POINT, part = (u128)x.mant << (LOG_POINT - 63 + 6) >> (6 - x.exp);
-    return wide_log2(x.sign ? one - part : one + part);
+    const Wide one = { (u128)1 << 127, 0, false }, two = { (u128)1 << 127, 1, false };
+    return x.exp < -6 ? log_series(wide_div(x, wide_add(x, two))) : wide_log2(wide_add(x, one));
 }
 
-/* 1 + x must lie between sqrt(1/2) and sqrt(2); elsewhere the result is undefined: the nearer of these ends is used. */
+/* Defined up to sqrt(1/2) - 1 and sqrt(2) - 1; processors go on from there, and with x <= -1 return x. */
 static Float80 f80_ylog2p1(Num y, Num x, FpEnv *e)
 {
-    static const uint64_t limit[2] = { UINT64_C(0xd413cccfe7799210), UINT64_C(0x95f619980c4336f7) };
+    if (x.cls == NUM_INF && x.sign)
+        return num_pack_f80(num_invalid(e), 64, e);
     if (x.cls != NUM_FINITE || y.cls != NUM_FINITE)
         return log_special(y, x.cls, x.sign, e);
-    if (x.exp > -2 || (x.exp == -2 && x.mant > limit[x.sign])) {
-        x.exp = -2;
-        x.mant = limit[x.sign];
+    if (x.sign && x.exp >= 0) {
+        e->flags |= FP_INEXACT;
+        return num_pack_f80(x, 64, e);
     }
-    return wide_round(wide_mul(wide_from_num(y), log_plus_1(x)), false, e);
+    return wide_round(wide_mul(wide_from_num(y), wide_log2p1(wide_from_num(x))), e);
 }
 
 /* ST(1) = op(ST(1), ST(0)), and pops. */

@@ -10,8 +10,8 @@
 /* A DMA channel's user, called by the controller under the machine lock. */
 typedef struct IsaDmaOps {
     /*
-     * The channel is programmed, unmasked and requested: move up to `size` bytes at `pos` of the transfer by
-     * isa_dma_read/_write; returns the new position.
+     * The channel is programmed, unmasked and requested: move up to `size` bytes (what is left) at `pos` of the transfer
+     * by isa_dma_read/_write; returns the new position.  It may be called from within isa_dma_request.
      */
     unsigned (*transfer)(void *opaque, unsigned channel, unsigned pos, unsigned size);
 } IsaDmaOps;

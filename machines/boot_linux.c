@@ -62,6 +62,8 @@ static gboolean header_read(LinuxImage *k, GError **err)
         return error_set(err, "-kernel %s: cut off: %zu bytes, and the kernel starts at %" PRIu64, k->source->kernel,
                          k->size, k->setup_size);
     k->enter_64 = k->source->long_mode && header_field(k, 0x20c, HDR_XLOADFLAGS, 2, 0) & KERNEL_64;
+    if (!k->source->long_mode && header_field(k, 0x20c, HDR_XLOADFLAGS, 2, 0) & KERNEL_64)
+        return error_set(err, "-kernel %s: a 64-bit kernel, and this -cpu has no long mode (lm)", k->source->kernel);
     bool relocatable = header_field(k, 0x205, HDR_RELOCATABLE, 1, 0);
     uint64_t preferred = header_field(k, 0x20a, HDR_PREF_ADDRESS, 8, LOAD_ADDRESS);
     k->load = k->version >= 0x20a && !relocatable ? preferred : LOAD_ADDRESS;

@@ -10,11 +10,10 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/options.h"
+#include "core/version.h"
 #include "cpu/cpu.h"
 #include "machines/board.h"
 #include "util/bits.h"
-
-#define VERSION "0.1"
 
 typedef enum OptionKind {
     KIND_FLAG,     /* a bool becomes true */
@@ -171,12 +170,12 @@ static gboolean set_cpu(Options *o, const char *argument, GError **err)
 
 static gboolean set_smp(Options *o, const char *argument, GError **err)
 {
-    o->smp = (SmpOptions){0};
+    o->smp = (SmpOptions){.cpus = UINT_MAX};
     if (!option_fields_parse("-smp", argument, "cpus", smp_fields, &o->smp, err))
         return FALSE;
     const SmpOptions *s = &o->smp;
     unsigned product = MAX(s->sockets, 1) * MAX(s->dies, 1) * MAX(s->cores, 1) * MAX(s->threads, 1);
-    if (!o->smp.cpus)
+    if (s->cpus == UINT_MAX)
         o->smp.cpus = s->max_cpus ? s->max_cpus : product;
     return TRUE;
 }
@@ -296,7 +295,7 @@ static gboolean set_log(Options *o, const char *argument, GError **err)
 static gboolean print_version(Options *o, const char *argument, GError **err)
 {
     (void)argument, (void)err;
-    g_print("Myna emulator version " VERSION "\n");
+    g_print("Myna emulator version " MYNA_VERSION "\n");
     o->done = true;
     return TRUE;
 }

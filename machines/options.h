@@ -28,7 +28,8 @@ typedef struct DriveOptions {
 
 /* -smp */
 typedef struct SmpOptions {
-    unsigned cpus, max_cpus, sockets, dies, cores, threads; /* 0: not given */
+    unsigned cpus;
+    unsigned max_cpus, sockets, dies, cores, threads; /* 0: not given */
 } SmpOptions;
 
 /* -rtc */

@@ -21,6 +21,14 @@
 
 /* ---- processors ---- */
 
+/* Faces find the CPUs in the slots "cpu0" and on; snapshots have them by the same names. */
+static void cpu_announce(Pc *pc, unsigned i, Cpu *cpu)
+{
+    char *name = g_strdup_printf("cpu%u", i);
+    machine_provide(pc->m, name, cpu);
+    g_free(name);
+}
+
 static gboolean cpus_create(Pc *pc, GError **err)
 {
     pc->model = cpu_model_parse(pc->o->cpu ? pc->o->cpu : cpu_model_default, err);
@@ -30,6 +38,7 @@ static gboolean cpus_create(Pc *pc, GError **err)
     for (unsigned i = 0; i < pc->cpu_count; i++) {
         pc->cpus[i] = cpu_new(pc->m, pc->model, i, i);
         pc->m->cpu_ports[i] = cpu_port(pc->cpus[i]);
+        cpu_announce(pc, i, pc->cpus[i]);
     }
     return TRUE;
 }
@@ -176,6 +185,7 @@ static gboolean hpet_create(Pc *pc, GError **err)
         return FALSE;
     region_add(as_root(pc->m->memory), HPET_BASE, hpet_region(h), 0);
     hpet_set_lines(h, pc->gsi);
+    pc->has_hpet = true;
     hpet_set_legacy_notify(h, hpet_legacy_switched, pc);
     return TRUE;
 }
@@ -302,6 +312,7 @@ static gboolean user_devices_create(Pc *pc, GError **err)
 
 static gboolean start_prepare(Pc *pc, GError **err)
 {
+    pc_acpi_create(pc);
     if (!pc->o->kernel) {
         gboolean ok = pc_firmware_load(pc, err);
         i440fx_set_memory(pc->bridge, pc->ram, pc->rom_low);
@@ -313,6 +324,7 @@ static gboolean start_prepare(Pc *pc, GError **err)
     BootSource source = {
         .kernel = pc->o->kernel, .initrd = pc->o->initrd, .append = pc->o->append, .memory_map = pc->memory_map,
         .ram_below_4g = pc->ram_below_4g, .long_mode = cpu_has(pc->cpus[0], FEAT_LM), .serial_ports = pc->serial_count,
+        .rsdp = pc_acpi_rsdp(pc),
     };
     pc->plan = boot_load(&source, err);
     return pc->plan != NULL;
@@ -325,6 +337,7 @@ static void pc_after_reset(void *opaque)
     if (!pc->plan)
         return;
     pc_chipset_start(pc);
+    pc_acpi_start(pc);
     boot_plan_apply(pc->plan, pc->m, pc->cpus[0]);
 }
 
@@ -362,10 +375,14 @@ static void pc_destroy(void *opaque)
     if (pc->pci_bus)
         pci_bus_free(pc->pci_bus);
     pc_memory_destroy(pc);
-    for (unsigned i = 0; i < pc->cpu_count; i++)
+    for (unsigned i = 0; i < pc->cpu_count; i++) {
+        cpu_announce(pc, i, NULL);
         cpu_free(pc->cpus[i]);
+    }
     if (pc->model)
         cpu_model_free(pc->model);
+    if (pc->acpi)
+        acpi_free(pc->acpi);
     boot_plan_free(pc->plan);
     g_free(pc);
 }

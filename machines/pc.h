@@ -11,6 +11,7 @@
 #include "hw/intc/apic.h"
 #include "hw/isa.h"
 #include "hw/pci/i440fx.h"
+#include "machines/acpi.h"
 #include "machines/board.h"
 #include "machines/boot.h"
 #include "machines/cpu_threads.h"
@@ -38,11 +39,14 @@ typedef struct Pc {
     IrqLine pic_in[16], ioapic_in[PC_GSI_COUNT];
     IrqLine gsi[PC_GSI_COUNT]; /* interrupt lines by number: ISA lines, then PCI */
     Device *pic;
+    bool has_hpet;
     bool hpet_legacy;          /* the HPET has taken lines 0 and 8 from PIT and RTC */
     ApicBus *apic_bus;         /* NULL: the processor has no local APIC */
     PciBus *pci_bus;
     I440fx *bridge;
     Piix4Pm *pm;               /* NULL with -machine acpi=off */
+    AcpiTables *acpi;          /* likewise */
+    FwCfg *fw_cfg;
     unsigned serial_count;
     BlockBackend *ide[PC_IDE_COUNT]; /* drives for the IDE controller, primary master first */
 } Pc;
@@ -59,6 +63,11 @@ gboolean pc_firmware_load(Pc *pc, GError **err);
 /* PCI bus and bridges; pc_chipset_start() sets them up at each reset as firmware does, for starts without one. */
 gboolean pc_chipset_create(Pc *pc, GError **err);
 void pc_chipset_start(Pc *pc);
+
+/* Makes the ACPI tables and gives them to firmware; pc_acpi_start() puts them into memory for starts without one. */
+void pc_acpi_create(Pc *pc);
+void pc_acpi_start(Pc *pc);
+uint64_t pc_acpi_rsdp(const Pc *pc);
 
 /* The fw_cfg device, with what firmware asks for and the user's files. */
 gboolean pc_fw_cfg_create(Pc *pc, GError **err);

@@ -13,6 +13,7 @@
 
 enum { CONFIG_ENABLE = 1u << 31, PIIX3_DEVFN = 1 << 3, PIIX3_PIRQ = 0x60, DEVFN_COUNT = 256, BAR_COUNT = 6 };
 enum { ELCR_SLAVE = 0x4d1, LEVEL_IRQ_10_11 = 0x0c };
+enum { ACPI_AT = 0xe0000, ACPI_ROOM = 0x10000 }; /* in the ROM area, where the memory map has no RAM for kernels to use */
 enum { BAR_IO_START = 0xc000, BAR_IO_END = 0x10000 };
 #define BAR_MEMORY_END UINT64_C(0xfec00000)
 
@@ -53,6 +54,41 @@ gboolean pc_chipset_create(Pc *pc, GError **err)
     pc->m->smm_changed = smm_changed;
     pc->m->smm_opaque = pc->bridge;
     return pm_create(pc, err);
+}
+
+/* ---- ACPI ---- */
+
+/* Where firmware looks for room for PCI memory below 4 GiB (SeaBIOS src/fw/pciinit.c). */
+static uint64_t pci_hole_start(const Pc *pc)
+{
+    uint64_t end = pc->ram_below_4g;
+    return end <= 2 * GiB ? 2 * GiB : end <= 3 * GiB ? 3 * GiB : align_up(end, 512 * MiB);
+}
+
+void pc_acpi_create(Pc *pc)
+{
+    uint32_t ids[PC_MAX_CPUS];
+    if (!pc->o->machine.acpi)
+        return;
+    for (unsigned i = 0; i < pc->cpu_count; i++)
+        ids[i] = pc->cpus[i]->apic_id;
+    AcpiConfig config = {
+        .apic_ids = ids, .cpu_count = pc->cpu_count, .ioapic = pc->apic_bus, .hpet = pc->has_hpet,
+        .serial_count = pc->serial_count, .pci_hole_start = pci_hole_start(pc), .pci_hole_end = BAR_MEMORY_END - 1,
+    };
+    pc->acpi = acpi_build(&config);
+    acpi_add_to_fw_cfg(pc->acpi, pc->fw_cfg);
+}
+
+uint64_t pc_acpi_rsdp(const Pc *pc)
+{
+    return pc->acpi && acpi_size(pc->acpi) <= ACPI_ROOM ? ACPI_AT : 0;
+}
+
+void pc_acpi_start(Pc *pc)
+{
+    if (pc_acpi_rsdp(pc))
+        acpi_install(pc->acpi, pc->m->memory, ACPI_AT);
 }
 
 /* ---- in firmware's place ---- */

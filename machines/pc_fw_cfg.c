@@ -68,6 +68,7 @@ gboolean pc_fw_cfg_create(Pc *pc, GError **err)
     FwCfg *cfg = (FwCfg *)board_add_device(pc->m, pc->o, &fw_cfg_type, NULL, err, NULL);
     if (!cfg)
         return FALSE;
+    pc->fw_cfg = cfg;
     fw_cfg_add(cfg, FW_CFG_UUID, uuid, sizeof uuid);
     fw_cfg_add_u64(cfg, FW_CFG_RAM_SIZE, pc->o->memory.size);
     fw_cfg_add_u16(cfg, FW_CFG_NOGRAPHIC, pc->o->nographic);

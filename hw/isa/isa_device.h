@@ -10,7 +10,7 @@
 /* The bus the board provided as "isa"; NULL with *err naming the device when the machine has none. */
 IsaBus *isa_bus_find(Device *dev, GError **err);
 
-/* Puts `count` ports of a device at `port`; the region's name is the device's type.  Removes and frees them, or NULL. */
+/* Puts `count` ports of a device at `port`, named after its type; removes and frees them (NULL: nothing happens). */
 Region *isa_ports_add(Device *dev, IsaBus *bus, unsigned port, unsigned count, const RegionOps *ops, void *opaque);
 void isa_ports_remove(Device *dev, Region *r);
 

@@ -383,8 +383,8 @@ static const StateField dma_controller_state[] = {
 };
 
 static const StateField i8237_state[] = {
-    STATE_STRUCT_ARRAY(IsaDma, controller, dma_controller_state), STATE_STRUCT_ARRAY(IsaDma, channel, dma_channel_state),
-    STATE_ARRAY_U8(IsaDma, page), STATE_END
+    STATE_STRUCT_ARRAY(IsaDma, controller, dma_controller_state),
+    STATE_STRUCT_ARRAY(IsaDma, channel, dma_channel_state), STATE_ARRAY_U8(IsaDma, page), STATE_END
 };
 
 const DeviceType i8237_type = {

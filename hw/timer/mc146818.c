@@ -511,8 +511,8 @@ static const Property rtc_properties[] = {
 
 static const StateField rtc_state[] = {
     STATE_U8(Rtc, index), STATE_BOOL(Rtc, nmi_masked), STATE_BYTES(Rtc, cmos), STATE_U64(Rtc, offset),
-    STATE_U64(Rtc, phase), STATE_U64(Rtc, checked), STATE_U64(Rtc, periods), STATE_U8(Rtc, weekday_shift), STATE_TIMER(Rtc, update_timer),
-    STATE_TIMER(Rtc, periodic_timer), STATE_END
+    STATE_U64(Rtc, phase), STATE_U64(Rtc, checked), STATE_U64(Rtc, periods), STATE_U8(Rtc, weekday_shift),
+    STATE_TIMER(Rtc, update_timer), STATE_TIMER(Rtc, periodic_timer), STATE_END
 };
 
 static gboolean rtc_post_load(Device *dev, GError **err)

@@ -153,11 +153,12 @@ static bool is_hex_byte(const char *w) { return g_ascii_isxdigit(w[0]) && g_asci
 
 static void build_word(Builder *b, const char *w)
 {
+    bool may_be_opcode = b->map || b->have_opcode;
     if (!strcmp(w, "NP"))
         b->mandatory = 1;
-    else if (!b->have_opcode && (!strcmp(w, "66") || !strcmp(w, "F3") || !strcmp(w, "F2")))
+    else if (!may_be_opcode && (!strcmp(w, "66") || !strcmp(w, "F3") || !strcmp(w, "F2")))
         b->mandatory = strtoul(w, NULL, 16);
-    else if (!b->have_opcode && !strcmp(w, "0F"))
+    else if (!may_be_opcode && !strcmp(w, "0F"))
         b->map = 1;
     else if (!strcmp(w, "0F38"))
         b->map = 2;

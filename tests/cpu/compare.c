@@ -52,6 +52,13 @@ static bool stores_pointers(const char *id)
     return starts_with_any(id, list);
 }
 
+/* Large areas: where in the page the processor noticed is its own affair. */
+static bool is_area(const char *id)
+{
+    static const char *const list[] = { "FRSTOR", "FLDENV", NULL };
+    return stores_pointers(id) || starts_with_any(id, list);
+}
+
 static void check_general(Report *r, const Registers *want, const Registers *got)
 {
     static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -131,7 +138,8 @@ bool outcome_equal(const Case *c, const Outcome *want, const Outcome *got, char 
     text[0] = 0;
     check(&r, "vector", want->vector, got->vector);
     check(&r, "error", want->error, got->error);
-    check(&r, "cr2", want->address, got->address);
+    uint64_t cr2_mask = is_area(row->id) ? ~UINT64_C(0xfff) : ~UINT64_C(0);
+    check(&r, "cr2", want->address & cr2_mask, got->address & cr2_mask);
     check_general(&r, &want->out, &got->out);
     uint32_t flags = (F_ARITH | F_DF) & ~row->flags_undefined;
     check(&r, "eflags", want->out.eflags & flags, got->out.eflags & flags);

@@ -286,8 +286,8 @@ static void compare_sse(const SseOp *op, uint64_t a, uint64_t b, unsigned mode)
         FpEnv e = { .rounding = rounding, .daz = daz, .ftz = ftz, .flags = sticky ? FP_INEXACT : 0 };
         uint64_t got = (sticky ? op->fast : op->soft)(a, b, &e);
         if (got != want || e.flags != (want_flags | (sticky ? FP_INEXACT : 0)))
-            g_error("%s%s %" PRIx64 " %" PRIx64 " rounding %u daz %d ftz %d: %" PRIx64 " flags %x, processor has %" PRIx64
-                    " flags %x", op->name, sticky ? " (fast)" : "", a, b, rounding, daz, ftz, got, e.flags, want,
+            g_error("%s%s %" PRIx64 " %" PRIx64 " rounding %u daz %d ftz %d: %" PRIx64 " flags %x, processor has %"
+                    PRIx64 " flags %x", op->name, sticky ? " (fast)" : "", a, b, rounding, daz, ftz, got, e.flags, want,
                     want_flags);
     }
 }
@@ -427,7 +427,7 @@ static Float80 random_f80(uint16_t near, unsigned bits)
     switch (k % 8) {
     case 0: exp = k >> 8 & 1 ? 0 : 1 + (k >> 16) % 70; break;
     case 1: exp = k >> 8 & 3 ? 0x7fff : 0x7ffe - (k >> 16) % 3; break;
-    case 2: exp = bits == 32 ? 16383 - 126 + (int)((k >> 16) % 40) - 30 : 16383 - 1022 + (int)((k >> 16) % 70) - 60; break;
+    case 2: exp = bits == 32 ? 16383 - 156 + (k >> 16) % 40 : 16383 - 1082 + (k >> 16) % 70; break;
     case 3: exp = bits == 32 ? 16383 + 125 + (k >> 16) % 5 : 16383 + 1021 + (k >> 16) % 5; break;
     case 4: exp = k >> 16 & 0x7fff; break;
     case 5: exp = 16383 - 3 + (k >> 16) % 70; break;

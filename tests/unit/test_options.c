@@ -10,13 +10,13 @@ static const DeviceType serial = {.name = "isa-serial", .bus = "isa", .user = tr
 static const DeviceType bridge = {.name = "bridge", .bus = "system", .description = "part of a board"};
 static const DeviceType *const types[] = {&serial, &bridge, NULL};
 
-/* Splits at blanks; ' ' within a word is written '_'. */
+/* Splits at blanks; a blank within a word is written '~'. */
 static Options *parse(const char *line, GError **err)
 {
     char *text = g_strconcat("myna ", line, NULL);
     char **words = g_strsplit(text, " ", -1);
     for (char **w = words; *w; w++)
-        g_strdelimit(*w, "_", ' ');
+        g_strdelimit(*w, "~", ' ');
     Options *o = options_parse(g_strv_length(words), words, types, err);
     g_strfreev(words);
     g_free(text);
@@ -74,7 +74,7 @@ static Options *parse_right(const char *line)
 static void test_values(void)
 {
     Options *o = parse_right("-M pc-i440fx,accel=kvm:interp,nopit,max-ram-below-4g=2G --m 1G -smp cores=2,threads=1,sockets=1 "
-                             "-kernel k -append a_b,c -no-reboot -S -rtc base=localtime -fw_cfg name=a,string=b");
+                             "-kernel k -append a~b,c -no-reboot -S -rtc base=localtime -fw_cfg name=a,string=b");
     g_assert_cmpstr(o->board->name, ==, "pc");
     g_assert_false(o->machine.pit);
     g_assert_true(o->machine.hpet);

@@ -1,0 +1,153 @@
+/*
+ * snapshot=on: the image stays as it is, and what the guest writes goes to a temporary file that has no name and ends
+ * with the process.  It is sparse and has the image's layout; a bit for each cluster says whether the cluster is there.
+ * Clusters have the size of a file system's block, so that a guest's writes seldom need a part of the old content.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/block/image.h"
+#include "core/error.h"
+#include "util/bits.h"
+
+#define CLUSTER_BITS 12
+#define CLUSTER (UINT64_C(1) << CLUSTER_BITS)
+
+struct Overlay {
+    int fd;
+    uint64_t size;
+    uint8_t *present; /* a bit for each cluster */
+    GRWLock lock;     /* readers: who uses `present`; writer: who changes clusters */
+};
+
+static bool is_present(const Overlay *o, uint64_t cluster)
+{
+    return o->present[cluster / 8] >> cluster % 8 & 1;
+}
+
+/* $TMPDIR, or the directory for temporary files that may be large. */
+static const char *temporary_directory(void)
+{
+    if (g_getenv("TMPDIR"))
+        return g_getenv("TMPDIR");
+    return access("/var/tmp", W_OK) ? g_get_tmp_dir() : "/var/tmp";
+}
+
+static int open_unnamed(const char *directory)
+{
+    int fd = -1;
+#ifdef O_TMPFILE
+    fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+#endif
+    if (fd < 0) {
+        g_autofree char *name = g_build_filename(directory, "myna-XXXXXX", NULL);
+        fd = g_mkstemp_full(name, O_RDWR | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            unlink(name);
+    }
+    return fd;
+}
+
+Overlay *overlay_new(uint64_t size, GError **err)
+{
+    const char *directory = temporary_directory();
+    int fd = open_unnamed(directory);
+
+    if (fd < 0) {
+        error_set(err, "no temporary file in '%s': %s; TMPDIR names another directory", directory, g_strerror(errno));
+        return NULL;
+    }
+    Overlay *o = g_new0(Overlay, 1);
+    o->fd = fd;
+    o->size = size;
+    o->present = g_try_malloc0((size >> CLUSTER_BITS) / 8 + 1);
+    g_rw_lock_init(&o->lock);
+    if (o->present)
+        return o;
+    error_set(err, "no memory for the map of a snapshot");
+    overlay_free(o);
+    return NULL;
+}
+
+void overlay_free(Overlay *o)
+{
+    close(o->fd);
+    g_rw_lock_clear(&o->lock);
+    g_free(o->present);
+    g_free(o);
+}
+
+/* Bytes from offset, at most `size`, whose clusters are all in the same file. */
+static uint64_t run_length(const Overlay *o, uint64_t offset, uint64_t size)
+{
+    uint64_t cluster = offset >> CLUSTER_BITS, n = CLUSTER - offset % CLUSTER;
+    bool present = is_present(o, cluster);
+
+    while (n < size && is_present(o, ++cluster) == present)
+        n += CLUSTER;
+    return MIN(n, size);
+}
+
+int overlay_read(Overlay *o, int base_fd, uint64_t offset, void *buf, uint64_t size)
+{
+    uint8_t *to = buf;
+    int status = 0;
+
+    g_rw_lock_reader_lock(&o->lock);
+    for (uint64_t n; size && !status; offset += n, to += n, size -= n) {
+        n = run_length(o, offset, size);
+        status = file_read(is_present(o, offset >> CLUSTER_BITS) ? o->fd : base_fd, offset, to, n);
+    }
+    g_rw_lock_reader_unlock(&o->lock);
+    return status;
+}
+
+/* Brings a cluster's content over, if it is not there yet. */
+static int copy_cluster(Overlay *o, int base_fd, uint64_t cluster)
+{
+    uint8_t data[CLUSTER];
+    uint64_t at = cluster << CLUSTER_BITS, n = MIN(CLUSTER, o->size - at);
+    int status;
+
+    if (is_present(o, cluster))
+        return 0;
+    status = file_read(base_fd, at, data, n);
+    if (!status)
+        status = file_write(o->fd, at, data, n);
+    if (!status)
+        o->present[cluster / 8] |= 1 << cluster % 8;
+    return status;
+}
+
+/* The clusters at both ends of a write keep what the write does not cover. */
+static int copy_edges(Overlay *o, int base_fd, uint64_t offset, uint64_t size)
+{
+    uint64_t end = offset + size;
+    int status = 0;
+
+    if (offset % CLUSTER)
+        status = copy_cluster(o, base_fd, offset >> CLUSTER_BITS);
+    if (!status && end % CLUSTER && end != o->size)
+        status = copy_cluster(o, base_fd, end >> CLUSTER_BITS);
+    return status;
+}
+
+int overlay_write(Overlay *o, int base_fd, uint64_t offset, const void *buf, uint64_t size)
+{
+    int status;
+
+    if (!size)
+        return 0;
+    g_rw_lock_writer_lock(&o->lock);
+    status = copy_edges(o, base_fd, offset, size);
+    if (!status)
+        status = file_write(o->fd, offset, buf, size);
+    for (uint64_t c = offset >> CLUSTER_BITS; !status && c <= (offset + size - 1) >> CLUSTER_BITS; c++)
+        o->present[c / 8] |= 1 << c % 8;
+    g_rw_lock_writer_unlock(&o->lock);
+    return status;
+}

@@ -1,0 +1,157 @@
+/*
+ * What drives tell of themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6, sections 8.16 and 8.17),
+ * SMART data (SFF-8035i).
+ */
+#include <string.h>
+
+#include "hw/block/ide.h"
+#include "util/bits.h"
+#include "util/endian.h"
+
+#define FIRMWARE "1.0"
+
+static void put(uint8_t *page, unsigned word, uint16_t v)
+{
+    st16le(page + 2 * word, v);
+}
+
+static void put32(uint8_t *page, unsigned word, uint32_t v)
+{
+    st32le(page + 2 * word, v);
+}
+
+/* Strings are padded with blanks, and have the first character in the high byte of a word. */
+static void put_string(uint8_t *page, unsigned word, unsigned bytes, const char *text)
+{
+    unsigned n = strlen(text);
+
+    for (unsigned i = 0; i < bytes; i++)
+        page[(2 * word + i) ^ 1] = i < n ? text[i] : ' ';
+}
+
+/* The sum of all bytes is 0. */
+static void put_checksum(uint8_t *page)
+{
+    uint8_t sum = 0;
+
+    for (unsigned i = 0; i < ATA_SECTOR - 1; i++)
+        sum += page[i];
+    page[ATA_SECTOR - 1] = -sum;
+}
+
+static void put_names(const IdeDrive *d, uint8_t *page)
+{
+    put_string(page, 10, 20, d->serial);
+    put_string(page, 23, 8, FIRMWARE);
+    put_string(page, 27, 40, d->model);
+}
+
+/* Modes: those there are in the low byte, the one that is set in the high byte. */
+static void put_modes(const IdeDrive *d, uint8_t *page)
+{
+    put(page, 63, 0x07 | (d->mode < 0x40 ? 0x100 << (d->mode & 7) : 0));
+    put(page, 64, 0x03);                /* PIO modes 3 and 4 */
+    for (unsigned word = 65; word <= 68; word++)
+        put(page, word, 120);           /* ns of a cycle */
+    put(page, 88, 0x3f | (d->mode >= 0x40 ? 0x100 << (d->mode & 7) : 0));
+}
+
+static void put_translation(const IdeDrive *d, uint8_t *page)
+{
+    uint32_t cylinders = MIN(d->sectors / (d->heads * d->track), 65535);
+
+    put(page, 1, d->cylinders);
+    put(page, 3, 16);
+    put(page, 6, 63);
+    put(page, 54, cylinders);
+    put(page, 55, d->heads);
+    put(page, 56, d->track);
+    put32(page, 57, cylinders * d->heads * d->track);
+}
+
+static void put_features(const IdeDrive *d, uint8_t *page)
+{
+    put(page, 82, 0x4069);              /* NOP, look-ahead, write cache, power management, SMART */
+    put(page, 83, 0x7400);              /* FLUSH CACHE EXT, FLUSH CACHE, 48-bit addresses */
+    put(page, 84, 0x4000);
+    put(page, 85, 0x4008 | (d->look_ahead ? 0x40 : 0) | (d->write_cache ? 0x20 : 0) | (d->smart ? 1 : 0));
+    put(page, 86, 0x3400);
+    put(page, 87, 0x4000);
+}
+
+void ata_identify(const IdeDrive *d, uint8_t page[ATA_SECTOR])
+{
+    memset(page, 0, ATA_SECTOR);
+    put(page, 0, 0x0040);               /* fixed */
+    put_names(d, page);
+    put_translation(d, page);
+    put(page, 47, 0x8000 | IDE_MAX_MULTIPLE);
+    put(page, 48, 1);                   /* 32-bit access to the data port */
+    put(page, 49, 0x0f00);              /* IORDY, LBA, DMA */
+    put(page, 50, 0x4000);
+    put(page, 51, 0x0200);
+    put(page, 53, 7);                   /* words 54-58, 64-70 and 88 are valid */
+    put(page, 59, d->multiple ? 0x100 | d->multiple : 0);
+    put32(page, 60, MIN(d->sectors, 0x0fffffff));
+    put_modes(d, page);
+    put(page, 80, 0x00f0);              /* ATA/ATAPI-4 to -7 */
+    put(page, 81, 0x0019);
+    put_features(d, page);
+    put(page, 93, 0x6001 | (d->unit ? 0x0a00 : 0x000a)); /* cable of 80 wires; numbered by jumper */
+    st64le(page + 200, d->sectors);
+    page[510] = 0xa5;
+    put_checksum(page);
+}
+
+void ata_identify_packet(const IdeDrive *d, uint8_t page[ATA_SECTOR])
+{
+    memset(page, 0, ATA_SECTOR);
+    put(page, 0, 0x85c0);               /* ATAPI, CD-ROM, removable, 50 us to DRQ, packets of 12 bytes */
+    put_names(d, page);
+    put(page, 48, 1);
+    put(page, 49, 0x0f00);
+    put(page, 53, 6);
+    put_modes(d, page);
+    put(page, 71, 30);                  /* ns to the release of the bus */
+    put(page, 72, 30);
+    put(page, 80, 0x00f0);
+    put(page, 81, 0x0019);
+    put(page, 82, 0x4218);              /* NOP, DEVICE RESET, PACKET, power management */
+    put(page, 83, 0x4000);
+    put(page, 84, 0x4000);
+    put(page, 85, 0x4218);
+    put(page, 87, 0x4000);
+    put(page, 93, 0x6001 | (d->unit ? 0x0a00 : 0x000a));
+    page[510] = 0xa5;
+    put_checksum(page);
+}
+
+/* An attribute: number, flags, current and worst value, raw value, threshold. */
+typedef struct Attribute {
+    uint8_t id, flags, value, raw, threshold;
+} Attribute;
+
+static const Attribute attributes[] = {
+    { 1, 0x03, 100, 0, 6 },    /* read errors */
+    { 3, 0x03, 100, 16, 0 },   /* time to spin up */
+    { 4, 0x02, 100, 100, 20 }, /* starts and stops */
+    { 5, 0x03, 100, 0, 36 },   /* reallocated sectors */
+    { 9, 0x03, 100, 1, 0 },    /* hours of operation */
+    { 12, 0x03, 100, 0, 0 },   /* power cycles */
+    { 194, 0x02, 69, 31, 50 }, /* temperature */
+};
+
+void ata_smart_page(uint8_t page[ATA_SECTOR], bool thresholds)
+{
+    memset(page, 0, ATA_SECTOR);
+    page[0] = 1;
+    for (unsigned i = 0; i < ARRAY_SIZE(attributes); i++) {
+        const Attribute *a = &attributes[i];
+        uint8_t *p = page + 2 + 12 * i;
+        p[0] = a->id;
+        p[1] = thresholds ? a->threshold : a->flags;
+        if (!thresholds)
+            p[3] = p[4] = a->value, p[5] = a->raw;
+    }
+    put_checksum(page);
+}

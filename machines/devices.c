@@ -1,0 +1,44 @@
+/*
+ * All device types, in alphabetical order.  A new device needs its header and a line here.
+ */
+#include "machines/devices.h"
+
+#include "hw/acpi/piix4_pm.h"
+#include "hw/char/debugcon.h"
+#include "hw/char/serial.h"
+#include "hw/input/i8042.h"
+#include "hw/intc/apic.h"
+#include "hw/intc/i8259.h"
+#include "hw/isa/piix3.h"
+#include "hw/misc/debug_exit.h"
+#include "hw/misc/fw_cfg.h"
+#include "hw/misc/i8237.h"
+#include "hw/misc/pc_testdev.h"
+#include "hw/misc/port61.h"
+#include "hw/misc/port92.h"
+#include "hw/pci/i440fx.h"
+#include "hw/timer/hpet.h"
+#include "hw/timer/i8254.h"
+#include "hw/timer/mc146818.h"
+
+const DeviceType *const device_types[] = {
+    &debug_exit_type,
+    &debugcon_type,
+    &fw_cfg_type,
+    &hpet_type,
+    &i440fx_type,
+    &i8042_type,
+    &i8237_type,
+    &i8254_type,
+    &i8259_type,
+    &ioapic_type,
+    &lapic_type,
+    &mc146818_type,
+    &pc_testdev_type,
+    &piix3_type,
+    &piix4_pm_type,
+    &port61_type,
+    &port92_type,
+    &serial_type,
+    NULL,
+};
