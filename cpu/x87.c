@@ -204,7 +204,7 @@ FLD_CONSTANT(fldz, 6)
 
 /*
  * A store of a converted ST(0), with what its type has in place of an unrepresentable value; `convert` sees v and e.
- * An unmasked exception of the conversion leaves memory and stack alone; an unmasked #P does not.
+ * An unmasked exception of the conversion leaves memory and stack alone (the operand is checked all the same, and a page fault comes first); an unmasked #P does not.
  */
 #define STORE_AND_POP(name, bits, indefinite, convert, pop)                                                            \
     static void name(Cpu *cpu, const Insn *i)                                                                          \
@@ -215,6 +215,8 @@ FLD_CONSTANT(fldz, 6)
         if (unlikely(st_empty(cpu, 0))) {                                                                              \
             if (cpu->fpu.control & FP_INVALID)                                                                         \
                 mem_write##bits(cpu, i->seg, ea, indefinite);                                                          \
+            else                                                                                                       \
+                mem_probe_write(cpu, i->seg, ea, bits / 8);                                                            \
             fpu_track_operand(cpu, i, ea);                                                                             \
             if (fpu_stack_fault(cpu, 0) && pop)                                                                        \
                 st_pop(cpu);                                                                                           \
@@ -225,6 +227,8 @@ FLD_CONSTANT(fldz, 6)
         bool stores = fpu_stores(cpu, e.flags);                                                                        \
         if (likely(stores))                                                                                            \
             mem_write##bits(cpu, i->seg, ea, r);                                                                       \
+        else                                                                                                           \
+            mem_probe_write(cpu, i->seg, ea, bits / 8);                                                                \
         fpu_track_operand(cpu, i, ea);                                                                                 \
         fpu_raise_store(cpu, &e);                                                                                      \
         if (pop && stores)                                                                                             \

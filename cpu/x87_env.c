@@ -121,7 +121,7 @@ static void fnstsw_ax(Cpu *cpu, const Insn *i)
 }
 SEM_1(fnstsw_ax)
 
-/* --- environment: 14 or 28 bytes, pointers with selectors or as linear addresses (SDM vol. 1 figures 8-9 to 8-12) --- */
+/* --- environment: 14 or 28 bytes, pointers with selectors or linear addresses (SDM vol. 1 figures 8-9 to 8-12) --- */
 
 enum { ENV16_SIZE = 14, ENV32_SIZE = 28, STATE_REGISTERS = 80 };
 

@@ -17,6 +17,7 @@
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
 #include "hw/pci/i440fx.h"
+#include "hw/pci/piix3_ide.h"
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
@@ -31,10 +32,13 @@ const DeviceType *const device_types[] = {
     &i8237_type,
     &i8254_type,
     &i8259_type,
+    &ide_cd_type,
+    &ide_hd_type,
     &ioapic_type,
     &lapic_type,
     &mc146818_type,
     &pc_testdev_type,
+    &piix3_ide_type,
     &piix3_type,
     &piix4_pm_type,
     &port61_type,

@@ -37,7 +37,7 @@ typedef struct Option {
 
 /* ---- key=value options ---- */
 
-static const char *const words_drive_interface[] = {"ide", "floppy", "virtio", "none", NULL};
+static const char *const words_drive_interface[] = {"ide", "none", NULL};
 static const char *const words_media[] = {"disk", "cdrom", NULL};
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};

@@ -299,6 +299,17 @@ static gboolean drives_open(Pc *pc, GError **err)
     return TRUE;
 }
 
+/* The board has no IDE controller: drives that were meant for one are refused rather than left out. */
+static gboolean ide_create(Pc *pc, GError **err)
+{
+    for (unsigned i = 0; i < PC_IDE_COUNT; i++) {
+        if (pc->ide[i])
+            return error_set(err, "drive '%s': machine 'pc' has no IDE controller; -drive if=none,id=NAME goes with -device",
+                             block_id(pc->ide[i]));
+    }
+    return TRUE;
+}
+
 /* ---- start ---- */
 
 static gboolean user_devices_create(Pc *pc, GError **err)
@@ -345,9 +356,9 @@ static gboolean parts_create(Pc *pc, GError **err)
 {
     isa_create(pc);
     return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
-           timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_fw_cfg_create(pc, err) &&
-           serials_create(pc, err) && debugcons_create(pc, err) && drives_open(pc, err) && user_devices_create(pc, err) &&
-           start_prepare(pc, err);
+           timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) &&
+           pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && drives_open(pc, err) &&
+           ide_create(pc, err) && user_devices_create(pc, err) && start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

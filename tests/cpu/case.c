@@ -245,7 +245,7 @@ static void put_prefixes(Builder *b, unsigned size, const InsnRow *row, uint8_t 
         code[(*n)++] = 0xf0;
     if (b->mandatory > 1)
         code[(*n)++] = b->mandatory;
-    else if (!b->mandatory && chance(b->r, 30))
+    else if (!b->mandatory && !(row->attr & A_JUMP) && chance(b->r, 30)) /* processors differ on 66 near branches */
         code[(*n)++] = 0x66;
     if (size == SZ64 && chance(b->r, 5))
         code[(*n)++] = 0x67;
@@ -303,7 +303,10 @@ static bool limit_branch(const InsnDecoder *d, Case *c, Insn *insn)
         return false; /* would truncate EIP below the code page */
     if (bytes == 4)
         st32le(c->code + c->length - 4, (int32_t)(insn->imm & 0xff) - 128);
-    return insn_decode(d, c->size, c->code, 15, insn) == c->length;
+    if (insn_decode(d, c->size, c->code, 15, insn) != c->length)
+        return false;
+    int64_t target = insn->imm + c->length;
+    return target < 0 || target >= c->length; /* not into itself: that would never end */
 }
 
 static uint64_t random_place(Random *r)

@@ -10,6 +10,7 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/mmu.h"
+#include "util/bits.h"
 #include "util/endian.h"
 
 static Machine *machine;
@@ -18,7 +19,7 @@ static uint8_t *ram;
 
 enum { TABLES = 0x1000, CODE_GPA = 0x10000, DATA_GPA = 0x20000, RAM = 0x100000 };
 
-static void map_page(uint64_t la, uint64_t gpa)
+static void map_page(uint64_t la, uint64_t gpa, uint64_t nx)
 {
     static uint64_t used = TABLES + 0x1000;
     uint64_t table = TABLES;
@@ -30,7 +31,7 @@ static void map_page(uint64_t la, uint64_t gpa)
         }
         table = ld64le(entry) & ~UINT64_C(0xfff);
     }
-    st64le(ram + table + (la >> 12 & 511) * 8, gpa | 7);
+    st64le(ram + table + (la >> 12 & 511) * 8, gpa | 7 | nx);
 }
 
 void emulated_start(void)
@@ -40,9 +41,9 @@ void emulated_start(void)
     region_add(as_root(machine->memory), 0, r, 0);
     ram = region_host(r);
     cpu = cpu_new(machine, cpu_model_parse("max", NULL), 0, 0);
-    map_page(CODE_BASE, CODE_GPA);
+    map_page(CODE_BASE, CODE_GPA, 0);
     for (unsigned at = 0; at < DATA_SIZE; at += 4096)
-        map_page(DATA_BASE + at, DATA_GPA + at);
+        map_page(DATA_BASE + at, DATA_GPA + at, BIT(63));
 }
 
 const InsnDecoder *emulated_decoder(void) { return cpu->decoder; }
@@ -109,6 +110,7 @@ static void execute(void)
         if (!i->jump)
             cpu->rip = next_rip(cpu, i);
     }
+    code_lookup(cpu, cpu->rip); /* a jump may lead where nothing can be fetched */
 }
 
 void emulated_run(const Case *c, Outcome *o)

@@ -1,0 +1,326 @@
+/*
+ * CD-ROM drives: the PACKET command (ATA/ATAPI-6, section 9.8) and the commands it carries (MMC-3, INCITS 360-2002;
+ * sense codes: SPC-2, section 7.20), by a table.
+ */
+#include <string.h>
+
+#include "core/log.h"
+#include "hw/block/ide.h"
+#include "util/endian.h"
+
+/* Interrupt reason, in the count register: command or data, direction to the host. */
+enum { REASON_COMMAND = 1, REASON_TO_HOST = 2 };
+
+enum { SENSE_NONE, SENSE_NOT_READY = 2, SENSE_MEDIUM = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6 };
+enum {
+    ASC_READ_ERROR = 0x11, ASC_BAD_COMMAND = 0x20, ASC_BAD_ADDRESS = 0x21, ASC_BAD_FIELD = 0x24,
+    ASC_MEDIUM_CHANGED = 0x28, ASC_NO_SAVING = 0x39, ASC_NO_MEDIUM = 0x3a, ASC_REMOVAL_PREVENTED = 0x53,
+    ASC_BAD_MODE = 0x64,
+};
+
+bool atapi_ready(const IdeDrive *d)
+{
+    return block_inserted(d->block) && !d->tray_open;
+}
+
+/* ---- ends of commands ---- */
+
+void atapi_finish(IdeDrive *d)
+{
+    d->now.count = REASON_COMMAND | REASON_TO_HOST;
+    ide_finish(d, true);
+}
+
+static void check_condition(IdeDrive *d, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+    d->sense_key = key;
+    d->asc = asc;
+    d->ascq = ascq;
+    d->now.count = REASON_COMMAND | REASON_TO_HOST;
+    ide_fail(d, 0, key << 4 | ER_ABRT);
+}
+
+static void bad_field(IdeDrive *d)
+{
+    check_condition(d, SENSE_ILLEGAL, ASC_BAD_FIELD, 0);
+}
+
+static void not_ready(IdeDrive *d)
+{
+    check_condition(d, SENSE_NOT_READY, ASC_NO_MEDIUM, d->tray_open ? 2 : 1);
+}
+
+void atapi_image_error(IdeDrive *d)
+{
+    check_condition(d, SENSE_MEDIUM, ASC_READ_ERROR, 0);
+}
+
+/* ---- data to the host ---- */
+
+/* PIO blocks are as long as the host allows; only the last one may be odd (section 8.23.7). */
+static uint32_t block_limit(const IdeDrive *d, uint32_t left)
+{
+    uint32_t limit = d->byte_limit == 0 || d->byte_limit == 0xffff ? 0xfffe : d->byte_limit;
+
+    return left <= limit ? left : MAX(limit & ~1u, 2);
+}
+
+void atapi_block_next(IdeDrive *d)
+{
+    uint32_t n = block_limit(d, d->length - d->pos);
+
+    d->now.count = REASON_TO_HOST;
+    d->now.mid = n;
+    d->now.high = n >> 8;
+    ide_offer(d, d->pos + n, IDE_PIO_IN);
+    ide_raise(d);
+}
+
+/* Sends what lies in the buffer, at most as much as the command asked for. */
+static void reply(IdeDrive *d, uint32_t length, uint32_t allocated)
+{
+    length = MIN(length, allocated);
+    if (length)
+        ide_send(d, length);
+    else
+        atapi_finish(d);
+}
+
+/* The same for answers that a command's fields may rule out. */
+static void reply_or_refuse(IdeDrive *d, uint32_t length, uint32_t allocated)
+{
+    if (length)
+        reply(d, length, allocated);
+    else
+        bad_field(d);
+}
+
+static uint32_t allocated16(const IdeDrive *d)
+{
+    return ld16be(d->cdb + 7);
+}
+
+/* ---- reading ---- */
+
+static void read_sectors(IdeDrive *d, uint32_t lba, uint32_t count)
+{
+    if (lba > d->sectors || count > d->sectors - lba || (!count && lba == d->sectors))
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_ADDRESS, 0);
+    else if (!count)
+        atapi_finish(d);
+    else
+        ide_transfer_start(d, lba, count, false);
+}
+
+static void run_read10(IdeDrive *d)
+{
+    read_sectors(d, ld32be(d->cdb + 2), ld16be(d->cdb + 7));
+}
+
+static void run_read12(IdeDrive *d)
+{
+    read_sectors(d, ld32be(d->cdb + 2), ld32be(d->cdb + 6));
+}
+
+/* READ CD: user data of sectors of mode 1, which is what an image has; or no data at all, as a seek. */
+static void run_read_cd(IdeDrive *d)
+{
+    unsigned type = d->cdb[1] >> 2 & 7, parts = d->cdb[9] & 0xf8;
+    uint32_t count = ld32be(d->cdb + 5) & 0xffffff;
+
+    if (type > 2 || type == 1)
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_MODE, 0);
+    else if (parts == 0x10 || !parts)
+        read_sectors(d, ld32be(d->cdb + 2), parts ? count : 0);
+    else
+        bad_field(d);
+}
+
+static void run_seek(IdeDrive *d)
+{
+    read_sectors(d, ld32be(d->cdb + 2), 0);
+}
+
+/* ---- tray ---- */
+
+static void run_lock(IdeDrive *d)
+{
+    d->tray_locked = d->cdb[4] & 1;
+    atapi_finish(d);
+}
+
+static void tray_open(IdeDrive *d)
+{
+    if (d->tray_locked) {
+        check_condition(d, SENSE_ILLEGAL, ASC_REMOVAL_PREVENTED, 2);
+        return;
+    }
+    if (atapi_ready(d))
+        d->media_event = 3; /* removed */
+    d->tray_open = true;
+    atapi_finish(d);
+}
+
+static void tray_close(IdeDrive *d)
+{
+    if (d->tray_open && block_inserted(d->block)) {
+        d->media_event = 2; /* new medium */
+        d->attention = true;
+    }
+    d->tray_open = false;
+    atapi_finish(d);
+}
+
+/* START STOP UNIT: bit 0 start, bit 1 load or eject; bits 7:4 are power conditions, which nothing hangs on. */
+static void run_start_stop(IdeDrive *d)
+{
+    switch (d->cdb[4] & 0xf3) {
+    case 2: tray_open(d); break;
+    case 3: tray_close(d); break;
+    default: atapi_finish(d); break;
+    }
+}
+
+/* ---- answers ---- */
+
+static void run_done(IdeDrive *d) { atapi_finish(d); }
+
+static void run_request_sense(IdeDrive *d)
+{
+    uint8_t *p = d->buffer;
+
+    memset(p, 0, 18);
+    p[0] = 0x70;
+    p[2] = d->sense_key;
+    p[7] = 10;
+    p[12] = d->asc;
+    p[13] = d->ascq;
+    d->sense_key = d->asc = d->ascq = 0;
+    reply(d, 18, d->cdb[4]);
+}
+
+static void run_inquiry(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_inquiry(d, d->buffer), ld16be(d->cdb + 3));
+}
+
+static void run_read_capacity(IdeDrive *d)
+{
+    st32be(d->buffer, d->sectors ? d->sectors - 1 : 0);
+    st32be(d->buffer + 4, CD_SECTOR);
+    reply(d, 8, 8);
+}
+
+static void run_read_toc(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_toc(d, d->buffer), allocated16(d));
+}
+
+static void run_mode_sense(IdeDrive *d)
+{
+    if (d->cdb[2] >> 6 == 3)
+        check_condition(d, SENSE_ILLEGAL, ASC_NO_SAVING, 0);
+    else
+        reply_or_refuse(d, atapi_mode_sense(d, d->buffer), allocated16(d));
+}
+
+static void run_configuration(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_configuration(d, d->buffer), allocated16(d));
+}
+
+static void run_event(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_event(d, d->buffer), allocated16(d));
+}
+
+static void run_disc_information(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_disc_information(d, d->buffer), allocated16(d));
+}
+
+static void run_mechanism_status(IdeDrive *d)
+{
+    reply(d, atapi_mechanism_status(d, d->buffer), ld16be(d->cdb + 8));
+}
+
+static void run_subchannel(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_subchannel(d, d->buffer), allocated16(d));
+}
+
+/* ---- the table ---- */
+
+typedef enum PacketFlag {
+    MEDIUM = 1,       /* needs a medium */
+    PATIENT = 2,      /* done even when there is a unit attention to be told */
+    KEEPS_SENSE = 4,
+} PacketFlag;
+
+typedef struct PacketCommand {
+    void (*run)(IdeDrive *d);
+    uint8_t flags;
+} PacketCommand;
+
+static const PacketCommand packet_commands[256] = {
+    [0x00] = { run_done, MEDIUM }, /* TEST UNIT READY */
+    [0x03] = { run_request_sense, PATIENT | KEEPS_SENSE },
+    [0x12] = { run_inquiry, PATIENT },
+    [0x1b] = { run_start_stop, 0 },
+    [0x1e] = { run_lock, 0 },
+    [0x25] = { run_read_capacity, MEDIUM },
+    [0x28] = { run_read10, MEDIUM },
+    [0x2b] = { run_seek, MEDIUM },
+    [0x42] = { run_subchannel, MEDIUM },
+    [0x43] = { run_read_toc, MEDIUM },
+    [0x46] = { run_configuration, PATIENT },
+    [0x4a] = { run_event, PATIENT },
+    [0x51] = { run_disc_information, MEDIUM },
+    [0x5a] = { run_mode_sense, 0 },
+    [0xa8] = { run_read12, MEDIUM },
+    [0xbb] = { run_done, 0 }, /* SET CD SPEED: the speed of an image is the host's */
+    [0xbd] = { run_mechanism_status, 0 },
+    [0xbe] = { run_read_cd, MEDIUM },
+};
+
+static void execute_command(IdeDrive *d, const PacketCommand *c)
+{
+    if (!c->run) {
+        log_printf(LOG_UNIMP, "ide: CD-ROM has no packet command %02x\n", d->cdb[0]);
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_COMMAND, 0);
+    } else if (d->attention && !(c->flags & PATIENT)) {
+        d->attention = false;
+        check_condition(d, SENSE_ATTENTION, ASC_MEDIUM_CHANGED, 0);
+    } else if ((c->flags & MEDIUM) && !atapi_ready(d)) {
+        not_ready(d);
+    } else {
+        c->run(d);
+    }
+}
+
+void atapi_execute(IdeDrive *d)
+{
+    memcpy(d->cdb, d->buffer, sizeof d->cdb);
+    const PacketCommand *c = &packet_commands[d->cdb[0]];
+    d->packet = PACKET_DATA;
+    d->dma = d->now.feature & 1;
+    d->standby = false;
+    if (!(c->flags & KEEPS_SENSE))
+        d->sense_key = d->asc = d->ascq = SENSE_NONE;
+    execute_command(d, c);
+}
+
+/* The host writes the packet to the data port as soon as it sees DRQ; there is no interrupt for it. */
+void atapi_start(IdeDrive *d)
+{
+    if (d->now.feature & 2) { /* overlapped */
+        ide_abort(d);
+        return;
+    }
+    d->byte_limit = d->now.mid | d->now.high << 8;
+    d->now.count = REASON_COMMAND;
+    d->packet = PACKET_CDB;
+    d->pos = 0;
+    d->length = sizeof d->cdb;
+    ide_offer(d, d->length, IDE_PIO_OUT);
+}
