@@ -10,47 +10,120 @@ UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/tes
 .PHONY: all
 all: $(BUILD)/myna
 
-# Made on first use; `make run` and `make check` also install what is missing.
+# ---- set-up ----
+
+# Made on first use, and again as it was when configure changes; `make run` and `make check` also install what is missing.
 $(BUILD)/config.mk: $(SRC)/configure
-	@if [ -n "$(filter run check,$(MAKECMDGOALS))" ]; then $(SRC)/scripts/install-deps; fi
-	@cd $(SRC) && ./configure --build-dir=$(abspath $(BUILD)) >$(abspath $(BUILD)).log 2>&1 || { cat $(abspath $(BUILD)).log; exit 1; }
-ifeq ($(filter clean distclean,$(MAKECMDGOALS)),)
+	@if [ -n "$(filter run check check-%,$(MAKECMDGOALS))" ]; then $(SRC)/scripts/install-deps; fi
+	@mkdir -p $(BUILD)
+	@if [ -f $(BUILD)/config.status ]; then sh $(BUILD)/config.status; \
+	 else $(SRC)/configure --build-dir=$(BUILD); fi >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+	@cat $(BUILD)/configure.log
+NO_CONFIG = clean help check-layers
+ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/config.mk
 endif
 
-CFLAGS = -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -ffp-contract=off -pthread $(CONFIG_CFLAGS) -I$(SRC) -I$(BUILD)
-LIBS = $(CONFIG_LIBS) -lm
+# ---- objects ----
 
-LIB_OBJECTS = $(LIB_SOURCES:$(SRC)/%.c=$(BUILD)/%.o)
+MYNA_CFLAGS = -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -ffp-contract=off -pthread $(CONFIG_CFLAGS) -I$(SRC) -I$(BUILD) \
+              -DMYNA_DATA_DIR='"$(PREFIX)/share/myna"' $(CPPFLAGS) $(CFLAGS)
+LIBS = $(CONFIG_LIBS) -lm
 
 $(BUILD)/%.o: $(SRC)/%.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $*.c"
-	@$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	@$(CC) $(MYNA_CFLAGS) -MMD -MP -c $< -o $@
+
+LIB_OBJECTS = $(LIB_SOURCES:$(SRC)/%.c=$(BUILD)/%.o)
+CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
+UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
+.SECONDARY: $(UNIT_TEST_OBJECTS)
+-include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
+
+# ---- programs ----
 
 $(BUILD)/libmyna.a: $(LIB_OBJECTS)
-	@echo "  AR      $@"
+	@echo "  AR      $(@F)"
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
+LINK = @echo "  LINK    $(@F)"; $(CC) $(MYNA_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(BUILD)/myna: $(BUILD)/main.o $(BUILD)/libmyna.a
-	@echo "  LINK    $@"
-	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
-
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
-	@echo "  LINK    $@"
-	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
-
-CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
+	$(LINK)
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
-	@echo "  LINK    $@"
-	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(LINK)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
+	$(LINK)
 
-.PHONY: unit-tests check-unit
+.PHONY: unit-tests install clean help
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 
--include $(LIB_OBJECTS:.o=.d) $(CPU_TEST_OBJECTS:.o=.d) $(BUILD)/main.d $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.d)
+install: $(BUILD)/myna
+	mkdir -p "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/myna" "$(DESTDIR)$(PREFIX)/share/doc/myna"
+	install -m 755 $(BUILD)/myna "$(DESTDIR)$(PREFIX)/bin/myna"
+	install -m 644 $(SRC)/README.md $(SRC)/LICENSE $(SRC)/docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/myna"
 
-.PHONY: clean
+# A build folder of its own is emptied, but stays configured.
 clean:
-	rm -rf $(BUILD) $(BUILD).log
+ifeq ($(BUILD),.)
+	find . -name '*.[oda]' -delete
+	rm -rf myna cpu-tests tests guest hosts
+else
+	rm -rf $(BUILD)
+endif
+
+# ---- the guest ----
+
+# Rules for $(BUILD)/tests/guest/..., and check-guest.
+-include $(SRC)/tests/guest/guests.mk
+
+.PHONY: run guest
+guest:
+	@$(SRC)/scripts/make-guest $(BUILD)/guest
+
+run: $(BUILD)/myna
+	@$(SRC)/scripts/install-deps
+	@KERNEL="$(KERNEL)" INITRD="$(INITRD)" APPEND="$(APPEND)" MAKE="$(MAKE)" $(SRC)/scripts/run-guest $(BUILD)
+
+# ---- tests (docs/testing.md); tests/run counts and sums up ----
+
+RUN_TESTS = $(SRC)/tests/run
+CASES ?= 50
+LAYERS_SUITE = layers=$(SRC)/scripts/check-layers
+UNIT_SUITES = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
+CPU_SUITE = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
+GUEST_SUITE = $(if $(wildcard $(SRC)/tests/guest/guests.mk),'guest=$(MAKE) --no-print-directory check-guest')
+HOSTS_SUITE = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
+
+.PHONY: check check-layers check-unit check-cpu check-hosts check-kut
+check: all unit-tests $(BUILD)/cpu-tests
+	+@$(RUN_TESTS) $(LAYERS_SUITE) $(UNIT_SUITES) $(CPU_SUITE) $(GUEST_SUITE) $(HOSTS_SUITE)
+
+check-layers:
+	@$(RUN_TESTS) $(LAYERS_SUITE)
+
+check-unit: unit-tests
+	@$(RUN_TESTS) $(UNIT_SUITES)
+
+check-cpu: $(BUILD)/cpu-tests
+	$(BUILD)/cpu-tests --cases $(CASES)
+
+check-hosts: all $(BUILD)/cpu-tests
+	+@$(SRC)/scripts/check-hosts $(BUILD)
+
+check-kut: $(BUILD)/myna
+	@[ -n "$(KUT)" ] || { echo "make check-kut KUT=DIR: DIR holds built kvm-unit-tests (docs/testing.md)"; exit 1; }
+	@$(SRC)/scripts/run-kut $(BUILD)/myna "$(KUT)" $(TESTS)
+
+help:
+	@sed -n 's/^##//p' $(SRC)/Makefile
+## make                 builds build/myna, after configure when that has not been called
+## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
+## make check           set-up, build, and all tests
+## make check-layers, check-unit, check-cpu, check-guest, check-hosts    one kind of test each
+## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
+## make check-kut KUT=DIR [TESTS="..."]    kvm-unit-tests built in DIR
+## make install [PREFIX=DIR] [DESTDIR=DIR]
+## make clean

@@ -803,10 +803,14 @@ static void unassigned_log(const AddressSpace *as, const char *what, uint64_t ad
 
 /* ======================================================================================= values of 1 to 8 bytes == */
 
-/* Bytes of an access that one target can take: any number within RAM, else a power of 2. */
+/*
+ * Bytes of an access that one target can take: any number within RAM, else a power of 2.  A device decodes an access
+ * by its address alone, also where a smaller region lies over its later bytes (port CF9h over CF8h of the PCI bridge).
+ */
 static unsigned piece_size(const AsTarget *t, unsigned size)
 {
-    uint64_t n = MIN(size, MAX(t->room, 1));
+    uint64_t room = !t->host && t->region ? region_size(t->region) - t->offset : t->room;
+    uint64_t n = MIN(size, MAX(room, 1));
     return t->host ? n : floor_power_of_2(n);
 }
 

@@ -141,15 +141,23 @@ static void describe_code(Cpu *cpu, GString *out)
     g_string_append_c(out, '\n');
 }
 
+static bool seen_before(const Cpu *cpu, unsigned n)
+{
+    for (unsigned k = 0; k < n; k++)
+        if (cpu->fault.chain[k].vector == cpu->fault.chain[n].vector)
+            return true;
+    return false;
+}
+
 static void report_triple_fault(Cpu *cpu)
 {
-    static const char *const order[] = { "first fault", "then", "then" };
     g_autoptr(GString) out = g_string_new(NULL);
     g_string_append_printf(out, "myna: triple fault on CPU %u: no exception could be delivered\n", cpu->index);
     for (unsigned k = 0; k < cpu->fault.chain_length; k++)
-        describe_fault(&cpu->fault.chain[k], order[k], out);
+        describe_fault(&cpu->fault.chain[k], k ? "then" : "first fault", out);
     for (unsigned k = 0; k < cpu->fault.chain_length; k++)
-        describe_gate(cpu, cpu->fault.chain[k].vector, out);
+        if (!seen_before(cpu, k))
+            describe_gate(cpu, cpu->fault.chain[k].vector, out);
     describe_code(cpu, out);
     cpu_dump(cpu, out);
     fputs(out->str, stderr);

@@ -215,7 +215,7 @@ struct Cpu {
             uint64_t cr2, rip;
             uint16_t cs;
             char why[80];    /* what the delivery tripped over */
-        } chain[4];
+        } chain[6];
     } fault;
 
     uint64_t dr6_pending;    /* debug conditions met by the instruction in progress, raised after it */

@@ -224,7 +224,8 @@ static uint8_t *put_feature(const IdeDrive *d, uint8_t *p, unsigned number, unsi
     st16be(p, number);
     p[2] = flags;
     p[3] = length;
-    memcpy(p + 4, data, length);
+    if (length)
+        memcpy(p + 4, data, length);
     return p + 4 + length;
 }
 

@@ -62,8 +62,15 @@ static bool is_area(const char *id)
 /* Processors keep or drop what was done before the page fault: the manual leaves it open. */
 static bool is_partial_on_fault(const char *id)
 {
-    static const char *const list[] = { "POPA", "MASKMOVQ", NULL };
+    static const char *const list[] = { "POPA", NULL };
     return starts_with_any(id, list);
+}
+
+/* AMD's misaligned-SSE bit of MXCSR, which our models lack; AMD's MASKMOVQ faults on bytes that it does not write. */
+static bool is_vendors_own(const char *id, const Outcome *want)
+{
+    return (!strcmp(id, "LDMXCSR") && (want->out.mxcsr & BIT(17))) ||
+           (g_str_has_prefix(id, "MASKMOVQ") && want->vector == EXC_PF);
 }
 
 /* Linux reports a page fault on a kernel address as if the page were there. */
@@ -149,6 +156,8 @@ bool outcome_equal(const Case *c, const Outcome *want, const Outcome *got, char 
     const InsnRow *row = &insn_rows[c->row];
     Report r = { .text = text, .size = size, .equal = true };
     text[0] = 0;
+    if (is_vendors_own(row->id, want))
+        return true;
     check(&r, "vector", want->vector, got->vector);
     check(&r, "error", comparable_error(want), comparable_error(got));
     uint64_t cr2_mask = is_area(row->id) ? ~UINT64_C(0xfff) : ~UINT64_C(0);

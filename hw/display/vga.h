@@ -1,0 +1,28 @@
+/*
+ * The standard VGA: a PCI card with the IBM VGA's registers and memory, and the Bochs VBE extension with a linear frame
+ * buffer (device "VGA", QEMU docs/specs/standard-vga).
+ *
+ *   vga.c         the device: PCI functions, option ROM, state
+ *   vga_ports.c   the IBM registers at 3B0h..3DFh, retrace timing
+ *   vga_memory.c  the window A0000h..BFFFFh onto the four planes
+ *   vbe.c         the Bochs VBE registers
+ *   vga_draw.c    what is on the screen: graphics; vga_text.c: text
+ *   vga_edid.c    what the monitor says of itself
+ *   vga_start.c   text mode for machines that start without a video BIOS
+ *
+ * The console is in the slot "console0" (console1 and on for further cards).
+ */
+#ifndef MYNA_HW_DISPLAY_VGA_H
+#define MYNA_HW_DISPLAY_VGA_H
+
+#include "core/device.h"
+
+extern const DeviceType vga_type;
+
+/*
+ * Sets up 80 x 25 text as a video BIOS does, with the 8 x 16 font of the card's ROM (no romfile: the text is in memory
+ * but without shape).  For boards after a reset, when no firmware will run.
+ */
+void vga_start_text(Device *vga);
+
+#endif
