@@ -57,21 +57,22 @@ $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
 	$(LINK)
 
-.PHONY: unit-tests install clean help
+.PHONY: unit-tests cpu-tests install clean help
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
+cpu-tests: $(BUILD)/cpu-tests
 
 install: $(BUILD)/myna
 	mkdir -p "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/myna" "$(DESTDIR)$(PREFIX)/share/doc/myna"
 	install -m 755 $(BUILD)/myna "$(DESTDIR)$(PREFIX)/bin/myna"
 	install -m 644 $(SRC)/README.md $(SRC)/LICENSE $(SRC)/docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/myna"
 
-# A build folder of its own is emptied, but stays configured.
+# A build folder that configure was called in stays configured.
 clean:
-ifeq ($(BUILD),.)
-	find . -name '*.[oda]' -delete
-	rm -rf myna cpu-tests tests guest hosts
-else
+ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
+else
+	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts \
+	    main.o main.d libmyna.a myna cpu-tests
 endif
 
 # ---- the guest ----
@@ -110,7 +111,7 @@ check-unit: unit-tests
 check-cpu: $(BUILD)/cpu-tests
 	$(BUILD)/cpu-tests --cases $(CASES)
 
-check-hosts: all $(BUILD)/cpu-tests
+check-hosts: all $(BUILD)/cpu-tests $(if $(GUEST_CC),$(BUILD)/tests/guest/small-32.elf)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
 check-kut: $(BUILD)/myna

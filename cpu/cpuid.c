@@ -188,6 +188,10 @@ static void basic_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t
             put_cache(cpu, subleaf, true, out);
         break;
     case 5: leaf_monitor(cpu, out); break;
+    case 7:
+        if (subleaf == 0 && cpu_has(cpu, FEAT_BHI_CTRL))
+            out[CPUID_EAX] = 2; /* the last subleaf */
+        break;
     case 0xb: leaf_topology(cpu, subleaf, out); break;
     case 0xd: leaf_xsave(cpu, subleaf, out); break;
     case 0x15: leaf_tsc(out); break;

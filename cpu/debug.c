@@ -91,10 +91,17 @@ void debug_check_io(Cpu *cpu, uint16_t port, unsigned size)
     note_hits(cpu, hits);
 }
 
+/* Of DR6, the breakpoint bits tell of this #DB alone, the others add up (SDM vol. 3B 18.2.3). */
+void debug_take_pending(Cpu *cpu)
+{
+    cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(15)) | cpu->dr6_pending;
+    cpu->dr6_pending = 0;
+}
+
 /*
  * What any MOV DR checks, in the processor's order: DR4 and DR5 are DR6 and DR7 unless CR4.DE, then privilege, then
- * general detect (SDM vol. 3B 18.2.2, 18.2.4).  GD is cleared so that the handler may use the registers.  Returns the
- * register's number without the aliases.
+ * general detect (SDM vol. 3B 18.2.2, 18.2.4; delivery of the #DB clears GD).  Returns the register's number without
+ * the aliases.
  */
 static unsigned check_access(Cpu *cpu, unsigned n)
 {
@@ -103,7 +110,6 @@ static unsigned check_access(Cpu *cpu, unsigned n)
     if (cpu->cpl != 0)
         cpu_raise_gp(cpu);
     if (cpu->dr[7] & DR7_GD) {
-        cpu->dr[7] &= ~(uint64_t)DR7_GD;
         cpu->dr[6] |= DR6_BD;
         cpu_raise(cpu, EXC_DB);
     }

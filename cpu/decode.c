@@ -26,6 +26,7 @@ typedef struct Pattern {
     uint8_t size_mask;             /* bit SZ*: operand sizes that match */
     int8_t w;                      /* REX.W must be this; -1: any */
     bool no64, only64, no_rex_b;
+    bool any_mod;                  /* ModRM.mod is ignored: a register even where it says memory */
     bool modrm;                    /* a ModRM byte follows */
     bool byte_reg, byte_rm;        /* these register numbers mean byte registers */
     bool y_size;                   /* operand size is 32 or 64 bits */
@@ -74,7 +75,8 @@ static bool parse_keyword(Pattern *p, const char *w)
         { "rm", offsetof(Pattern, mod), MOD_REG },        { "m", offsetof(Pattern, mod), MOD_MEM },
         { "W0", offsetof(Pattern, w), 0 },                { "W1", offsetof(Pattern, w), 1 },
         { "no64", offsetof(Pattern, no64), 1 },           { "only64", offsetof(Pattern, only64), 1 },
-        { "noB", offsetof(Pattern, no_rex_b), 1 },        { "/r", offsetof(Pattern, modrm), 1 },
+        { "anymod", offsetof(Pattern, any_mod), 1 },      { "noB", offsetof(Pattern, no_rex_b), 1 },
+        { "/r", offsetof(Pattern, modrm), 1 },
         { "o16", offsetof(Pattern, size_mask), 1 },       { "o32", offsetof(Pattern, size_mask), 2 },
         { "o64", offsetof(Pattern, size_mask), 4 },
     };
@@ -317,7 +319,7 @@ static bool pattern_matches(const Reader *r, const Pattern *p)
         return true;
     if (!r->has_modrm || (r->modrm & p->modrm_mask) != p->modrm_value)
         return false;
-    return p->mod == MOD_ANY || (r->modrm >= 0xc0) == (p->mod == MOD_REG);
+    return p->mod == MOD_ANY || p->any_mod || (r->modrm >= 0xc0) == (p->mod == MOD_REG);
 }
 
 static const Pattern *find_pattern(const InsnDecoder *d, const Reader *r)
@@ -412,7 +414,7 @@ static bool read_modrm(Reader *r, const Pattern *p, Insn *i)
     unsigned reg = (r->modrm >> 3 & 7) | (r->rex & 4) << 1;
     r->pos++;
     i->reg = p->byte_reg ? byte_register(r, reg) : reg;
-    i->mem = r->modrm < 0xc0;
+    i->mem = r->modrm < 0xc0 && !p->any_mod;
     if (i->mem)
         return i->asz == SZ16 ? read_ea16(r, i) : read_ea32(r, i);
     unsigned rm = (r->modrm & 7) | (r->rex & 1) << 3;

@@ -67,6 +67,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(RDPID, "rdpid", 7, 0, CPUID_ECX, 22)                                                                             \
     F(FSRM, "fsrm", 7, 0, CPUID_EDX, 4)                                                                                \
     F(SPEC_CTRL, "spec-ctrl", 7, 0, CPUID_EDX, 26)                                                                     \
+    F(BHI_CTRL, "bhi-ctrl", 7, 2, CPUID_EDX, 4)                                                                        \
     F(ARCH_CAPABILITIES, "arch-capabilities", 7, 0, CPUID_EDX, 29)                                                     \
     F(XSAVEOPT, "xsaveopt", 0xd, 1, CPUID_EAX, 0)                                                                      \
     F(XSAVEC, "xsavec", 0xd, 1, CPUID_EAX, 1)                                                                          \

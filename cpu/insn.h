@@ -19,6 +19,7 @@
  *   W0 W1         REX.W must be so          no64 only64  validity by mode       o16 o32 o64  by operand size
  *   rm, m         (mod=3 only, memory only) only needed when the operands do not say it (R/N/U/M do)
  *   noB           not with REX.B
+ *   anymod        ModRM.mod is ignored: a register whatever it says (MOV to and from CRn, DRn)
  * A more exact row wins over a less exact one, whatever their order; a row whose CPUID feature the model lacks is not
  * there at all, so that e.g. F3 0F BC is TZCNT with BMI1 and BSF without.
  *

@@ -95,8 +95,7 @@ static void check_code_breakpoints(Cpu *cpu, uint64_t la)
 /* Debug conditions after an instruction become a trap (SDM vol. 3B 18.3.1.2, 18.3.1.4). */
 static void raise_debug_trap(Cpu *cpu)
 {
-    cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(15)) | cpu->dr6_pending;
-    cpu->dr6_pending = 0;
+    debug_take_pending(cpu);
     cpu_raise(cpu, EXC_DB);
 }
 
@@ -120,7 +119,7 @@ static void step_carefully(Cpu *cpu)
     }
     if ((mode & STEP_RF) && cpu->rip != rip)
         cpu_set_eflags(cpu, 0, EFLAGS_RF);
-    if (cpu->tf_trap)
+    if (cpu->tf_trap && !(cpu->shadow & SHADOW_SS)) /* a load of SS is not followed by one (SDM vol. 3A 6.8.3) */
         cpu->dr6_pending |= BIT(14);
     cpu->tf_trap = false;
 }

@@ -31,7 +31,7 @@ const char cpu_model_default[] = "myna64";
 #define FLAGS_CORE2 FLAGS_64 " pni ssse3 cx16 lahf-lm"
 #define FLAGS_NEHALEM FLAGS_CORE2 " sse4.1 sse4.2 popcnt"
 #define FLAGS_K10 FLAGS_64 " pni cx16 lahf-lm popcnt abm 3dnowprefetch"
-#define FLAGS_SAFE " arch-capabilities spec-ctrl"
+#define FLAGS_SAFE " arch-capabilities spec-ctrl bhi-ctrl"
 #define FLAGS_V1 FLAGS_64 FLAGS_SAFE
 #define FLAGS_V2 FLAGS_NEHALEM FLAGS_SAFE
 #define FLAGS_MYNA                                                                                                     \
@@ -128,7 +128,7 @@ static const uint16_t system_features[] = {
     FEAT_VME, FEAT_DE, FEAT_PSE, FEAT_PAE, FEAT_MCE, FEAT_APIC, FEAT_MTRR, FEAT_PGE, FEAT_MCA, FEAT_PAT, FEAT_PSE36,
     FEAT_SS, FEAT_PCID, FEAT_X2APIC, FEAT_TSC_DEADLINE, FEAT_HYPERVISOR, FEAT_ARAT, FEAT_TSC_ADJUST, FEAT_SMEP,
     FEAT_ERMS, FEAT_UMIP, FEAT_FSRM, FEAT_XGETBV1, FEAT_NX, FEAT_PDPE1GB, FEAT_INVTSC, FEAT_SPEC_CTRL,
-    FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT,
+    FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT,
 };
 
 /* Every row of the instruction table brings its feature. */
@@ -164,6 +164,7 @@ static const struct { uint16_t a, b; } dependencies[] = {
     { FEAT_TSC_DEADLINE, FEAT_APIC }, { FEAT_TSC_DEADLINE, FEAT_TSC }, { FEAT_TSC_ADJUST, FEAT_TSC },
     { FEAT_INVTSC, FEAT_TSC },     { FEAT_RDTSCP, FEAT_TSC },     { FEAT_RDPRU, FEAT_TSC },
     { FEAT_SPEC_CTRL, FEAT_MSR },  { FEAT_ARCH_CAPABILITIES, FEAT_MSR },
+    { FEAT_BHI_CTRL, FEAT_SPEC_CTRL },
 };
 
 /*

@@ -114,6 +114,8 @@ static bool write_apic_base(Cpu *cpu, uint32_t index, uint64_t v)
         return false;
     machine_lock(cpu->machine);
     bool done = cpu->intc->base_write(cpu->intc_opaque, v);
+    if (done)
+        cpu_update_intc(cpu);
     machine_unlock(cpu->machine);
     return done;
 }
@@ -470,7 +472,7 @@ typedef struct PlainMsr {
 #define AT(field) offsetof(Cpu, field)
 static const PlainMsr plain[] = {
     { 0x03a, FEAT_BASE, INTEL, LOCKED, AT(feature_control), 1 },
-    { 0x048, FEAT_SPEC_CTRL, ANY, STORE, AT(spec_ctrl), 1 },
+    { 0x048, FEAT_SPEC_CTRL, ANY, STORE, AT(spec_ctrl), 1 | BIT(10) /* IBRS, BHI_DIS_S */ },
     { 0x174, FEAT_SEP, ANY, TRUNCATE, AT(sysenter_cs), 0xffffffff },
     { 0x175, FEAT_SEP, ANY, LINEAR, AT(sysenter_esp), ~UINT64_C(0) },
     { 0x176, FEAT_SEP, ANY, LINEAR, AT(sysenter_eip), ~UINT64_C(0) },

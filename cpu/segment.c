@@ -151,7 +151,7 @@ void segment_drop_inaccessible(Cpu *cpu)
         if (selector_null(s->sel)) {
             s->sel = 0; /* the base stays: 64-bit systems set it by MSR */
         } else if (!attr_is_conforming(s->attr) && attr_dpl(s->attr) < cpl) {
-            *s = (Segment){ 0 };
+            s->sel = s->attr = 0; /* the base stays here too: FS and GS have one in 64-bit mode whatever they name */
             dropped = true;
         }
     }

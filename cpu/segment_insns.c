@@ -305,7 +305,13 @@ static void int_Ib(Cpu *cpu, const Insn *i)
 {
     interrupt_software(cpu, i->imm & 0xff, INTERRUPT_SOFTWARE, next_rip(cpu, i));
 }
-static void int1(Cpu *cpu, const Insn *i) { interrupt_software(cpu, EXC_DB, INTERRUPT_ICEBP, next_rip(cpu, i)); }
+/* Its #DB also reports the data breakpoints that a load of SS before it held back: there is no second one. */
+static void int1(Cpu *cpu, const Insn *i)
+{
+    interrupt_software(cpu, EXC_DB, INTERRUPT_ICEBP, next_rip(cpu, i));
+    if (cpu->dr6_pending)
+        debug_take_pending(cpu);
+}
 static void int3(Cpu *cpu, const Insn *i) { interrupt_software(cpu, EXC_BP, INTERRUPT_INT3, next_rip(cpu, i)); }
 static void into(Cpu *cpu, const Insn *i)
 {

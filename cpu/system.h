@@ -56,6 +56,9 @@ bool debug_page_watched(const Cpu *cpu, uint64_t la);
 void debug_check_data(Cpu *cpu, uint64_t la, unsigned size, bool write);
 void debug_check_io(Cpu *cpu, uint16_t port, unsigned size);
 
+/* Moves the pending conditions to DR6, for a #DB that reports them. */
+void debug_take_pending(Cpu *cpu);
+
 /* Power-on or INIT state (SDM vol. 3A 10.1.1); INIT keeps FPU, MSRs and caches. */
 void cpu_reset_state(Cpu *cpu, bool init);
 

@@ -123,9 +123,20 @@ Device *board_add_device(Machine *m, const Options *o, const DeviceType *type, c
     return ok && device_create(dev, err) ? dev : NULL;
 }
 
-/* QEMU's names of the only buses that there are may be given. */
+static bool type_has_property(const DeviceType *type, const char *name)
+{
+    for (const Property *p = type->properties; p && p->name; p++) {
+        if (!strcmp(p->name, name))
+            return true;
+    }
+    return false;
+}
+
+/* QEMU's names of the only buses that there are may be given, where a type does not choose among several itself. */
 static gboolean bus_check(const DeviceType *type, GPtrArray *pairs, GError **err)
 {
+    if (type_has_property(type, "bus"))
+        return TRUE;
     char *bus = option_pairs_take(pairs, "bus");
     gboolean ok = !bus || !strcmp(type->bus, "system") ||
                   (g_str_has_prefix(bus, type->bus) && (!bus[strlen(type->bus)] || !strcmp(strchr(bus, '.') ?: "", ".0")));

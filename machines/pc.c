@@ -35,6 +35,8 @@ static gboolean cpus_create(Pc *pc, GError **err)
     if (!pc->model)
         return FALSE;
     pc->cpu_count = pc->m->cpu_count = pc->o->smp.cpus;
+    if (pc->cpu_count > 1) /* its code cache and soft TLB do not yet hear of other processors' writes */
+        return error_set(err, "-smp %u: the interpreter runs one processor", pc->cpu_count);
     for (unsigned i = 0; i < pc->cpu_count; i++) {
         pc->cpus[i] = cpu_new(pc->m, pc->model, i, i);
         pc->m->cpu_ports[i] = cpu_port(pc->cpus[i]);
@@ -299,13 +301,24 @@ static gboolean drives_open(Pc *pc, GError **err)
     return TRUE;
 }
 
-/* The board has no IDE controller: drives that were meant for one are refused rather than left out. */
+/* A CD-ROM drive without a medium, where the user said nothing of the secondary channel's master. */
+static gboolean default_cdrom_open(Pc *pc, GError **err)
+{
+    static const DriveOptions empty = {.media = (char *)"cdrom"};
+    if (pc->o->nodefaults || pc->ide[2])
+        return TRUE;
+    pc->ide[2] = drive_open(pc, &empty, 2, err);
+    return pc->ide[2] != NULL;
+}
+
 static gboolean ide_create(Pc *pc, GError **err)
 {
+    pc->ide_controller = (Piix3Ide *)board_add_device(pc->m, pc->o, &piix3_ide_type, NULL, err, NULL);
+    if (!pc->ide_controller || !drives_open(pc, err) || !default_cdrom_open(pc, err))
+        return FALSE;
     for (unsigned i = 0; i < PC_IDE_COUNT; i++) {
         if (pc->ide[i])
-            return error_set(err, "drive '%s': machine 'pc' has no IDE controller; -drive if=none,id=NAME goes with -device",
-                             block_id(pc->ide[i]));
+            piix3_ide_attach(pc->ide_controller, i, pc->ide[i]);
     }
     return TRUE;
 }
@@ -357,8 +370,8 @@ static gboolean parts_create(Pc *pc, GError **err)
     isa_create(pc);
     return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) &&
-           pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && drives_open(pc, err) &&
-           ide_create(pc, err) && user_devices_create(pc, err) && start_prepare(pc, err);
+           pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && ide_create(pc, err) &&
+           user_devices_create(pc, err) && start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

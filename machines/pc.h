@@ -11,6 +11,7 @@
 #include "hw/intc/apic.h"
 #include "hw/isa.h"
 #include "hw/pci/i440fx.h"
+#include "hw/pci/piix3_ide.h"
 #include "machines/acpi.h"
 #include "machines/board.h"
 #include "machines/boot.h"
@@ -48,7 +49,8 @@ typedef struct Pc {
     AcpiTables *acpi;          /* likewise */
     FwCfg *fw_cfg;
     unsigned serial_count;
-    BlockBackend *ide[PC_IDE_COUNT]; /* drives for the IDE controller, primary master first */
+    Piix3Ide *ide_controller;
+    BlockBackend *ide[PC_IDE_COUNT]; /* its drives, primary master first; NULL: none */
 } Pc;
 
 extern const Board board_pc;

@@ -146,6 +146,7 @@ void pc_chipset_start(Pc *pc)
         if (pci)
             function_setup(pc->pci_bus, pci, &w);
     }
+    piix3_ide_enable(pc->ide_controller);
     if (pc->pm)
         piix4_pm_enable(pc->pm);
 }

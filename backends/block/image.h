@@ -32,8 +32,8 @@ int file_write(int fd, uint64_t offset, const void *buf, uint64_t size);
 const char *format_probe(int fd, uint64_t size);
 
 /*
- * Locks an open file against writers (exclusive: against readers too) as long as it stays open.  *err says who holds it,
- * if that can be found.
+ * Locks an open file against writers (exclusive: against readers too) as long as it stays open.  *err says who holds
+ * it, if that can be found.
  */
 gboolean file_lock(int fd, bool exclusive, const char *file, GError **err);
 

@@ -1,7 +1,7 @@
 /*
- * Locks of image files.  Open file description locks (fcntl(2), F_OFD_SETLK) belong to the open file, not to the process,
- * so that a second drive of the same process is kept out too, and closing another descriptor of the file does not
- * drop them.  The lock covers the whole file: QEMU, which locks single bytes, sees it and is seen.
+ * Locks of image files.  Open file description locks (fcntl(2), F_OFD_SETLK) belong to the open file, not to the
+ * process, so that a second drive of the same process is kept out too, and closing another descriptor of the file does
+ * not drop them.  The lock covers the whole file: QEMU, which locks single bytes, sees it and is seen.
  */
 #include <errno.h>
 #include <fcntl.h>

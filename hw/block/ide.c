@@ -536,8 +536,8 @@ gboolean ide_channel_restored(IdeChannel *ch, const char *owner, GError **err)
                          ch->selected);
     for (unsigned i = 0; i < 2; i++) {
         if (!drive_sane(&ch->drive[i]))
-            return error_set(err, "%s: the saved state of drive %u does not fit together, or not to this machine's drives",
-                             owner, i);
+            return error_set(err, "%s: the saved state of drive %u does not fit this machine's drive, or itself", owner,
+                             i);
     }
     return TRUE;
 }

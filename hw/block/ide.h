@@ -8,8 +8,8 @@
  *   atapi.c         packet commands of CD-ROMs; atapi_pages.c: the tables they answer with
  *   ide_dma.c       the bus master that moves data between a drive and guest memory
  *
- * A transfer fills the drive's buffer from the image (or the other way round) by one asynchronous request, and hands the
- * buffer to the guest in blocks: by the data port or by bus master.  Whoever moves the last byte of a block calls
+ * A transfer fills the drive's buffer from the image (or the other way round) by one asynchronous request, and hands
+ * the buffer to the guest in blocks: by the data port or by bus master.  Whoever moves the last byte of a block calls
  * ide_block_done().  All of it runs under the machine lock.
  */
 #ifndef MYNA_HW_BLOCK_IDE_H

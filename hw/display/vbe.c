@@ -46,6 +46,12 @@ static void fit(Vga *v)
     r[VBE_Y_OFFSET] = MIN(r[VBE_Y_OFFSET], lines - r[VBE_YRES]);
 }
 
+void vbe_restored(Vga *v)
+{
+    fit(v);
+    v->vbe[VBE_BANK] %= MAX(room(v) >> 16, 1);
+}
+
 static void clear_screen(Vga *v)
 {
     uint64_t bytes = (uint64_t)vbe_line_bytes(v) * v->vbe[VBE_YRES] * (v->vbe[VBE_BPP] == 4 ? 4 : 1);

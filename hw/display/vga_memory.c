@@ -56,7 +56,7 @@ static uint32_t place_sequential(const Vga *v, uint32_t address)
 
 static uint32_t read_place(const Vga *v, uint32_t address, unsigned *plane)
 {
-    *plane = v->gr[GR_READ_MAP];
+    *plane = v->gr[GR_READ_MAP] & 3;
     if (v->sr[SR_MEMORY] & MEMORY_CHAIN4) {
         *plane = address & 3;
         return address & 0xfffc;

@@ -69,7 +69,7 @@ typedef struct Vga {
     uint16_t vbe_index, vbe[VBE_COUNT];
     uint8_t layout;             /* VgaLayout */
 
-    Region *vram, *window, *direct[DIRECT_COUNT], *ports[4], *mmio, *rom;
+    Region *vram, *window, *direct[DIRECT_COUNT], *ports[3], *mmio, *rom;
     VgaDirect direct_now;
     uint64_t size;              /* of vram */
     uint8_t *memory;            /* its host address */
@@ -127,6 +127,7 @@ void vga_window_update(Vga *v); /* after changes of registers that the window ha
 /* vbe.c */
 uint16_t vbe_read(const Vga *v, unsigned index);
 void vbe_write(Vga *v, unsigned index, uint16_t value);
+void vbe_restored(Vga *v); /* brings registers from a saved state into their limits */
 unsigned vbe_line_bytes(const Vga *v); /* from a line to the next; in 16-colour modes: of one plane */
 
 /* vga_draw.c */
@@ -141,7 +142,7 @@ typedef struct VgaScan {
     uint16_t address;
     uint8_t row;
     bool split, doubled; /* doubled: the second of two equal lines */
-    unsigned y;
+    unsigned y, text_row; /* lines, and rows of characters from the top */
 } VgaScan;
 
 VgaScan vga_scan_first(const Vga *v);

@@ -17,7 +17,7 @@ struct IoApic {
     Region *region;
     ApicBus *bus;
     uint8_t select, id;
-    uint32_t levels, pending; /* bit n: pin n is asserted; an edge waits */
+    uint32_t levels; /* bit n: pin n is asserted */
     uint64_t entry[PINS];
 };
 
@@ -30,18 +30,14 @@ static void deliver(IoApic *io, unsigned pin)
         return;
     if (e & ENTRY_LEVEL)
         io->entry[pin] |= ENTRY_REMOTE_IRR;
-    else
-        io->pending &= ~(1u << pin);
     apic_bus_deliver(io->bus, &msg);
 }
 
-/* Sends what is due on a pin: a level while not yet accepted, or an edge that came. */
-static void serve_pin(IoApic *io, unsigned pin)
+/* Sends a level that is due: it waits while the pin is masked, or the last one was not yet ended. */
+static void serve_level(IoApic *io, unsigned pin)
 {
     uint64_t e = io->entry[pin];
-    if (e & ENTRY_MASKED)
-        return;
-    if (e & ENTRY_LEVEL ? (io->levels >> pin & 1) && !(e & ENTRY_REMOTE_IRR) : io->pending >> pin & 1)
+    if ((e & ENTRY_LEVEL) && (io->levels >> pin & 1) && !(e & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))
         deliver(io, pin);
 }
 
@@ -49,10 +45,12 @@ static void pin_set(void *opaque, int pin, int level)
 {
     IoApic *io = opaque;
     uint32_t bit = 1u << pin;
-    if (level && !(io->levels & bit))
-        io->pending |= bit;
+    bool edge = level && !(io->levels & bit);
     io->levels = level ? io->levels | bit : io->levels & ~bit;
-    serve_pin(io, pin);
+    if (io->entry[pin] & ENTRY_LEVEL)
+        serve_level(io, pin);
+    else if (edge && !(io->entry[pin] & ENTRY_MASKED)) /* an edge on a masked pin is lost (section 3.2.4) */
+        deliver(io, pin);
 }
 
 IrqLine ioapic_line(IoApic *io, unsigned pin) { return (IrqLine){ pin_set, io, pin }; }
@@ -63,7 +61,7 @@ static void end_of_interrupt(void *opaque, uint8_t vector)
     for (unsigned pin = 0; pin < PINS; pin++)
         if ((io->entry[pin] & 0xff) == vector && (io->entry[pin] & ENTRY_REMOTE_IRR)) {
             io->entry[pin] &= ~ENTRY_REMOTE_IRR;
-            serve_pin(io, pin);
+            serve_level(io, pin);
         }
 }
 
@@ -91,10 +89,7 @@ static void write_entry(IoApic *io, unsigned pin, bool high, uint32_t v)
         if (!(*e & ENTRY_LEVEL))
             *e &= ~ENTRY_REMOTE_IRR;
     }
-    /* An edge on a masked pin is lost; a level is not. */
-    if (*e & ENTRY_MASKED)
-        io->pending &= ~(1u << pin);
-    serve_pin(io, pin);
+    serve_level(io, pin);
 }
 
 static void write_selected(IoApic *io, uint32_t v)
@@ -147,7 +142,7 @@ static void ioapic_reset(Device *dev)
 {
     IoApic *io = (IoApic *)dev;
     io->select = io->id = 0;
-    io->levels = io->pending = 0;
+    io->levels = 0;
     for (unsigned k = 0; k < PINS; k++)
         io->entry[k] = ENTRY_MASKED;
 }
@@ -160,7 +155,7 @@ static void ioapic_destroy(Device *dev)
 }
 
 static const StateField ioapic_state[] = {
-    STATE_U8(IoApic, select), STATE_U8(IoApic, id), STATE_U32(IoApic, levels), STATE_U32(IoApic, pending),
+    STATE_U8(IoApic, select), STATE_U8(IoApic, id), STATE_U32(IoApic, levels),
     STATE_ARRAY_U64(IoApic, entry), STATE_END
 };
 

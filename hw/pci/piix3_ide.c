@@ -1,6 +1,6 @@
 /*
- * The IDE function of the PIIX3, function 1 of its slot: two channels at their ISA places, and bus masters (Intel 82371SB
- * datasheet, sections 2.3, 2.7 and 3.5).
+ * The IDE function of the PIIX3, function 1 of its slot: two channels at their ISA places, and bus masters (Intel
+ * 82371SB datasheet, sections 2.3, 2.7 and 3.5).
  */
 #include "hw/pci/piix3_ide.h"
 
@@ -247,7 +247,8 @@ static gboolean parse_bus(const IdeDriveDevice *d, unsigned *first, unsigned *la
     if (!d->bus)
         return TRUE;
     if (!g_str_has_prefix(d->bus, "ide.") || d->bus[4] < '0' || d->bus[4] > '1' || d->bus[5])
-        return error_set(err, "device '%s': there is no bus '%s'; the IDE buses are ide.0 and ide.1", d->dev.id, d->bus);
+        return error_set(err, "device '%s': there is no bus '%s'; the IDE buses are ide.0 and ide.1", d->dev.id,
+                         d->bus);
     *first = *last = d->bus[4] - '0';
     return TRUE;
 }
@@ -283,10 +284,11 @@ static gboolean check_drive(const IdeDriveDevice *d, Piix3Ide *p, IdeKind kind, 
     if (!d->drive)
         return error_set(err, "device '%s': needs drive=ID, of a -drive if=none,id=ID,...", d->dev.id);
     if (find_user(p, d->drive))
-        return error_set(err, "device '%s': drive '%s' is on the IDE bus already; give if=none to its -drive", d->dev.id,
-                         block_id(d->drive));
+        return error_set(err, "device '%s': drive '%s' is on the IDE bus already; give its -drive if=none",
+                         d->dev.id, block_id(d->drive));
     if (kind == IDE_DISK && !block_inserted(d->drive))
-        return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", d->dev.id, block_id(d->drive));
+        return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", d->dev.id,
+                         block_id(d->drive));
     return TRUE;
 }
 

@@ -90,8 +90,9 @@ static void signal_match(HpetTimer *t)
         h->status |= BIT(t->n);
         if (t->config & T_ENABLE)
             irq_raise(line_of(t));
-    } else if (t->config & T_ENABLE) {
-        irq_pulse(line_of(t));
+    } else if (t->config & T_ENABLE) { /* the edge stays up: a falling one would withdraw it from the 8259 */
+        irq_lower(line_of(t));
+        irq_raise(line_of(t));
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * IDE: hw/block and hw/pci/piix3_ide.c, as a guest sees them through ports, memory and interrupt lines.  The machine has a
- * disk as primary master, a small disk as primary slave, and a CD-ROM as secondary master.
+ * IDE: hw/block and hw/pci/piix3_ide.c, as a guest sees them through ports, memory and interrupt lines.  The machine
+ * has a disk as primary master, a small disk as primary slave, and a CD-ROM as secondary master.
  */
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -970,7 +970,7 @@ static void test_save_broken(Fixture *f, gconstpointer unused)
 
 /* ---- a guest that means no good ---- */
 
-/* Never EXT commands with huge counts only: all registers, all commands, random tables. */
+/* All registers, commands and packets, with random descriptor tables; a reset brings the drives back in the end. */
 static void test_random(Fixture *f, gconstpointer unused)
 {
     GRand *random = g_rand_new_with_seed(g_test_rand_int());

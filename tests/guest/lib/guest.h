@@ -53,6 +53,14 @@ void skip(const char *name, const char *why);
 /* The next check, should it fail on QEMU's TCG, is skipped there for that reason. */
 void qemu_is_wrong(const char *why);
 bool on_qemu(void);
+/* The same where QEMU could not go on after it. */
+#define NOT_ON_QEMU(name, why, ...)                                                                                    \
+    do {                                                                                                               \
+        if (on_qemu())                                                                                                 \
+            skip(name, "QEMU: " why);                                                                                  \
+        else                                                                                                           \
+            __VA_ARGS__;                                                                                               \
+    } while (0)
 
 /* Prints the summary and ends the emulator through isa-debug-exit: status 1 if nothing failed, else 3. */
 void guest_end(void) __attribute__((noreturn));
@@ -185,6 +193,11 @@ bool check_fault(const char *name, int vector, u32 error, int offset);
     (USER_FAULT_OF(__VA_ARGS__), check_fault(name, vector, error, offset))
 #define EXPECT_ASM(name, vector, error, offset, text)                                                                  \
     EXPECT(name, vector, error, offset, asm volatile(MARK text ::: "memory", "cc", CLOBBERS))
+/* With instructions before the marked one. */
+#define EXPECT_PRE(name, vector, error, offset, pre, text)                                                             \
+    EXPECT(name, vector, error, offset, asm volatile(pre "\n" MARK text ::: "memory", "cc", CLOBBERS))
+#define EXPECT_USER_PRE(name, vector, error, offset, pre, text)                                                        \
+    EXPECT_USER(name, vector, error, offset, asm volatile(pre "\n" MARK text ::: "memory", "cc", CLOBBERS))
 #define EXPECT_USER_ASM(name, vector, error, offset, text)                                                             \
     EXPECT_USER(name, vector, error, offset, asm volatile(MARK text ::: "memory", "cc", CLOBBERS))
 #define CLOBBERS "eax", "ecx", "edx", "esi", "edi"

@@ -93,7 +93,7 @@ static void tss_init(void)
     tss.ss0 = KERNEL_DS;
     (void)double_fault_stack;
 #endif
-    asm volatile("ltr %w0" :: "r"(TSS_SEL) : "memory");
+    asm volatile("lldt %w1; ltr %w0" :: "r"(TSS_SEL), "r"(0) : "memory");
 }
 
 void interrupts_init(void)

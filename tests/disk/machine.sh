@@ -1,0 +1,65 @@
+# Functions that run a machine and talk with it on its serial port.  To be sourced; $work is a directory for its files.
+# $MYNA is what to run, with options if need be: MYNA='qemu-system-x86_64 -M pc -accel tcg'.
+
+myna=${MYNA:-$(cd "$(dirname "$0")/../.." && pwd)/build/myna}
+LC_ALL=C
+export LC_ALL
+
+# machine_start IMAGE: $work/serial has what it says, $work/status its exit status once it has ended
+machine_start() {
+    rm -f "$work/in" "$work/status"
+    mkfifo "$work/in"
+    # shellcheck disable=SC2086 # options
+    sh -c 'pid=$1 status=$2; shift 2; "$@" & echo $! >"$pid"; wait $!; echo $? >"$status"' machine \
+        "$work/pid" "$work/status" $myna -m 512 -drive "file=$1,format=raw,if=ide" -display none -serial stdio \
+        -monitor none -nodefaults <"$work/in" >"$work/serial" 2>"$work/errors" &
+    exec 3>"$work/in"
+    mark=1
+    trap '' PIPE
+}
+
+machine_kill() { if [ -f "$work/pid" ] && [ ! -f "$work/status" ]; then kill "$(cat "$work/pid")" 2>/dev/null || :; fi; }
+
+# machine_find PATTERN: looks for it behind what was found before, and goes on from its end the next time
+machine_find() {
+    found=$(tail -c "+$mark" "$work/serial" | grep -abo -e "$1" | head -n 1)
+    [ -n "$found" ] || return 1
+    text=${found#*:}
+    mark=$((mark + ${found%%:*} + ${#text}))
+}
+
+# machine_wait SECONDS PATTERN
+machine_wait() {
+    deadline=$(($(date +%s) + $1))
+    until machine_find "$2"; do
+        if [ -f "$work/status" ]; then machine_find "$2"; return; fi
+        [ "$(date +%s)" -lt $deadline ] || return 1
+        sleep 0.25
+    done
+}
+
+machine_type() { printf '%s\n' "$1" >&3; }
+
+# machine_run SECONDS COMMAND: a command for the guest's shell; its exit status
+machine_run() {
+    machine_type "$2; echo guest-status=\$?,"
+    machine_wait "$1" 'guest-status=[0-9]*,' || return 255
+    text=${text#*=}
+    return "${text%,}"
+}
+
+# machine_ended SECONDS: waits for the machine to end by itself; did it, and well?
+machine_ended() {
+    deadline=$(($(date +%s) + $1))
+    until [ -f "$work/status" ]; do
+        [ "$(date +%s)" -lt $deadline ] || return 1
+        sleep 0.25
+    done
+    [ "$(cat "$work/status")" = 0 ]
+}
+
+# machine_explain: what it said last, for the log of a failure
+machine_explain() {
+    tail -n 30 "$work/serial" | tr -d '\r\033' | sed 's/^/# serial: /'
+    tail -n 10 "$work/errors" | sed 's/^/# machine: /'
+}
