@@ -162,6 +162,7 @@ static gboolean run(const Options *o, int *status, GError **err)
     m->no_shutdown = o->no_shutdown;
     gboolean ok = machine_live(m, o, status, err);
     block_close_all(m);
+    monitor_free_all(m);
     char_free_all(m);
     machine_free(m);
     return ok;

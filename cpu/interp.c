@@ -92,9 +92,16 @@ static void check_code_breakpoints(Cpu *cpu, uint64_t la)
     cpu_raise(cpu, EXC_DB);
 }
 
-/* Debug conditions after an instruction become a trap (SDM vol. 3B 18.3.1.2, 18.3.1.4). */
+static void wake(Cpu *cpu)
+{
+    if (cpu->run_state == CPU_HALTED)
+        cpu->run_state = CPU_RUNNING;
+}
+
+/* Debug conditions after an instruction become a trap, which also ends HLT (SDM vol. 3B 18.3.1.2, 18.3.1.4; vol. 2 HLT). */
 static void raise_debug_trap(Cpu *cpu)
 {
+    wake(cpu);
     debug_take_pending(cpu);
     cpu_raise(cpu, EXC_DB);
 }
@@ -157,12 +164,6 @@ static void do_init(Cpu *cpu)
         cpu->run_state = CPU_WAIT_SIPI;
 }
 
-static void wake(Cpu *cpu)
-{
-    if (cpu->run_state == CPU_HALTED)
-        cpu->run_state = CPU_RUNNING;
-}
-
 static void deliver_nmi(Cpu *cpu)
 {
     cpu->nmi_blocked = true;
@@ -193,13 +194,22 @@ static bool intr_possible(const Cpu *cpu)
            cpu->run_state != CPU_WAIT_SIPI && cpu->run_state != CPU_SHUTDOWN;
 }
 
-/* Upkeep that has no architectural effect. */
+/* Upkeep of caches, and the reset line. */
 static void do_housekeeping(Cpu *cpu)
 {
     if (take_event(cpu, EVENT_MEMORY))
         do_memory_event(cpu);
     if (take_event(cpu, EVENT_CODE))
         code_drain_queue(cpu->code);
+    if (take_event(cpu, EVENT_RESET))
+        cpu_reset(cpu);
+}
+
+/* A request to stop that came before `attention` was cleared must not be forgotten. */
+static void keep_stop_request(Cpu *cpu)
+{
+    if (atomic_load(&cpu->events) & EVENT_STOP)
+        cpu_request_attention(cpu);
 }
 
 /*
@@ -209,6 +219,7 @@ static void do_housekeeping(Cpu *cpu)
 static void serve_events(Cpu *cpu)
 {
     atomic_store_explicit(&cpu->attention, 0, memory_order_seq_cst);
+    keep_stop_request(cpu);
     do_housekeeping(cpu);
     if (cpu->run_state == CPU_SHUTDOWN)
         return;

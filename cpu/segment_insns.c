@@ -7,6 +7,7 @@
 #include "cpu/descriptor.h"
 #include "cpu/flags.h"
 #include "cpu/stack.h"
+#include "cpu/system.h"
 
 /* Writes a value of at most 32 bits to the register, by operand size. */
 static void set_reg_sized(Cpu *cpu, const Insn *i, unsigned n, uint64_t v)

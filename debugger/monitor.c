@@ -140,13 +140,33 @@ static void event(void *opaque, int what)
         greet(opaque);
 }
 
+static void monitor_free(void *opaque)
+{
+    Monitor *mon = opaque;
+    g_string_free(mon->line, TRUE);
+    g_ptr_array_free(mon->history, TRUE);
+    g_free(mon);
+}
+
+void monitor_free_all(Machine *m)
+{
+    GPtrArray *all = machine_find(m, "monitors");
+    if (all)
+        g_ptr_array_free(all, TRUE);
+    machine_provide(m, "monitors", NULL);
+}
+
 void monitor_attach(Machine *m, CharBackend *c)
 {
     static const CharFrontend frontend = { .can_receive = can_receive, .receive = receive, .event = event };
+    GPtrArray *all = machine_find(m, "monitors");
     Monitor *mon = g_new0(Monitor, 1);
+    if (!all)
+        machine_provide(m, "monitors", all = g_ptr_array_new_with_free_func(monitor_free));
     mon->machine = m;
     mon->c = c;
     mon->line = g_string_new(NULL);
     mon->history = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(all, mon);
     char_connect(c, &frontend, mon);
 }

@@ -14,6 +14,9 @@
 /* Serves a monitor on a character back end, for the life of the machine. */
 void monitor_attach(Machine *m, CharBackend *c);
 
+/* Frees all monitors of a machine; their back ends are gone or will not be used again. */
+void monitor_free_all(Machine *m);
+
 /* What a command works on. */
 typedef struct MonitorCommand {
     Machine *machine;

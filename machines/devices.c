@@ -6,6 +6,7 @@
 #include "hw/acpi/piix4_pm.h"
 #include "hw/char/debugcon.h"
 #include "hw/char/serial.h"
+#include "hw/display/vga.h"
 #include "hw/input/i8042.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
@@ -44,5 +45,6 @@ const DeviceType *const device_types[] = {
     &port61_type,
     &port92_type,
     &serial_type,
+    &vga_type,
     NULL,
 };

@@ -46,6 +46,7 @@ static gboolean pm_create(Pc *pc, GError **err)
 gboolean pc_chipset_create(Pc *pc, GError **err)
 {
     pc->pci_bus = pci_bus_new(pc->m, pc->m->memory, pc->m->ports);
+    pci_bus_set_memory_container(pc->pci_bus, pc->pci);
     pc->bridge = (I440fx *)board_add_device(pc->m, pc->o, &i440fx_type, NULL, err, NULL);
     Piix3 *south = pc->bridge ? (Piix3 *)board_add_device(pc->m, pc->o, &piix3_type, NULL, err, NULL) : NULL;
     if (!south)

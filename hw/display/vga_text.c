@@ -156,8 +156,8 @@ static uint32_t *cells_reserve(Vga *v, unsigned n)
 
 static void row_draw(Vga *v, const Phase *phase, VgaScan s, unsigned lines)
 {
-    unsigned columns = text_columns(v) + 1; /* one more, for panning */
-    uint32_t *drawn = cells_reserve(v, (s.text_row + 1) * columns) + s.text_row * columns;
+    unsigned room = text_columns(v) + 1, columns = text_columns(v) + (pan_of(v, &s) != 0);
+    uint32_t *drawn = cells_reserve(v, (s.text_row + 1) * room) + s.text_row * room;
     bool changed = false;
     for (unsigned c = 0; c < columns; c++) {
         uint32_t cell = cell_read(v, phase, s.address + c);

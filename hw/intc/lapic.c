@@ -47,7 +47,8 @@ struct Lapic {
     bool boot_cpu;
     int (*pic_acknowledge)(void *);
     void *pic;
-    uint32_t id;
+    uint32_t id;             /* as CPUID reports it; x2APIC mode knows no other */
+    uint8_t xapic_id;        /* what the guest made of it */
     uint64_t base;
     uint32_t tpr, ldr, dfr, svr, esr, esr_pending, divide;
     uint32_t isr[8], tmr[8], irr[8];
@@ -55,6 +56,7 @@ struct Lapic {
     uint32_t lvt[LVT_COUNT];
     uint32_t timer_initial;
     int64_t timer_start;     /* virtual time at which the count began */
+    bool counting;           /* the count is on its way down to 0 */
     uint64_t tsc_deadline;
     bool lint0_level;
     Timer *timer;
@@ -171,13 +173,15 @@ static bool matches_logical(const Lapic *a, uint32_t destination)
     return (destination >> 4 & 15) == (ldr >> 28) && (ldr >> 24 & destination & 15);
 }
 
+static uint32_t physical_id(const Lapic *a) { return is_x2apic(a) ? a->id : a->xapic_id; }
+
 static bool is_addressed(const Lapic *a, const ApicMessage *msg)
 {
     if (!a->port || !apic_enabled(a))
         return false;
     if (!msg->logical) {
         uint32_t broadcast = is_x2apic(a) ? 0xffffffff : 0xff;
-        return msg->destination == broadcast || msg->destination == 0xffffffff || msg->destination == a->id;
+        return msg->destination == broadcast || msg->destination == 0xffffffff || msg->destination == physical_id(a);
     }
     return matches_logical(a, msg->destination);
 }
@@ -223,12 +227,13 @@ static void msi_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
     apic_bus_deliver(bus, &msg);
 }
 
+/* Nothing answers reads: a CPU with its APIC off sees all ones. */
 static uint64_t msi_read(void *opaque, uint64_t offset, unsigned size)
 {
     (void)opaque;
     (void)offset;
     (void)size;
-    return 0;
+    return UINT64_MAX;
 }
 
 static const RegionOps msi_ops = { .read = msi_read, .write = msi_write, .min_size = 4, .max_size = 4 };
@@ -266,29 +271,30 @@ static int64_t virtual_now(const Lapic *a) { return clock_now(a->dev.machine->cl
 
 static int64_t timer_period(const Lapic *a) { return (int64_t)a->timer_initial * divider(a); }
 
-static uint32_t timer_current(const Lapic *a)
+/* Time into the current period, which may have ended with its interrupt still on the way. */
+static int64_t timer_gone(const Lapic *a)
 {
-    if (!a->timer_initial || timer_mode(a) == TIMER_DEADLINE)
-        return 0;
-    int64_t gone = virtual_now(a) - a->timer_start, period = timer_period(a);
-    if (timer_mode(a) == TIMER_PERIODIC)
-        gone %= period;
-    return gone >= period ? 0 : (period - gone + divider(a) - 1) / divider(a);
+    int64_t gone = virtual_now(a) - a->timer_start;
+    return timer_mode(a) == TIMER_PERIODIC ? gone % timer_period(a) : gone;
 }
 
-static void timer_restart(Lapic *a)
+static uint32_t timer_current(const Lapic *a)
 {
-    if (timer_mode(a) == TIMER_DEADLINE) {
-        if (a->tsc_deadline)
-            timer_arm(a->timer, a->tsc_deadline);
-        else
-            timer_cancel(a->timer);
-    } else if (a->timer_initial) {
-        a->timer_start = virtual_now(a);
+    if (!a->counting)
+        return 0;
+    int64_t left = timer_period(a) - timer_gone(a);
+    return left <= 0 ? 0 : (left + divider(a) - 1) / divider(a);
+}
+
+/* Counts on from `left` ticks before 0. */
+static void timer_count_from(Lapic *a, uint32_t left)
+{
+    a->counting = a->timer_initial != 0;
+    a->timer_start = virtual_now(a) - (int64_t)(a->timer_initial - left) * divider(a);
+    if (a->counting)
         timer_arm(a->timer, a->timer_start + timer_period(a));
-    } else {
+    else
         timer_cancel(a->timer);
-    }
 }
 
 /* Periods shorter than this would keep the host busy with nothing else. */
@@ -307,27 +313,91 @@ static void timer_fired(void *opaque)
     Lapic *a = opaque;
     uint32_t lvt = a->lvt[LVT_TIMER];
     a->tsc_deadline = 0;
-    if (timer_mode(a) == TIMER_PERIODIC && a->timer_initial)
+    if (timer_mode(a) != TIMER_PERIODIC)
+        a->counting = false;
+    else if (a->counting)
         timer_rearm_periodic(a);
     if (!(lvt & LVT_MASKED) && software_enabled(a))
         accept_vector(a, lvt & 0xff, false);
 }
 
+/* A count that is over fires now, before something changes that its interrupt depends on. */
+static void timer_settle(Lapic *a)
+{
+    if (a->counting && timer_mode(a) == TIMER_ONE_SHOT && timer_gone(a) >= timer_period(a)) {
+        timer_cancel(a->timer);
+        timer_fired(a);
+    }
+}
+
+/*
+ * The count goes on when the mode changes between one-shot and periodic, and a count that is over stays so; to and from
+ * TSC deadline everything is disarmed (SDM vol. 3A 11.5.4.1).
+ */
+static void timer_mode_changed(Lapic *a, uint32_t left)
+{
+    a->tsc_deadline = 0;
+    if (a->counting && timer_mode(a) != TIMER_DEADLINE) {
+        timer_count_from(a, left);
+        return;
+    }
+    a->counting = false;
+    timer_cancel(a->timer);
+}
+
+static void write_lvt_timer(Lapic *a, uint32_t v)
+{
+    unsigned old_mode = timer_mode(a);
+    timer_settle(a);
+    uint32_t left = timer_current(a);
+    a->lvt[LVT_TIMER] = v;
+    if (timer_mode(a) == old_mode)
+        return;
+    if (timer_mode(a) == TIMER_DEADLINE || old_mode == TIMER_DEADLINE)
+        a->timer_initial = 0;
+    timer_mode_changed(a, left);
+}
+
+static void write_timer_initial(Lapic *a, uint32_t v)
+{
+    if (timer_mode(a) == TIMER_DEADLINE)
+        return;
+    a->timer_initial = v;
+    timer_count_from(a, v);
+}
+
+static void write_timer_divide(Lapic *a, uint32_t v)
+{
+    timer_settle(a);
+    uint32_t left = timer_current(a);
+    a->divide = v & 0xb;
+    if (a->counting)
+        timer_count_from(a, left);
+}
+
+/* A time that has already come fires at once. */
+static void write_deadline(Lapic *a, uint64_t v)
+{
+    if (timer_mode(a) != TIMER_DEADLINE)
+        return;
+    a->tsc_deadline = v;
+    timer_cancel(a->timer);
+    if (v && v <= (uint64_t)virtual_now(a))
+        timer_fired(a);
+    else if (v)
+        timer_arm(a->timer, MIN(v, INT64_MAX));
+}
+
 static void write_lvt(Lapic *a, unsigned n, uint32_t v)
 {
     static const uint32_t writable[LVT_COUNT] = { 0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
-    unsigned old_mode = timer_mode(a);
+    v &= writable[n];
     if (!(a->svr & SVR_ENABLE))
         v |= LVT_MASKED;
-    a->lvt[n] = v & writable[n];
-    if (n == LVT_TIMER && timer_mode(a) != old_mode) {
-        bool deadline = timer_mode(a) == TIMER_DEADLINE || old_mode == TIMER_DEADLINE;
-        if (deadline) {
-            a->timer_initial = 0;
-            a->tsc_deadline = 0;
-        }
-        timer_restart(a);
-    }
+    if (n == LVT_TIMER)
+        write_lvt_timer(a, v);
+    else
+        a->lvt[n] = v;
     update_intr(a);
 }
 
@@ -387,7 +457,7 @@ static uint32_t read_register(Lapic *a, unsigned reg)
     if (reg >= REG_LVT && reg <= REG_LVT_LAST)
         return a->lvt[reg - REG_LVT];
     switch (reg) {
-    case REG_ID: return is_x2apic(a) ? a->id : a->id << 24;
+    case REG_ID: return is_x2apic(a) ? a->id : (uint32_t)a->xapic_id << 24;
     case REG_VERSION: return 0x14 | (LVT_COUNT - 1) << 16;
     case REG_TPR: return a->tpr;
     case REG_APR: return 0;
@@ -414,7 +484,7 @@ static void write_register(Lapic *a, unsigned reg, uint32_t v)
         return;
     }
     switch (reg) {
-    case REG_ID: a->id = v >> 24; break;
+    case REG_ID: a->xapic_id = v >> 24; break;
     case REG_TPR:
         a->tpr = v & 0xff;
         update_intr(a);
@@ -432,17 +502,8 @@ static void write_register(Lapic *a, unsigned reg, uint32_t v)
         send_ipi(a);
         break;
     case REG_ICR_HIGH: a->icr = (a->icr & 0xffffffff) | (uint64_t)(v & 0xff000000) << 32; break;
-    case REG_TIMER_INITIAL:
-        if (timer_mode(a) == TIMER_DEADLINE)
-            break;
-        a->timer_initial = v;
-        timer_restart(a);
-        break;
-    case REG_TIMER_DIVIDE:
-        a->divide = v & 0xb;
-        if (timer_mode(a) != TIMER_DEADLINE)
-            timer_restart(a);
-        break;
+    case REG_TIMER_INITIAL: write_timer_initial(a, v); break;
+    case REG_TIMER_DIVIDE: write_timer_divide(a, v); break;
     case REG_VERSION:
     case REG_APR:
     case REG_PPR:
@@ -513,6 +574,7 @@ static void reset_registers(Lapic *a)
     for (unsigned k = 0; k < LVT_COUNT; k++)
         a->lvt[k] = LVT_MASKED;
     a->timer_initial = 0;
+    a->counting = false;
     a->tsc_deadline = 0;
     timer_cancel(a->timer);
 }
@@ -527,8 +589,10 @@ static bool intc_base_write(void *opaque, uint64_t v)
     if ((from == 3 && to == 2) || (from == 0 && to == 3))
         return false;
     a->base = (v & ~BASE_BSP) | (a->boot_cpu ? BASE_BSP : 0);
-    if (!(to & 2) && (from & 2))
+    if (!(to & 2) && (from & 2)) {
         reset_registers(a);
+        a->xapic_id = a->id;
+    }
     if (to == 3 && from != 3)
         a->icr &= 0xffffffff;
     update_intr(a);
@@ -596,10 +660,7 @@ static bool intc_msr_write(void *opaque, uint32_t index, uint64_t v)
 {
     Lapic *a = opaque;
     if (index == MSR_TSC_DEADLINE) {
-        if (timer_mode(a) == TIMER_DEADLINE) {
-            a->tsc_deadline = v;
-            timer_restart(a);
-        }
+        write_deadline(a, v);
         return true;
     }
     return is_x2apic(a) && index - MSR_X2APIC < 0x100 && x2apic_write(a, index - MSR_X2APIC, v);
@@ -677,6 +738,7 @@ static void lapic_reset(Device *dev)
     Lapic *a = (Lapic *)dev;
     a->base = BASE_DEFAULT | BASE_ENABLE | (a->boot_cpu ? BASE_BSP : 0);
     a->lint0_level = false;
+    a->xapic_id = a->id;
     reset_registers(a);
     /* The boot processor's firmware-less start has the 8259 connected, as virtual wire mode does. */
     if (a->boot_cpu)
@@ -694,11 +756,12 @@ static gboolean lapic_post_load(Device *dev, GError **err)
 }
 
 static const StateField lapic_state[] = {
-    STATE_U32(Lapic, id), STATE_U64(Lapic, base), STATE_U32(Lapic, tpr), STATE_U32(Lapic, ldr), STATE_U32(Lapic, dfr),
+    STATE_U8(Lapic, xapic_id), STATE_U64(Lapic, base), STATE_U32(Lapic, tpr), STATE_U32(Lapic, ldr), STATE_U32(Lapic, dfr),
     STATE_U32(Lapic, svr), STATE_U32(Lapic, esr), STATE_U32(Lapic, esr_pending), STATE_U32(Lapic, divide),
     STATE_ARRAY_U32(Lapic, isr), STATE_ARRAY_U32(Lapic, tmr), STATE_ARRAY_U32(Lapic, irr), STATE_U64(Lapic, icr),
     STATE_ARRAY_U32(Lapic, lvt), STATE_U32(Lapic, timer_initial), STATE_U64(Lapic, timer_start),
-    STATE_U64(Lapic, tsc_deadline), STATE_BOOL(Lapic, lint0_level), STATE_TIMER(Lapic, timer), STATE_END
+    STATE_BOOL(Lapic, counting), STATE_U64(Lapic, tsc_deadline), STATE_BOOL(Lapic, lint0_level),
+    STATE_TIMER(Lapic, timer), STATE_END
 };
 
 static const Property lapic_properties[] = {

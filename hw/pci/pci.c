@@ -13,6 +13,7 @@
 struct PciBus {
     Machine *machine;
     AddressSpace *memory, *ports;
+    Region *memory_bars;  /* where memory BARs are mapped */
     PciDevice *devices[SLOTS];
     IrqLine lines[4];
     unsigned asserted[4]; /* devices that pull each PIRQ line */
@@ -24,11 +25,14 @@ PciBus *pci_bus_new(Machine *m, AddressSpace *memory, AddressSpace *ports)
     bus->machine = m;
     bus->memory = memory;
     bus->ports = ports;
+    bus->memory_bars = as_root(memory);
     machine_provide(m, "pci", bus);
     return bus;
 }
 
 void pci_bus_free(PciBus *bus) { g_free(bus); }
+
+void pci_bus_set_memory_container(PciBus *bus, Region *container) { bus->memory_bars = container; }
 
 void pci_bus_set_lines(PciBus *bus, const IrqLine lines[4]) { memcpy(bus->lines, lines, sizeof bus->lines); }
 
@@ -70,9 +74,9 @@ static void map_bar(PciDevice *pci, unsigned n)
         region_remove(bar->region);
     bar->mapped = address != ~UINT64_C(0);
     bar->address = address;
-    AddressSpace *as = bar->flags & PCI_BAR_IO ? pci->bus->ports : pci->bus->memory;
+    Region *container = bar->flags & PCI_BAR_IO ? as_root(pci->bus->ports) : pci->bus->memory_bars;
     if (bar->mapped)
-        region_add(as_root(as), address, bar->region, BAR_PRIORITY);
+        region_add(container, address, bar->region, BAR_PRIORITY);
 }
 
 static void map_bars(PciDevice *pci)

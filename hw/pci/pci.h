@@ -91,6 +91,7 @@ void pci_bus_set_lines(PciBus *bus, const IrqLine lines[4]);
 uint32_t pci_bus_config_read(PciBus *bus, uint32_t address, unsigned size);  /* address: as in 0xcf8, low bits added */
 void pci_bus_config_write(PciBus *bus, uint32_t address, uint32_t v, unsigned size);
 PciDevice *pci_bus_device(PciBus *bus, unsigned devfn); /* or NULL */
-/* Where BARs of memory and I/O appear; the bridge may put the memory container behind PAM holes. */
+/* Memory BARs appear in this container instead of the root of the address space, e.g. one that RAM lies over. */
+void pci_bus_set_memory_container(PciBus *bus, Region *container);
 
 #endif

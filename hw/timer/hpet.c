@@ -207,7 +207,7 @@ static uint64_t read_register(Hpet *h, unsigned reg)
     if (reg >= REG_TIMERS && reg < REG_TIMERS + TIMERS * 0x20)
         return read_timer(&h->timers[(reg - REG_TIMERS) / 0x20], reg & 0x18);
     switch (reg) {
-    case REG_CAPABILITIES: return PERIOD_FS << 32 | 0x8086 << 16 | 1 << 15 | 1 << 13 | (TIMERS - 1) << 8 | 1;
+    case REG_CAPABILITIES: return PERIOD_FS << 32 | UINT64_C(0x8086) << 16 | 1 << 15 | 1 << 13 | (TIMERS - 1) << 8 | 1;
     case REG_CONFIG: return h->config;
     case REG_STATUS: return h->status;
     case REG_COUNTER: return counter_now(h);

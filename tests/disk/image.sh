@@ -22,15 +22,16 @@ image_number() {
     done
 }
 
-# image_partition MIB: the partition table's first entry, active and Linux's, from 1 MiB to the end of the disk.  Its
-# cylinders are those of 255 heads and 63 sectors; behind what they can say stands their maximum.
-image_partition() {
+# image_partitions MIB: the partition table: one entry, active and Linux's, from 1 MiB to the end of the disk, and three
+# that are empty.  Cylinders, heads and sectors are those of 255 heads and 63 sectors, and their maximum stands for the end.
+image_partitions() {
     image_number 0x80 1
     image_number 0x002120 3
     image_number 0x83 1
     image_number 0xfffffe 3
     image_number 2048 4
     image_number $((($1 - 1) * 2048)) 4
+    image_number 0 48
 }
 
 # image_make IMAGE MIB ROOT GRUB: a disk with the files of directory ROOT, which are to have /boot/grub/grub.cfg; GRUB
@@ -43,7 +44,7 @@ image_make() {
     # shellcheck disable=SC2086 # a list of modules
     grub-mkimage -O i386-pc -d "$4" -p '(hd0,msdos1)/boot/grub' -o "$1.core" $image_grub_modules
     dd if="$4/boot.img" of="$1" conv=notrunc 2>/dev/null
-    image_partition "$2" | dd of="$1" bs=1 seek=446 conv=notrunc 2>/dev/null
+    image_partitions "$2" | dd of="$1" bs=1 seek=446 conv=notrunc 2>/dev/null
     dd if="$1.core" of="$1" bs=512 seek=1 conv=notrunc 2>/dev/null
     rm -f "$1.core"
 }
