@@ -90,28 +90,29 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-RUN_TESTS = $(SRC)/tests/run
+SUITES ?= layers unit cpu guest hosts
 CASES ?= 50
-LAYERS_SUITE = layers=$(SRC)/scripts/check-layers
-UNIT_SUITES = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
-CPU_SUITE = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
-GUEST_SUITE = $(if $(wildcard $(SRC)/tests/guest/guests.mk),'guest=$(MAKE) --no-print-directory check-guest')
-HOSTS_SUITE = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
+SUITE_layers = layers=$(SRC)/scripts/check-layers
+SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
+SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
+SUITE_guest = 'guest=$(MAKE) --no-print-directory check-guest'
+SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
+BUILT_FOR_unit = unit-tests
+BUILT_FOR_cpu = cpu-tests
+BUILT_FOR_guest = all guests
+BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-cpu check-hosts check-kut
-check: all unit-tests $(BUILD)/cpu-tests
-	+@$(RUN_TESTS) $(LAYERS_SUITE) $(UNIT_SUITES) $(CPU_SUITE) $(GUEST_SUITE) $(HOSTS_SUITE)
+check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
+	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
 check-layers:
-	@$(RUN_TESTS) $(LAYERS_SUITE)
-
-check-unit: unit-tests
-	@$(RUN_TESTS) $(UNIT_SUITES)
-
-check-cpu: $(BUILD)/cpu-tests
-	$(BUILD)/cpu-tests --cases $(CASES)
-
-check-hosts: all $(BUILD)/cpu-tests $(if $(GUEST_CC),$(BUILD)/tests/guest/small-32.elf)
+	@$(SRC)/tests/run $(SUITE_layers)
+check-unit: $(BUILT_FOR_unit)
+	@$(SRC)/tests/run $(SUITE_unit)
+check-cpu: $(BUILT_FOR_cpu)
+	@$(BUILD)/cpu-tests --cases $(CASES)
+check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
 check-kut: $(BUILD)/myna
@@ -122,7 +123,7 @@ help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
-## make check           set-up, build, and all tests
+## make check           set-up, build, and all tests; SUITES="layers unit cpu guest hosts" chooses
 ## make check-layers, check-unit, check-cpu, check-guest, check-hosts    one kind of test each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make check-kut KUT=DIR [TESTS="..."]    kvm-unit-tests built in DIR

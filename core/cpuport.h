@@ -18,6 +18,7 @@ typedef struct CpuPort {
     void (*sipi)(void *cpu, uint8_t vector);
     void (*a20)(void *cpu, bool enabled);
     void (*reset)(void *cpu);                      /* power-on reset of this CPU alone */
+    void (*power_off)(void *cpu);                  /* a sleep state: no instruction more until the machine's reset */
 } CpuPort;
 
 /* What a CPU asks of its local interrupt controller; called from the CPU's thread with the machine lock held. */

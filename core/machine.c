@@ -184,6 +184,11 @@ void machine_request_reset(Machine *m, const char *reason)
     request_add(m, REQUEST_RESET, 0, reason);
 }
 
+void machine_request_wake(Machine *m, const char *reason)
+{
+    request_add(m, REQUEST_WAKE, 0, reason);
+}
+
 void machine_request_shutdown(Machine *m, int status, const char *reason)
 {
     request_add(m, REQUEST_SHUTDOWN, status, reason);
@@ -243,15 +248,10 @@ static void carry_out_shutdown(Machine *m, const Request *r)
     machine_stop(m, RUN_SHUTDOWN);
 }
 
-static void carry_out_reset(Machine *m, const Request *r)
+static void reset_now(Machine *m, const Request *r)
 {
     bool running = m->run_state == RUN_RUNNING;
 
-    if (m->no_reboot) {
-        log_user("the guest resets (%s); shut down, as -no-reboot says", reason_text(r));
-        carry_out_shutdown(m, r);
-        return;
-    }
     log_printf(LOG_CPU_RESET, "reset: %s\n", reason_text(r));
     if (running)
         cpus_pause(m);
@@ -259,6 +259,23 @@ static void carry_out_reset(Machine *m, const Request *r)
     machine_reset(m);
     if (running)
         cpus_resume(m);
+}
+
+static void carry_out_reset(Machine *m, const Request *r)
+{
+    if (!m->no_reboot) {
+        reset_now(m, r);
+        return;
+    }
+    log_user("the guest resets (%s); shut down, as -no-reboot says", reason_text(r));
+    carry_out_shutdown(m, r);
+}
+
+static void carry_out_wake(Machine *m, const Request *r)
+{
+    m->waking = true;
+    reset_now(m, r);
+    m->waking = false;
 }
 
 static void carry_out_powerdown(Machine *m)
@@ -273,6 +290,7 @@ static void carry_out(Machine *m, const Request *r)
 {
     switch (r->kind) {
     case REQUEST_RESET: carry_out_reset(m, r); break;
+    case REQUEST_WAKE: carry_out_wake(m, r); break;
     case REQUEST_SHUTDOWN: carry_out_shutdown(m, r); break;
     case REQUEST_POWERDOWN: carry_out_powerdown(m); break;
     case REQUEST_NONE: break;

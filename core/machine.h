@@ -20,7 +20,9 @@
 
 typedef enum RunState { RUN_PAUSED, RUN_RUNNING, RUN_SHUTDOWN } RunState;
 
-typedef enum RequestKind { REQUEST_NONE, REQUEST_RESET, REQUEST_SHUTDOWN, REQUEST_POWERDOWN } RequestKind;
+typedef enum RequestKind {
+    REQUEST_NONE, REQUEST_RESET, REQUEST_WAKE, REQUEST_SHUTDOWN, REQUEST_POWERDOWN
+} RequestKind;
 
 /* What the CPU layer gives the machine to start and stop its CPUs; set by the board. */
 typedef struct MachineCpuOps {
@@ -44,6 +46,7 @@ struct Machine {
     void *cpu_opaque;
     RunState run_state;
     bool no_reboot, no_shutdown;  /* -no-reboot, -no-shutdown */
+    bool waking;                  /* the reset under way ends a sleep state that kept memory (ACPI S3) */
     int exit_status;              /* of the process, once shut down */
     const DeviceType *const *types; /* NULL-ended list of all device types, for -device */
     void (*powerdown)(void *opaque); /* the board's power button */
@@ -83,9 +86,10 @@ void machine_resume(Machine *m);
 /*
  * Requests, from any thread; carried out by the main loop soon.  reason is a short text for the user, e.g. "guest
  * request (port 0xcf9)".  With -no-reboot a reset is a shutdown; with -no-shutdown a shutdown is a pause.
- * status is the exit status of the process.
+ * status is the exit status of the process.  A wake is the reset that ends a sleep state; no option changes it.
  */
 void machine_request_reset(Machine *m, const char *reason);
+void machine_request_wake(Machine *m, const char *reason);
 void machine_request_shutdown(Machine *m, int status, const char *reason);
 void machine_request_powerdown(Machine *m);
 

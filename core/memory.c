@@ -85,6 +85,8 @@ bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uin
         atomic_fetch_and(&pool->page_flags[page], (uint8_t)~mask);
         dirty = true;
     }
+    if (dirty && pool->dirty_cleared)
+        pool->dirty_cleared(pool->dirty_opaque);
     return dirty;
 }
 

@@ -39,6 +39,7 @@ static void port_intr(void *opaque, int level)
 static void port_nmi(void *opaque) { cpu_post_event(opaque, EVENT_NMI); }
 static void port_smi(void *opaque) { cpu_post_event(opaque, EVENT_SMI); }
 static void port_init(void *opaque) { cpu_post_event(opaque, EVENT_INIT); }
+static void port_power_off(void *opaque) { cpu_post_event(opaque, EVENT_POWER_OFF); }
 static void port_reset(void *opaque) { cpu_post_event(opaque, EVENT_RESET); }
 
 static void port_sipi(void *opaque, uint8_t vector)
@@ -89,7 +90,7 @@ Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t a
     machine->pool->dirty_cleared = memory_changed;
     machine->pool->dirty_opaque = cpu;
     box->port = (CpuPort){ .cpu = cpu, .intr = port_intr, .nmi = port_nmi, .smi = port_smi, .init = port_init,
-                           .sipi = port_sipi, .a20 = port_a20, .reset = port_reset };
+                           .sipi = port_sipi, .a20 = port_a20, .reset = port_reset, .power_off = port_power_off };
     cpu_reset(cpu);
     return cpu;
 }

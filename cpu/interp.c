@@ -98,7 +98,7 @@ static void wake(Cpu *cpu)
         cpu->run_state = CPU_RUNNING;
 }
 
-/* Debug conditions after an instruction become a trap, which also ends HLT (SDM vol. 3B 18.3.1.2, 18.3.1.4; vol. 2 HLT). */
+/* Debug conditions after an instruction become a trap (SDM vol. 3B 18.3.1.2, 18.3.1.4); it ends HLT too (vol. 2). */
 static void raise_debug_trap(Cpu *cpu)
 {
     wake(cpu);
@@ -221,6 +221,8 @@ static void serve_events(Cpu *cpu)
     atomic_store_explicit(&cpu->attention, 0, memory_order_seq_cst);
     keep_stop_request(cpu);
     do_housekeeping(cpu);
+    if (take_event(cpu, EVENT_POWER_OFF))
+        cpu->run_state = CPU_SHUTDOWN;
     if (cpu->run_state == CPU_SHUTDOWN)
         return;
     if (take_event(cpu, EVENT_INIT))

@@ -72,9 +72,10 @@ static bool entry_set_bits(Cpu *cpu, WalkStep *step, unsigned size, uint64_t bit
     return done;
 }
 
+/* Bits 52 to 62 are free in long mode, but reserved in PAE's entries (SDM vol. 3A tables 4-10, 4-11). */
 static uint64_t reserved_bits(const Cpu *cpu)
 {
-    uint64_t reserved = bit_mask(52) & ~bit_mask(cpu->physical_bits);
+    uint64_t reserved = bit_mask(cpu->long_mode ? 52 : 63) & ~bit_mask(cpu->physical_bits);
     return cpu->efer & EFER_NXE ? reserved : reserved | PTE_NX;
 }
 
@@ -173,7 +174,7 @@ static bool walk(Cpu *cpu, Walk *w, uint64_t la)
 bool mmu_load_pdptes(Cpu *cpu, uint64_t cr3)
 {
     uint64_t pdpte[4];
-    uint64_t reserved = (bit_mask(52) & ~bit_mask(cpu->physical_bits)) | PTE_NX | 0x1e6;
+    uint64_t reserved = ~bit_mask(cpu->physical_bits) | 0x1e6;
     for (unsigned k = 0; k < 4; k++) {
         pdpte[k] = entry_read(cpu, (cr3 & 0xffffffe0) + k * 8, 8);
         if ((pdpte[k] & PTE_P) && (pdpte[k] & reserved))

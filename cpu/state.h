@@ -123,6 +123,7 @@ enum {
     EVENT_STOP = 1 << 6,     /* leave the run loop: the machine is paused or a debugger wants in */
     EVENT_MEMORY = 1 << 7,   /* the memory map or dirty tracking changed: drop the TLB */
     EVENT_CODE = 1 << 8,     /* another thread wrote to pages that hold code */
+    EVENT_POWER_OFF = 1 << 9,
 };
 
 /* Interrupt shadows, bits of Cpu.shadow: in force for the one instruction that follows. */

@@ -7,6 +7,7 @@
 #include "core/version.h"
 #include "cpu/cpu.h"
 #include "debugger/monitor.h"
+#include "hw/display/console.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "util/bits.h"
@@ -253,6 +254,18 @@ static void command_cont(MonitorCommand *c) { machine_resume(c->machine); }
 static void command_reset(MonitorCommand *c) { machine_request_reset(c->machine, "monitor"); }
 static void command_powerdown(MonitorCommand *c) { machine_request_powerdown(c->machine); }
 static void command_quit(MonitorCommand *c) { machine_quit(c->machine, 0); }
+static void command_screendump(MonitorCommand *c)
+{
+    g_autoptr(GError) err = NULL;
+    Console *console = machine_find(c->machine, "console0");
+    if (!*c->arguments)
+        g_string_append(c->out, "usage: screendump FILE (PPM)\n");
+    else if (!console)
+        g_string_append(c->out, "this machine has no screen\n");
+    else if (!console_write_ppm(console, c->arguments, &err))
+        g_string_append_printf(c->out, "%s\n", err->message);
+}
+
 static void command_help(MonitorCommand *c);
 static void command_info(MonitorCommand *c);
 
@@ -261,6 +274,7 @@ static const Row commands[] = {
     { "help", "?", "[COMMAND]", "this list, or one line of it", command_help },
     { "info", NULL, "[WHAT]", "state of the machine; without WHAT, what there is", command_info },
     { "quit", "q", "", "end the emulator", command_quit },
+    { "screendump", NULL, "FILE", "write the screen to a PPM file", command_screendump },
     { "stop", "s", "", "pause the machine", command_stop },
     { "system_powerdown", NULL, "", "press the power button", command_powerdown },
     { "system_reset", NULL, "", "press the reset button", command_reset },

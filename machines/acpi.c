@@ -25,7 +25,7 @@ struct AcpiTables {
     GByteArray *bytes;  /* all tables but the RSDP */
     GArray *pointers;   /* of Pointer */
     GArray *extents;    /* of Extent */
-    uint32_t rsdt;
+    uint32_t rsdt, facs;
 };
 
 static void put(GByteArray *to, uint64_t v, unsigned size)
@@ -168,6 +168,16 @@ static void describe_pci(Aml *a, const AcpiConfig *c)
     aml_close(a);
 }
 
+/* A sleep state: SLP_TYP for PM1a, for PM1b, two reserved (section 7.4.2). */
+static void describe_sleep(Aml *a, const char *name, unsigned type)
+{
+    aml_name(a, name);
+    aml_package(a, 4);
+    aml_integer(a, type);
+    for (unsigned k = 1; k < 4; k++)
+        aml_integer(a, 0);
+    aml_close(a);
+}
 
 static uint32_t build_dsdt(AcpiTables *t, const AcpiConfig *c)
 {
@@ -176,11 +186,8 @@ static uint32_t build_dsdt(AcpiTables *t, const AcpiConfig *c)
     aml_scope(a, "\\_SB");
     describe_pci(a, c);
     aml_close(a);
-    aml_name(a, "_S5");
-    aml_package(a, 4);
-    for (unsigned k = 0; k < 4; k++)
-        aml_integer(a, 0);
-    aml_close(a);
+    describe_sleep(a, "_S3", PIIX4_SLEEP_S3);
+    describe_sleep(a, "_S5", PIIX4_SLEEP_S5);
     g_autoptr(GByteArray) code = aml_take(a);
     g_byte_array_append(t->bytes, code->data, code->len);
     close_table(t, start);
@@ -313,8 +320,9 @@ AcpiTables *acpi_build(const AcpiConfig *c)
     t->bytes = g_byte_array_new();
     t->pointers = g_array_new(FALSE, FALSE, sizeof(Pointer));
     t->extents = g_array_new(FALSE, FALSE, sizeof(Extent));
-    uint32_t facs = build_facs(t), dsdt = build_dsdt(t, c);
-    tables[n++] = build_fadt(t, facs, dsdt);
+    t->facs = build_facs(t);
+    uint32_t dsdt = build_dsdt(t, c);
+    tables[n++] = build_fadt(t, t->facs, dsdt);
     if (c->ioapic)
         tables[n++] = build_madt(t, c);
     if (c->hpet)
@@ -373,6 +381,12 @@ uint64_t acpi_install(const AcpiTables *t, AddressSpace *memory, uint64_t gpa)
     as_load_bytes(memory, gpa, rsdp, sizeof rsdp);
     as_load_bytes(memory, base, copy, t->bytes->len);
     return gpa;
+}
+
+/* Firmware_Waking_Vector: section 5.2.10. */
+uint32_t acpi_waking_vector(const AcpiTables *t, AddressSpace *memory, uint64_t gpa)
+{
+    return as_read(memory, gpa + RSDP_ROOM + t->facs + 12, 4);
 }
 
 /* Commands of the firmware's table loader: 128 bytes each. */

@@ -33,6 +33,9 @@ size_t acpi_size(const AcpiTables *t);
 /* Puts the tables at gpa, the RSDP first (which must be 16-byte aligned); returns the RSDP's address. */
 uint64_t acpi_install(const AcpiTables *t, AddressSpace *memory, uint64_t gpa);
 
+/* The waking vector that the guest left in the tables at gpa, or 0. */
+uint32_t acpi_waking_vector(const AcpiTables *t, AddressSpace *memory, uint64_t gpa);
+
 /* Adds etc/acpi/rsdp, etc/acpi/tables and etc/table-loader. */
 void acpi_add_to_fw_cfg(const AcpiTables *t, FwCfg *f);
 

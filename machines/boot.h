@@ -30,6 +30,7 @@ typedef struct BootSource {
     bool long_mode;                       /* the processor has it */
     unsigned serial_ports;                /* COM1.. that exist, at most 4 */
     uint64_t rsdp;                        /* address of the ACPI root pointer, or 0 */
+    bool text_screen;                     /* a VGA shows 80 x 25 text */
 } BootSource;
 
 /* How the boot processor starts: flat segments, interrupts off, in 32-bit mode, or in 64-bit mode with these tables. */

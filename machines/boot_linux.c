@@ -121,6 +121,20 @@ static void zero_page_header(const LinuxImage *k, uint8_t *zp)
     st32le(zp + HDR_CMDLINE, k->cmdline);
 }
 
+/* struct screen_info (Documentation/x86/zero-page.rst): what a video BIOS would have told the setup code. */
+static void zero_page_screen(const LinuxImage *k, uint8_t *zp)
+{
+    enum { MODE = 0x06, COLUMNS = 0x07, EGA_BX = 0x0a, LINES = 0x0e, IS_VGA = 0x0f, POINTS = 0x10 };
+    if (!k->source->text_screen)
+        return;
+    zp[MODE] = 3;
+    zp[COLUMNS] = 80;
+    zp[EGA_BX] = 3;
+    zp[LINES] = 25;
+    zp[IS_VGA] = 1;
+    zp[POINTS] = 16;
+}
+
 static void zero_page_memory(const LinuxImage *k, uint8_t *zp)
 {
     const GArray *map = k->source->memory_map;
@@ -143,6 +157,7 @@ static gboolean zero_page_place(const LinuxImage *k, BootPlan *plan, GError **er
     uint64_t address;
     zero_page_header(k, zp);
     zero_page_memory(k, zp);
+    zero_page_screen(k, zp);
     if (!boot_add_somewhere_low(plan, "-kernel", zp, sizeof zp, &address, err))
         return FALSE;
     plan->cpu.gpr[R_SI] = address;

@@ -41,7 +41,7 @@ static const char *const words_drive_interface[] = {"ide", "none", NULL};
 static const char *const words_media[] = {"disk", "cdrom", NULL};
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
-static const char *const words_vga[] = {"none", NULL};
+static const char *const words_vga[] = {"std", "none", NULL};
 static const char *const words_accel[] = {"interp", NULL};
 
 static const OptionField machine_fields[] = {
@@ -235,8 +235,11 @@ static gboolean set_display(Options *o, const char *argument, GError **err)
 
 static gboolean set_vga(Options *o, const char *argument, GError **err)
 {
-    (void)o;
-    return g_strv_contains(words_vga, argument) || error_unknown(err, "-vga", "card", argument, words_vga);
+    if (!g_strv_contains(words_vga, argument))
+        return error_unknown(err, "-vga", "card", argument, words_vga);
+    g_free(o->vga);
+    o->vga = g_strdup(argument);
+    return TRUE;
 }
 
 static gboolean set_none(Options *o, const char *argument, GError **err)

@@ -65,6 +65,8 @@ static void gsi_set(void *opaque, int n, int level)
 static void legacy_timer_set(void *opaque, int n, int level)
 {
     Pc *pc = opaque;
+    if (n == 8 && level && pc->pm)
+        piix4_pm_rtc_alarm(pc->pm);
     if (!pc->hpet_legacy)
         gsi_set(pc, n, level);
 }
@@ -337,6 +339,7 @@ static gboolean user_devices_create(Pc *pc, GError **err)
 static gboolean start_prepare(Pc *pc, GError **err)
 {
     pc_acpi_create(pc);
+    pc_smbios_create(pc);
     if (!pc->o->kernel) {
         gboolean ok = pc_firmware_load(pc, err);
         i440fx_set_memory(pc->bridge, pc->ram, pc->rom_low);
@@ -348,7 +351,7 @@ static gboolean start_prepare(Pc *pc, GError **err)
     BootSource source = {
         .kernel = pc->o->kernel, .initrd = pc->o->initrd, .append = pc->o->append, .memory_map = pc->memory_map,
         .ram_below_4g = pc->ram_below_4g, .long_mode = cpu_has(pc->cpus[0], FEAT_LM), .serial_ports = pc->serial_count,
-        .rsdp = pc_acpi_rsdp(pc),
+        .rsdp = pc_acpi_rsdp(pc), .text_screen = pc->vga != NULL,
     };
     pc->plan = boot_load(&source, err);
     return pc->plan != NULL;
@@ -358,10 +361,16 @@ static gboolean start_prepare(Pc *pc, GError **err)
 static void pc_after_reset(void *opaque)
 {
     Pc *pc = opaque;
+    if (pc->m->waking) {
+        pc_wake(pc);
+        return;
+    }
     if (!pc->plan)
         return;
     pc_chipset_start(pc);
     pc_acpi_start(pc);
+    pc_smbios_start(pc);
+    pc_display_start(pc);
     boot_plan_apply(pc->plan, pc->m, pc->cpus[0]);
 }
 
@@ -369,7 +378,7 @@ static gboolean parts_create(Pc *pc, GError **err)
 {
     isa_create(pc);
     return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
-           timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) &&
+           timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && ide_create(pc, err) &&
            user_devices_create(pc, err) && start_prepare(pc, err);
 }
@@ -407,6 +416,7 @@ static void pc_destroy(void *opaque)
         cpu_model_free(pc->model);
     if (pc->acpi)
         acpi_free(pc->acpi);
+    smbios_free(pc->smbios);
     boot_plan_free(pc->plan);
     g_free(pc);
 }

@@ -16,6 +16,7 @@
 #include "machines/board.h"
 #include "machines/boot.h"
 #include "machines/cpu_threads.h"
+#include "machines/smbios.h"
 
 enum { PC_MAX_CPUS = 255, PC_GSI_COUNT = 24, PC_SERIAL_COUNT = 4, PC_IDE_COUNT = 4 };
 
@@ -27,6 +28,8 @@ typedef struct Pc {
     Cpu *cpus[PC_MAX_CPUS];
     unsigned cpu_count;
     CpuThreads *threads;
+    Device *vga;               /* NULL: no graphics card */
+    SmbiosTables *smbios;
     BootPlan *plan;            /* NULL: firmware starts */
 
     uint64_t ram_below_4g;     /* end of the RAM that starts at 0 */
@@ -59,6 +62,15 @@ extern const Board board_pc;
 gboolean pc_memory_create(Pc *pc, GError **err);
 void pc_memory_destroy(Pc *pc);
 
+/* A firmware file as it is named, or along -L and the usual directories; freed by the caller; NULL when not found. */
+char *pc_firmware_find(const Pc *pc, const char *name);
+
+/* Graphics card and SMBIOS tables; and what firmware would do with them, for kernels that start without one. */
+gboolean pc_display_create(Pc *pc, GError **err);
+void pc_display_start(Pc *pc);
+void pc_smbios_create(Pc *pc);
+void pc_smbios_start(Pc *pc);
+
 /* Maps -bios, or the default firmware found along the search path. */
 gboolean pc_firmware_load(Pc *pc, GError **err);
 
@@ -70,6 +82,9 @@ void pc_chipset_start(Pc *pc);
 void pc_acpi_create(Pc *pc);
 void pc_acpi_start(Pc *pc);
 uint64_t pc_acpi_rsdp(const Pc *pc);
+
+/* Instead of a start, after the reset that ends ACPI S3: to the guest's waking vector, or to firmware that goes there. */
+void pc_wake(Pc *pc);
 
 /* The fw_cfg device, with what firmware asks for and the user's files. */
 gboolean pc_fw_cfg_create(Pc *pc, GError **err);

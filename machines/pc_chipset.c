@@ -4,9 +4,11 @@
  */
 #include <string.h>
 
+#include "cpu/segment.h"
 #include "hw/acpi/piix4_pm.h"
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
+#include "hw/timer/mc146818.h"
 #include "machines/pc.h"
 #include "util/bits.h"
 #include "util/endian.h"
@@ -90,6 +92,26 @@ void pc_acpi_start(Pc *pc)
 {
     if (pc_acpi_rsdp(pc))
         acpi_install(pc->acpi, pc->m->memory, ACPI_AT);
+}
+
+/* A wake reaches real mode at the vector, CS = vector >> 4 (ACPI 6.4 section 16.3.2). */
+static void cpu_wake(Cpu *cpu, uint32_t vector)
+{
+    segment_load_real(cpu, SEG_CS, vector >> 4);
+    cpu->rip = vector & 15;
+    cpu_update_mode(cpu);
+}
+
+void pc_wake(Pc *pc)
+{
+    enum { CMOS_SHUTDOWN_STATUS = 0x0f, RESUME = 0xfe }; /* as SeaBIOS src/resume.c has it */
+    if (!pc->plan) {
+        mc146818_set_cmos(machine_find(pc->m, "rtc"), CMOS_SHUTDOWN_STATUS, RESUME);
+        return;
+    }
+    pc_chipset_start(pc);
+    boot_environment_start(pc->m);
+    cpu_wake(pc->cpus[0], acpi_waking_vector(pc->acpi, pc->m->memory, ACPI_AT));
 }
 
 /* ---- in firmware's place ---- */

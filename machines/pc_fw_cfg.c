@@ -77,6 +77,9 @@ gboolean pc_fw_cfg_create(Pc *pc, GError **err)
     fw_cfg_add_u16(cfg, FW_CFG_BOOT_MENU, pc->o->boot.menu);
     fw_cfg_add_u32(cfg, KEY_IRQ0_OVERRIDE, 1);
     e820_add(pc, cfg);
+    fw_cfg_add_file(cfg, "etc/boot-fail-wait", (const uint8_t[]){0xff, 0xff, 0xff, 0xff}, 4); /* no retries: -1 ms */
+    if (pc->o->nographic) /* SeaBIOS then shows its text screen, and that of boot loaders, on the first serial port */
+        fw_cfg_add_file(cfg, "etc/sercon-port", (const uint8_t[]){0xf8, 0x03}, 2);
     for (guint i = 0; i < pc->o->fw_cfgs->len; i++) {
         if (!file_add(cfg, g_ptr_array_index(pc->o->fw_cfgs, i), err))
             return FALSE;

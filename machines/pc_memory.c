@@ -118,7 +118,7 @@ static char *firmware_find_in(const char *directory, const char *name)
 }
 
 /* A file name as it is, then along -L and the usual directories. */
-static char *firmware_find(const Pc *pc, const char *name)
+char *pc_firmware_find(const Pc *pc, const char *name)
 {
     static const char *const usual[] = {MYNA_DATA_DIR, "/usr/share/seabios", "/usr/share/qemu"};
     char *path = NULL;
@@ -134,9 +134,9 @@ static char *firmware_choose(const Pc *pc, GError **err)
     const char *given = pc->o->bios;
     if (given && g_file_test(given, G_FILE_TEST_IS_REGULAR))
         return g_strdup(given);
-    char *path = given ? firmware_find(pc, given) : firmware_find(pc, "bios-256k.bin");
+    char *path = given ? pc_firmware_find(pc, given) : pc_firmware_find(pc, "bios-256k.bin");
     if (!path && !given)
-        path = firmware_find(pc, "bios.bin");
+        path = pc_firmware_find(pc, "bios.bin");
     if (!path && given)
         error_set(err, "-bios %s: there is no such file, nor along -L", given);
     else if (!path)

@@ -20,15 +20,13 @@ enum { CNT_SCI = 1, CNT_SLEEP_ENABLE = 0x2000 };
 #define ACPI_ON 0xf1  /* values of the SMI command port, as firmware's ACPI tables name them */
 #define ACPI_OFF 0xf0
 
-/* SLP_TYP values, as the DSDT says: 0 is S5 (soft off), 1 S3. */
-enum { SLEEP_S5 = 0, SLEEP_S3 = 1 };
-
 struct Piix4Pm {
     PciDevice pci;
     const CpuPort *cpu;
     IrqLine sci;
     uint16_t status, enable, control;
     uint8_t apm_command, apm_status;
+    bool asleep;          /* in S3 */
     int64_t overflow_at;  /* ticks at which TMR_STS is next set */
     Timer *timer;
     Region *io, *apm;
@@ -70,15 +68,28 @@ static void write_status(Piix4Pm *pm, uint16_t v)
     update_sci(pm);
 }
 
-static void enter_sleep(Piix4Pm *pm)
+/* The power button always wakes, the RTC when enabled (ACPI 6.4 sections 4.8.2.2.1.1, 4.8.2.4). */
+static void wake_if_due(Piix4Pm *pm)
+{
+    if (pm->asleep && (pm->status & (pm->enable | STS_POWER) & (STS_POWER | STS_RTC)))
+        machine_request_wake(pm->pci.dev.machine, "wake from ACPI S3");
+}
+
+/* Memory keeps its power; processors and devices lose theirs, and get it back by a reset. */
+static void suspend_to_memory(Piix4Pm *pm)
 {
     Machine *m = pm->pci.dev.machine;
+    pm->asleep = true;
+    for (unsigned k = 0; k < m->cpu_count; k++)
+        m->cpu_ports[k]->power_off(m->cpu_ports[k]->cpu);
+    wake_if_due(pm);
+}
+
+static void enter_sleep(Piix4Pm *pm)
+{
     switch (pm->control >> 10 & 7) {
-    case SLEEP_S5: machine_request_shutdown(m, 0, "ACPI power off"); break;
-    case SLEEP_S3:
-        pm->status |= STS_WAKE;
-        machine_request_reset(m, "ACPI S3 without a wake-up source");
-        break;
+    case PIIX4_SLEEP_S5: machine_request_shutdown(pm->pci.dev.machine, 0, "ACPI power off"); break;
+    case PIIX4_SLEEP_S3: suspend_to_memory(pm); break;
     default: break;
     }
 }
@@ -203,8 +214,11 @@ void piix4_pm_enable(Piix4Pm *pm)
 
 static void set_status(Piix4Pm *pm, uint16_t bit)
 {
+    if (pm->status & bit)
+        return;
     pm->status |= bit;
     update_sci(pm);
+    wake_if_due(pm);
 }
 
 void piix4_pm_power_button(Piix4Pm *pm) { set_status(pm, STS_POWER); }
@@ -240,7 +254,10 @@ static void pm_reset(Device *dev)
     pm->pci.config[PMREGMISC] = 0;
     pm->pci.config[0x63] = 0x60; /* both serial ports and the parallel port are there: SeaBIOS reads it */
     pm->pci.config[0x67] = 0x98;
-    pm->status = pm->enable = pm->control = 0;
+    /* What woke the machine can be read after it (section 4.8.3.1.1, WAK_STS). */
+    pm->status = dev->machine->waking ? (pm->status & (STS_POWER | STS_RTC)) | STS_WAKE : 0;
+    pm->enable = pm->control = 0;
+    pm->asleep = false;
     pm->apm_command = pm->apm_status = 0;
     pm->overflow_at = (pm_ticks(pm) | 0x7fffff) + 1;
     update_mapping(pm);
@@ -272,7 +289,7 @@ static gboolean pm_post_load(Device *dev, GError **err)
 static const StateField pm_state[] = {
     STATE_STRUCT(Piix4Pm, pci, pci_device_state), STATE_U16(Piix4Pm, status), STATE_U16(Piix4Pm, enable),
     STATE_U16(Piix4Pm, control), STATE_U8(Piix4Pm, apm_command), STATE_U8(Piix4Pm, apm_status),
-    STATE_U64(Piix4Pm, overflow_at), STATE_END
+    STATE_BOOL(Piix4Pm, asleep), STATE_U64(Piix4Pm, overflow_at), STATE_END
 };
 
 static const Property pm_properties[] = { PCI_ADDR_PROPERTY(Piix4Pm), PROPERTY_END };

@@ -12,6 +12,9 @@ typedef struct Piix4Pm Piix4Pm;
 #define PIIX4_PM_BASE 0x600
 #define PIIX4_PM_TIMER_PORT (PIIX4_PM_BASE + 8)
 
+/* SLP_TYP values: soft off, and suspend to memory (datasheet section 7.1.3, PMCNTRL). */
+enum { PIIX4_SLEEP_S5 = 0, PIIX4_SLEEP_S3 = 1 };
+
 /* SMI to the boot processor; and the SCI, ISA line 9. */
 void piix4_pm_connect(Piix4Pm *pm, const CpuPort *cpu, IrqLine sci);
 

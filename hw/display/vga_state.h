@@ -86,7 +86,7 @@ typedef struct Vga {
     uint32_t *line;             /* one line of dots while it is drawn */
 } Vga;
 
-/* Where place (of 64 Ki in legacy modes, up to size / 4 in VBE's 16-colour modes) lies; its planes 0 and 1 are there. */
+/* Where planes 0 and 1 of a place lie (64 Ki places in legacy modes, up to size / 4 in VBE's 16-colour modes). */
 static inline uint32_t vga_index(VgaLayout layout, uint32_t place)
 {
     if (layout == LAYOUT_PLANAR || place >= VGA_PLACES)

@@ -756,10 +756,10 @@ static gboolean lapic_post_load(Device *dev, GError **err)
 }
 
 static const StateField lapic_state[] = {
-    STATE_U8(Lapic, xapic_id), STATE_U64(Lapic, base), STATE_U32(Lapic, tpr), STATE_U32(Lapic, ldr), STATE_U32(Lapic, dfr),
-    STATE_U32(Lapic, svr), STATE_U32(Lapic, esr), STATE_U32(Lapic, esr_pending), STATE_U32(Lapic, divide),
-    STATE_ARRAY_U32(Lapic, isr), STATE_ARRAY_U32(Lapic, tmr), STATE_ARRAY_U32(Lapic, irr), STATE_U64(Lapic, icr),
-    STATE_ARRAY_U32(Lapic, lvt), STATE_U32(Lapic, timer_initial), STATE_U64(Lapic, timer_start),
+    STATE_U8(Lapic, xapic_id), STATE_U64(Lapic, base), STATE_U32(Lapic, tpr), STATE_U32(Lapic, ldr),
+    STATE_U32(Lapic, dfr), STATE_U32(Lapic, svr), STATE_U32(Lapic, esr), STATE_U32(Lapic, esr_pending),
+    STATE_U32(Lapic, divide), STATE_ARRAY_U32(Lapic, isr), STATE_ARRAY_U32(Lapic, tmr), STATE_ARRAY_U32(Lapic, irr),
+    STATE_U64(Lapic, icr), STATE_ARRAY_U32(Lapic, lvt), STATE_U32(Lapic, timer_initial), STATE_U64(Lapic, timer_start),
     STATE_BOOL(Lapic, counting), STATE_U64(Lapic, tsc_deadline), STATE_BOOL(Lapic, lint0_level),
     STATE_TIMER(Lapic, timer), STATE_END
 };

@@ -7,12 +7,11 @@ export LC_ALL
 
 # machine_start IMAGE: $work/serial has what it says, $work/status its exit status once it has ended
 machine_start() {
-    rm -f "$work/in" "$work/status"
+    rm -f "$work/in" "$work/pid" "$work/status"
     mkfifo "$work/in"
     # shellcheck disable=SC2086 # options
-    sh -c 'pid=$1 status=$2; shift 2; "$@" & echo $! >"$pid"; wait $!; echo $? >"$status"' machine \
-        "$work/pid" "$work/status" $myna -m 512 -drive "file=$1,format=raw,if=ide" -display none -serial stdio \
-        -monitor none -nodefaults <"$work/in" >"$work/serial" 2>"$work/errors" &
+    sh -c '"$@" <"$0/in" >"$0/serial" 2>"$0/errors" & echo $! >"$0/pid"; wait $!; echo $? >"$0/status"' "$work" \
+        $myna -m 512 -drive "file=$1,format=raw,if=ide" -display none -serial stdio -monitor none -nodefaults &
     exec 3>"$work/in"
     mark=1
     trap '' PIPE
@@ -56,6 +55,25 @@ machine_ended() {
         sleep 0.25
     done
     [ "$(cat "$work/status")" = 0 ]
+}
+
+failed=0 checks=0
+
+# check NAME COMMAND...: a line of the report, by check_line STATUS NAME; after a failure no more is tried.  The time is
+# since $start.
+check() {
+    name=$1 checks=$((checks + 1))
+    shift
+    if [ $failed = 0 ] && "$@" >"$work/check" 2>&1; then
+        check_line 0 "$name ($(($(date +%s) - start)) s)"
+        return
+    fi
+    if [ $failed = 0 ]; then
+        sed 's/^/# /' "$work/check"
+        machine_explain
+    fi
+    failed=1
+    check_line 1 "$name"
 }
 
 # machine_explain: what it said last, for the log of a failure

@@ -8,12 +8,12 @@ GUEST_CC := $(shell for c in gcc cc x86_64-linux-gnu-gcc x86_64-elf-gcc i686-lin
     if $$c -dumpmachine 2>/dev/null | grep -Eq '^(x86_64|i.86)-.*(linux|elf)'; then echo $$c; break; fi; done)
 GUEST_OBJCOPY := $(shell case "$(GUEST_CC)" in (*-gcc) echo "$(GUEST_CC:gcc=objcopy)" ;; (*) echo objcopy ;; esac)
 
-GUESTS_32 = $(patsubst $(GUEST_SOURCE)/%.c,%,$(filter-out $(GUEST_SOURCE)/%64.c,$(wildcard $(GUEST_SOURCE)/*.c)))
-# Of 32-bit mode alone: what 64-bit mode does not have, and what does not depend on the mode.
-GUESTS_ONLY_32 = small tasks paging32 triple modes devices storage
-GUESTS_64 = $(patsubst $(GUEST_SOURCE)/%.c,%,$(wildcard $(GUEST_SOURCE)/*.c))
-GUEST_IMAGES = $(GUESTS_32:%=$(GUEST_BUILD)/%-32.elf) \
-    $(patsubst %,$(GUEST_BUILD)/%-64.elf,$(filter-out $(GUESTS_ONLY_32),$(GUESTS_64)))
+GUESTS = $(patsubst $(GUEST_SOURCE)/%.c,%,$(wildcard $(GUEST_SOURCE)/*.c))
+# What one of the two modes does not have, and what does not depend on the mode.
+GUESTS_ONLY_32 = small tasks segments paging_legacy triple modes devices storage
+GUESTS_ONLY_64 = segments_long paging_long
+GUEST_IMAGES = $(patsubst %,$(GUEST_BUILD)/%-32.elf,$(filter-out $(GUESTS_ONLY_64),$(GUESTS))) \
+    $(patsubst %,$(GUEST_BUILD)/%-64.elf,$(filter-out $(GUESTS_ONLY_32),$(GUESTS)))
 
 GUEST_CFLAGS = -std=gnu11 -O2 -g0 -Wall -Wextra -ffreestanding -fno-builtin -fno-stack-protector -fno-pic -fno-pie \
     -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing \

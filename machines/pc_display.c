@@ -1,0 +1,48 @@
+/*
+ * The graphics card and the SMBIOS tables of the `pc` board.
+ */
+#include "core/version.h"
+#include "cpu/model.h"
+#include "cpu/system.h"
+#include "hw/display/vga.h"
+#include "machines/pc.h"
+
+/* Where kernels look for the SMBIOS entry point; the tables follow it. */
+#define SMBIOS_AT UINT64_C(0xf0000)
+
+static bool vga_wanted(const Options *o)
+{
+    return o->vga ? strcmp(o->vga, "none") != 0 : !o->nodefaults;
+}
+
+gboolean pc_display_create(Pc *pc, GError **err)
+{
+    if (!vga_wanted(pc->o))
+        return TRUE;
+    g_autofree char *rom = pc_firmware_find(pc, "vgabios-stdvga.bin");
+    pc->vga = rom ? board_add_device(pc->m, pc->o, &vga_type, NULL, err, "romfile", rom, NULL)
+                  : board_add_device(pc->m, pc->o, &vga_type, NULL, err, NULL);
+    return pc->vga != NULL;
+}
+
+void pc_display_start(Pc *pc)
+{
+    if (pc->vga)
+        vga_start_text(pc->vga);
+}
+
+void pc_smbios_create(Pc *pc)
+{
+    uint32_t leaf[4];
+    cpuid_read(pc->cpus[0], 1, 0, leaf);
+    SmbiosConfig config = {
+        .version = MYNA_VERSION, .cpu_count = pc->cpu_count, .cpu_vendor = pc->model->vendor_id,
+        .cpu_name = pc->model->model_id, .cpu_signature = leaf[CPUID_EAX], .cpu_features = leaf[CPUID_EDX],
+        .cpu_long_mode = cpu_has(pc->cpus[0], FEAT_LM), .cpu_mhz = CPU_TSC_HZ / 1000000,
+        .ram_size = pc->o->memory.size, .ram_below_4g = pc->ram_below_4g,
+    };
+    pc->smbios = smbios_build(&config);
+    smbios_add_to_fw_cfg(pc->smbios, pc->fw_cfg);
+}
+
+void pc_smbios_start(Pc *pc) { smbios_install(pc->smbios, pc->m->memory, SMBIOS_AT); }
