@@ -214,7 +214,7 @@ static void wake_for_heap(Clocks *c, ClockType type)
  * fired, timers armed from then on take their place behind all that are due and wait for the next round of the main
  * loop.
  */
-static void clock_run_due(Clocks *c, ClockType type)
+static void clock_run_due(Clocks *c, ClockType type, bool stopped_too)
 {
     GPtrArray *heap = c->heap[type];
     uint64_t limit = UINT64_MAX;
@@ -222,7 +222,7 @@ static void clock_run_due(Clocks *c, ClockType type)
     c->catch_up = CATCH_UP;
     while (heap->len) {
         Timer *t = heap_at(heap, 0);
-        if (t->key > c->now[type] || t->sequence >= limit || (type == MYNA_CLOCK_VIRTUAL && !c->virtual_running))
+        if (t->key > c->now[type] || t->sequence >= limit || (type == MYNA_CLOCK_VIRTUAL && !c->virtual_running && !stopped_too))
             return;
         if (c->catch_up && !--c->catch_up)
             limit = c->sequence;
@@ -255,13 +255,23 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
     for (ClockType type = 0; type < MYNA_CLOCK_COUNT; type++)
         c->now[type] = clock_now(c, type);
     for (ClockType type = 0; type < MYNA_CLOCK_COUNT; type++)
-        clock_run_due(c, type);
+        clock_run_due(c, type, false);
     c->dispatching = false;
     c->wake = NEVER;
     for (ClockType type = 0; type < MYNA_CLOCK_COUNT; type++)
         wake_for_heap(c, type);
     g_rec_mutex_unlock(c->lock);
     return G_SOURCE_CONTINUE;
+}
+
+void clock_fire_due(Clocks *c)
+{
+    g_rec_mutex_lock(c->lock);
+    c->dispatching = true;
+    c->now[MYNA_CLOCK_VIRTUAL] = clock_now(c, MYNA_CLOCK_VIRTUAL);
+    clock_run_due(c, MYNA_CLOCK_VIRTUAL, true);
+    c->dispatching = false;
+    g_rec_mutex_unlock(c->lock);
 }
 
 static GSourceFuncs clock_source_funcs = { .dispatch = source_dispatch };

@@ -32,6 +32,12 @@ void clock_start(Clocks *c);
 void clock_stop(Clocks *c);
 void clock_set(Clocks *c, int64_t now);
 
+/*
+ * Fires the virtual timers that are due at the present virtual time, in this thread, also while the clock is stopped:
+ * for whoever moves the clock by clock_set() in steps (tests, engines that count instructions).
+ */
+void clock_fire_due(Clocks *c);
+
 Timer *timer_new(Clocks *c, ClockType type, TimerFn *fn, void *opaque);
 void timer_free(Timer *t);                     /* NULL is allowed */
 void timer_arm(Timer *t, int64_t deadline_ns); /* absolute; replaces an earlier deadline; a past one fires at once */
