@@ -126,48 +126,57 @@ static const char *parse_dump_format(const char *p, Dump *d)
     return p;
 }
 
-/* A number, or $register, plus or minus numbers. */
-static bool parse_address(MonitorCommand *c, const char *p, uint64_t *out)
+/* The value of a register by its 64- or 32-bit name; pc is linear. */
+static bool register_value(const Cpu *cpu, const char *name, size_t length, uint64_t *v)
 {
     static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                            "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
-    Cpu *cpu = monitor_cpu(c);
-    int sign = 1;
-    *out = 0;
-    while (g_ascii_isspace(*p))
-        p++;
-    while (*p) {
-        uint64_t v = 0;
-        if (*p == '$' && cpu) {
-            size_t n = strcspn(++p, "+- ");
-            bool found = !strncmp(p, "pc", n) || !strncmp(p, "rip", n) || !strncmp(p, "eip", n);
-            if (found)
-                v = cpu->seg[SEG_CS].base + cpu->rip;
-            for (unsigned k = 0; k < 16 && !found; k++)
-                if (strlen(names[k]) == n && (!strncmp(p, names[k], n) || (p[0] == 'e' && !strncmp(p + 1, names[k] + 1, n - 1)))) {
-                    v = cpu->gpr[k];
-                    found = true;
-                }
-            if (!found)
-                return false;
-            p += n;
-        } else {
-            char *end;
-            v = strtoull(p, &end, 0);
-            if (end == p)
-                return false;
-            p = end;
+    g_autofree char *wanted = g_strndup(name, length);
+    if (wanted[0] == 'e')
+        wanted[0] = 'r';
+    if (!strcmp(wanted, "pc") || !strcmp(wanted, "rip")) {
+        *v = cpu->seg[SEG_CS].base + cpu->rip;
+        return true;
+    }
+    for (unsigned k = 0; k < ARRAY_SIZE(names); k++)
+        if (!strcmp(wanted, names[k])) {
+            *v = cpu->gpr[k];
+            return true;
         }
-        *out += sign * v;
-        while (g_ascii_isspace(*p))
-            p++;
+    return false;
+}
+
+/* One number or $register; the place behind it, or NULL. */
+static const char *parse_term(const Cpu *cpu, const char *p, uint64_t *v)
+{
+    char *end;
+    if (*p == '$') {
+        size_t n = strcspn(++p, "+- ");
+        return cpu && register_value(cpu, p, n, v) ? p + n : NULL;
+    }
+    *v = strtoull(p, &end, 0);
+    return end == p ? NULL : end;
+}
+
+/* Terms with + and - between them. */
+static bool parse_address(MonitorCommand *c, const char *p, uint64_t *out)
+{
+    const Cpu *cpu = monitor_cpu(c);
+    uint64_t v;
+    bool minus = false;
+    *out = 0;
+    for (;;) {
+        p = parse_term(cpu, p + strspn(p, " "), &v);
+        if (!p)
+            return false;
+        *out += minus ? -v : v;
+        p += strspn(p, " ");
         if (!*p)
-            break;
+            return true;
         if (*p != '+' && *p != '-')
             return false;
-        sign = *p++ == '-' ? -1 : 1;
+        minus = *p++ == '-';
     }
-    return true;
 }
 
 static bool dump_read(MonitorCommand *c, const Dump *d, uint64_t address, void *buf, unsigned size)
