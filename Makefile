@@ -90,19 +90,21 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit cpu guest hosts
+SUITES ?= layers unit cpu guest disk hosts
 CASES ?= 50
 SUITE_layers = layers=$(SRC)/scripts/check-layers
 SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
 SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
 SUITE_guest = 'guest=$(MAKE) --no-print-directory check-guest'
+SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_guest = all guests
+BUILT_FOR_disk = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
-.PHONY: check check-layers check-unit check-cpu check-hosts check-kut
+.PHONY: check check-layers check-unit check-cpu check-disk check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -112,6 +114,8 @@ check-unit: $(BUILT_FOR_unit)
 	@$(SRC)/tests/run $(SUITE_unit)
 check-cpu: $(BUILT_FOR_cpu)
 	@$(BUILD)/cpu-tests --cases $(CASES)
+check-disk: $(BUILT_FOR_disk)
+	@$(SRC)/tests/run $(SUITE_disk)
 check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
@@ -123,8 +127,8 @@ help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
-## make check           set-up, build, and all tests; SUITES="layers unit cpu guest hosts" chooses
-## make check-layers, check-unit, check-cpu, check-guest, check-hosts    one kind of test each
+## make check           set-up, build, and all tests; SUITES="layers unit cpu guest disk hosts" chooses
+## make check-layers, check-unit, check-cpu, check-guest, check-disk, check-hosts    one kind of test each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make check-kut KUT=DIR [TESTS="..."]    kvm-unit-tests built in DIR
 ## make install [PREFIX=DIR] [DESTDIR=DIR]

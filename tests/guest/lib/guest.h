@@ -276,7 +276,7 @@ static inline void barrier(void) { asm volatile("" ::: "memory"); }
 static inline __attribute__((always_inline)) void enter_user(word flags)
 {
 #if BITS == 64
-    asm volatile("mov %%rsp, %%rax; push %1; push %%rax; push %0; push %2; push $1f; iretq; 1:"
+    asm volatile("mov %1, %%eax; mov %%eax, %%ds; mov %%eax, %%es; mov %%rsp, %%rax; push %1; push %%rax; push %0; push %2; push $1f; iretq; 1:"
                  :: "r"(flags), "i"(USER_DS), "i"(USER_CS64) : "rax", "memory", "cc");
 #else
     asm volatile("mov %1, %%eax; mov %%eax, %%ds; mov %%eax, %%es; mov %%esp, %%eax; pushl %1; push %%eax; push %0;"
