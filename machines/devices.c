@@ -12,6 +12,7 @@
 #include "hw/intc/i8259.h"
 #include "hw/isa/piix3.h"
 #include "hw/misc/debug_exit.h"
+#include "hw/misc/ferr.h"
 #include "hw/misc/fw_cfg.h"
 #include "hw/misc/i8237.h"
 #include "hw/misc/pc_testdev.h"
@@ -26,6 +27,7 @@
 const DeviceType *const device_types[] = {
     &debug_exit_type,
     &debugcon_type,
+    &ferr_type,
     &fw_cfg_type,
     &hpet_type,
     &i440fx_type,

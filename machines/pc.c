@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "hw/input/i8042.h"
 #include "hw/intc/i8259.h"
+#include "hw/misc/ferr.h"
 #include "hw/misc/i8237.h"
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
@@ -202,7 +203,7 @@ static gboolean timers_create(Pc *pc, GError **err)
 
 static gboolean legacy_create(Pc *pc, GError **err)
 {
-    return add(pc, &i8237_type, err) && add(pc, &port92_type, err) &&
+    return add(pc, &i8237_type, err) && add(pc, &port92_type, err) && add(pc, &ferr_type, err) &&
            (!pc->o->machine.i8042 || add(pc, &i8042_type, err));
 }
 

@@ -13,9 +13,9 @@ void asm_init(Asm *a, uint8_t *start, size_t size, uint64_t exec)
 /* Whatever the length of the instruction. */
 bool asm_reaches(const Asm *a, uint64_t address)
 {
-    int64_t distance = address - asm_here(a);
+    uint64_t distance = address - asm_here(a);
 
-    return fits32(distance - ASM_ROOM) && fits32(distance);
+    return fits32(distance) && fits32(distance - ASM_ROOM);
 }
 
 void asm_bytes(Asm *a, unsigned n, uint64_t bytes)
@@ -147,11 +147,11 @@ static unsigned mod_of(const AsmMem *m)
 
 static void put_sib(Asm *a, const AsmMem *m, unsigned base)
 {
-    static const uint8_t scales[9] = { [1] = 0 << 6, [2] = 1 << 6, [4] = 2 << 6, [8] = 3 << 6 };
     unsigned index = has_index(m) ? m->index & 7 : A_RSP;
+    unsigned scale = (m->scale >> 1) - (m->scale >> 3); /* its logarithm */
 
     a->bad |= !is_power_of_2(m->scale) || m->scale > 8;
-    put8(a, scales[m->scale & 8 ? 8 : m->scale & 7] | index << 3 | base);
+    put8(a, scale << 6 | index << 3 | base);
 }
 
 /* ModRM with a base register, an index or neither; `reg` is in place already. */
@@ -241,6 +241,21 @@ bool put_op(Asm *a, uint32_t op, unsigned reg, const AsmMem *rm, unsigned tail)
     put_escape(a, op >> OP_MAP_SHIFT & 3);
     put8(a, op);
     put_modrm(a, reg, rm, tail);
+    return true;
+}
+
+bool put_short(Asm *a, uint32_t op, AsmReg reg)
+{
+    unsigned rex = (op & OP_W ? 8 : 0) | reg >> 3;
+
+    if (!asm_room(a))
+        return false;
+    if (op & OP_O16)
+        put8(a, 0x66);
+    if (rex || (op & OP_R8 && reg >= A_RSP))
+        put8(a, 0x40 | rex);
+    put_escape(a, op >> OP_MAP_SHIFT & 3);
+    put8(a, op | (reg & 7));
     return true;
 }
 

@@ -161,9 +161,7 @@ static inline AsmMem asm_addr32(AsmMem m)
     return m;
 }
 
-/*
- * asm_NAME_rr() for an asm_NAME_rm() of the form (a, size, reg, rm), and so on.  MIXED: with an enum of operations first.
- */
+/* asm_NAME_rr() for an asm_NAME_rm() of the form (a, size, reg, rm), and so on; _OP: with an operation before size. */
 #define ASM_RR(name)                                                                                                   \
     static inline void asm_##name##_rr(Asm *a, unsigned size, AsmReg reg, AsmReg rm)                                   \
     {                                                                                                                  \

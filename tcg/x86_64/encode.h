@@ -85,7 +85,13 @@ void put_label32(Asm *a, AsmLabel *label, unsigned tail);
 bool put_op(Asm *a, uint32_t op, unsigned reg, const AsmMem *rm, unsigned tail);
 bool put_vex(Asm *a, uint32_t op, unsigned l, unsigned reg, unsigned v, const AsmMem *rm, unsigned tail);
 
-/* The same with an opcode extension in the reg field. */
+/*
+ * An instruction with the register in the low bits of its opcode byte, up to the immediate: `op` has no map but 0F, and
+ * no prefix but OP_O16 and OP_W.
+ */
+bool put_short(Asm *a, uint32_t op, AsmReg reg);
+
+/* put_op() with an opcode extension in the reg field. */
 static inline bool put_group(Asm *a, uint32_t op, unsigned digit, const AsmMem *rm, unsigned tail)
 {
     return put_op(a, op & ~OP_R8, digit, rm, tail);

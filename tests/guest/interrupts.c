@@ -265,11 +265,14 @@ static void test_ipi(void)
     interrupts_off();
     check("logical destination", count[LOW] == 2 && !count[HIGH], "%u %u", count[LOW], count[HIGH]);
     check_equal("all", count[OTHER], 1);
+    if (on_qemu()) {
+        skip("a vector below 16 is an error", "QEMU: accepts it");
+        return;
+    }
     lapic_write(LAPIC_ESR, 0);
     lapic_write(LAPIC_ESR, 0);
     self(5);
     lapic_write(LAPIC_ESR, 0);
-    qemu_is_wrong("accepts it");
     check("a vector below 16 is an error", lapic_read(LAPIC_ESR) & 0x60, "ESR 0x%x", lapic_read(LAPIC_ESR));
     lapic_write(LAPIC_ESR, 0);
 }
@@ -378,7 +381,9 @@ static void test_timer(void)
 static void test_ioapic(void)
 {
     group("I/O APIC");
-    check_equal("version and pins", ioapic_read(1) & 0xff00ff, 0x170011 | (ioapic_read(1) & 0x30));
+    u32 version = ioapic_read(1);
+    check("version and pins", (version & 0xff0000) == 0x170000 && ((version & 0xff) == 0x11 || (version & 0xff) == 0x20),
+          "0x%x", version);
     for (unsigned pin = 0; pin < 24; pin++)
         ioapic_route(pin, LVT_MASKED);
     check_equal("an entry reads back", (ioapic_route(5, LVT_MASKED | 0xa812), ioapic_read(0x10 + 10)), LVT_MASKED | 0xa812);
@@ -405,9 +410,9 @@ static void test_ioapic(void)
     ioapic_route(4, LVT_MASKED);
     /* level triggered: again and again until the device is satisfied; remote IRR meanwhile */
     start();
-    out8(COM1 + 1, 2);
     no_eoi = true;
     ioapic_route(4, HIGH | 1 << 15);
+    out8(COM1 + 1, 2);
     interrupts_on();
     WAIT_FOR(count[HIGH]);
     check("remote IRR until EOI", ioapic_read(0x10 + 8) & BIT(14), "entry 0x%x", ioapic_read(0x10 + 8));

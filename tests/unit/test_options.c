@@ -45,7 +45,7 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-drive file=x,media=cdrm", "-drive media=: unknown value 'cdrm' (did you mean 'cdrom'?); known: disk, cdrom"},
     {"-drive file=x,index=a", "-drive index=: 'a' is not a number"},
     {"-display gtk", "-display: unknown display 'gtk'; known: none"},
-    {"-vga std", "-vga: unknown card 'std'; known: none"},
+    {"-vga cirrus", "-vga: unknown card 'cirrus'; known: std, none"},
     {"-nic user", "-net: unknown network 'user'; known: none"},
     {"-device isa-serail,help", "-device: unknown device 'isa-serail' (did you mean 'isa-serial'?); known: isa-serial"},
     {"-device bridge,help", "-device: 'bridge' is part of a board and cannot be added"},

@@ -263,13 +263,13 @@ static inline void interrupts_on(void) { asm volatile("sti" ::: "memory"); }
 static inline void interrupts_off(void) { asm volatile("cli" ::: "memory"); }
 static inline void barrier(void) { asm volatile("" ::: "memory"); }
 
-/* Waits for a condition some seconds at most; false: in vain. */
+/* Waits for a condition some seconds at most; whether it came. */
 #define WAIT_FOR(condition)                                                                                            \
     ({                                                                                                                 \
-        u64 until_ = tsc() + 3000000000u;                                                                              \
-        while (!(condition) && tsc() < until_)                                                                         \
+        bool came_;                                                                                                    \
+        for (u64 until_ = tsc() + 3000000000u; !(came_ = (condition)) && tsc() < until_;)                              \
             asm volatile("pause" ::: "memory");                                                                        \
-        (condition);                                                                                                   \
+        came_;                                                                                                         \
     })
 
 /* To privilege level 3, on the same stack. */
