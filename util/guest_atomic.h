@@ -13,6 +13,9 @@
 static inline uint32_t atomic_ld32le(const void *p) { return le32(__atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED)); }
 static inline uint64_t atomic_ld64le(const void *p) { return le64(__atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)); }
 
+/* A store that other threads see whole, after all that this thread wrote before it. */
+static inline void atomic_st32le(void *p, uint32_t v) { __atomic_store_n((uint32_t *)p, le32(v), __ATOMIC_RELEASE); }
+
 /* Stores `desired` if the value is still `expected`; false when it has changed. */
 static inline bool atomic_cas32le(void *p, uint32_t expected, uint32_t desired)
 {

@@ -39,28 +39,19 @@ void asm_data(Asm *a, const void *bytes, size_t n)
 /* The sequences that both vendors recommend (Intel SDM vol. 2, NOP). */
 void asm_nop(Asm *a, unsigned n)
 {
-    static const struct {
-        uint64_t low;
-        uint8_t ninth;
-    } nops[10] = {
-        [1] = { 0x90 },
-        [2] = { 0x9066 },
-        [3] = { 0x001f0f },
-        [4] = { 0x00401f0f },
-        [5] = { 0x0000441f0f },
-        [6] = { 0x0000441f0f66 },
-        [7] = { 0x00000000801f0f },
-        [8] = { 0x0000000000841f0f },
-        [9] = { 0x00000000841f0f66 },
+    static const uint64_t nops[9] = {
+        [1] = 0x90,
+        [2] = 0x9066,
+        [3] = 0x001f0f,
+        [4] = 0x00401f0f,
+        [5] = 0x0000441f0f,
+        [6] = 0x0000441f0f66,
+        [7] = 0x00000000801f0f,
+        [8] = 0x0000000000841f0f,
     };
-    while (n) {
-        unsigned length = n < 9 ? n : 9;
-        if (!asm_room(a))
-            return;
-        st64le(a->p, nops[length].low);
-        a->p[8] = nops[length].ninth;
-        a->p += length;
-        n -= length;
+    for (unsigned length; n && !a->overflow; n -= length) {
+        length = n < 8 ? n : 8;
+        asm_bytes(a, length, nops[length]);
     }
 }
 

@@ -404,7 +404,7 @@ ASM_PLAIN_LIST(ASM_PLAIN)
 /* ---- SSE and AVX (asm_simd.c; the operations are rows of simd.def) ---- */
 
 typedef enum AsmSimd {
-#define SIMD(id, name, prefix, map, opcode, w, form, operands) S_##id,
+#define SIMD(id, name, op, form, operands) S_##id,
 #include "tcg/x86_64/simd.def"
 #undef SIMD
     ASM_SIMD_OPS

@@ -1,5 +1,6 @@
 /* Jumps and calls: to labels, to addresses, and those that are patched later (Intel SDM vol. 2). */
 #include "tcg/x86_64/encode.h"
+#include "util/guest_atomic.h"
 
 /* Branches by their rel32 opcode: JMP and CALL of one byte, Jcc of two, 0F 80+cond. */
 enum { BRANCH_CALL = 0xe8, BRANCH_JMP = 0xe9, BRANCH_JCC = OP_0F | 0x80 };

@@ -4,7 +4,7 @@
 # host has built are used: put its build/tests/guest/*.elf into $(BUILD)/tests/guest.
 GUEST_SOURCE = $(SRC)/tests/guest
 GUEST_BUILD = $(BUILD)/tests/guest
-GUEST_CC := $(shell for c in gcc cc x86_64-linux-gnu-gcc x86_64-elf-gcc i686-linux-gnu-gcc; do \
+GUEST_CC := $(shell for c in gcc x86_64-linux-gnu-gcc x86_64-elf-gcc i686-linux-gnu-gcc; do \
     if $$c -dumpmachine 2>/dev/null | grep -Eq '^(x86_64|i.86)-.*(linux|elf)'; then echo $$c; break; fi; done)
 GUEST_OBJCOPY := $(shell case "$(GUEST_CC)" in (*-gcc) echo "$(GUEST_CC:gcc=objcopy)" ;; (*) echo objcopy ;; esac)
 
@@ -47,6 +47,9 @@ $(GUEST_BUILD)/%-64.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_64) $(GUEST_HEADERS
 	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_64) $(GUEST_LINK) -o $@.64 $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_64)
 	@$(GUEST_OBJCOPY) -O elf32-i386 $@.64 $@
 	@rm -f $@.64
+else
+$(GUEST_IMAGES):
+	@echo "$@: needs a gcc for x86 (Debian: gcc-x86-64-linux-gnu), or the image that another host has built" >&2; exit 1
 endif
 
 .SECONDARY: $(GUEST_OBJECTS_32) $(GUEST_OBJECTS_64)

@@ -72,18 +72,17 @@ long64: movabs $0x123456789abcdef0, %rax
         push %rax                       /* by 8 */
         mov %esp, RESULTS + 32
         pop %rax
-        lea RESULTS + 40(%rip), %rbx    /* RIP-relative */
-        sub $RESULTS + 40, %rbx
-        lea 1f(%rip), %rcx
-1:      sub %rcx, %rbx
+        lea long64(%rip), %rbx
+        mov $long64, %ecx
+        sub %rcx, %rbx
         mov %rbx, RESULTS + 40
-        movw $CS16, %cx                 /* to 16-bit code in compatibility mode */
-        pushq $CS16
+        pushq $CS16                     /* to 16-bit code in compatibility mode */
         pushq $AT(compat16)
         lretq
 back64: mov %r15, RESULTS + 48          /* what compatibility mode does not reach stays */
         pushq $8
-        pushq $1f
+        lea 1f(%rip), %rax
+        push %rax
         lretq
         .code32
 1:      movl %cr0, %eax

@@ -225,8 +225,6 @@ static void test_implicit(const Window *w)
     PAGE_FAULT_USER("LDT not present, at level 3", 0, at, LOAD_LOCAL);
     ((volatile u8 *)data_a)[(USER_DS & ~7) + 5] &= ~1; /* accessed bit */
     leaf_set(w, 0, (word)data_a | P_P);
-    if (BITS == 64)
-        qemu_is_wrong("reports another address of the descriptor");
     check("accessed bit on a read-only page", FAULT_OF(LOAD_LOCAL) == PF && fault.error == (E_W | E_P) &&
           (fault.cr2 & ~(word)7) == at, "vector %d error 0x%x CR2 0x%lx", fault.vector, fault.error,
           (unsigned long)fault.cr2);

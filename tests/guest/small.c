@@ -79,8 +79,10 @@ static void power_off(void)
     print("Bye.\n");
     if (pci_read(0x80000b00) == 0x71138086) {
         u32 base = pci_read(0x80000b40) & 0xffc0;
-        if (base)
+        if (base) {
             out16(base + 4, SLP_EN); /* sleep type 0: S5 on this chip */
+            WAIT_FOR(false);
+        }
     }
     guest_exit(0);
 }

@@ -261,7 +261,6 @@ static void test_context(void)
     dr7_write(0x400 | 1 << 2 | 2);
     task_set_up(1);
     SWITCH("ljmp $0x80, $0");
-    qemu_is_wrong("keeps them");
     check_equal("local breakpoints are off in the new task", seen_dr7 & 0xff, 2);
     dr7_write(0);
 

@@ -150,6 +150,8 @@ bool check(const char *name, bool ok, const char *format, ...)
         va_end(args);
     }
     put_char('\n');
+    if (ok && why)
+        print("NOTE QEMU passes this check, which is marked as one that it fails\n");
     return ok;
 }
 
