@@ -513,8 +513,8 @@ void asm_x87_int_m(Asm *a, AsmX87Arith op, unsigned size, AsmMem m); /* integer,
     ASM_X87_ST(fucomp_st, 0xdd, 0xe8)                                                                                  \
     ASM_X87_ST(fucomi_st, 0xdb, 0xe8)                                                                                  \
     ASM_X87_ST(fcomi_st, 0xdb, 0xf0)                                                                                   \
-    ASM_X87_ST(fucompi_st, 0xdf, 0xe8)                                                                                 \
-    ASM_X87_ST(fcompi_st, 0xdf, 0xf0)                                                                                  \
+    ASM_X87_ST(fucomip_st, 0xdf, 0xe8)                                                                                 \
+    ASM_X87_ST(fcomip_st, 0xdf, 0xf0)                                                                                  \
     ASM_X87_ST(fcmovb_st, 0xda, 0xc0)                                                                                  \
     ASM_X87_ST(fcmove_st, 0xda, 0xc8)                                                                                  \
     ASM_X87_ST(fcmovbe_st, 0xda, 0xd0)                                                                                 \

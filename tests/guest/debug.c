@@ -5,7 +5,8 @@
  */
 #include "lib/guest.h"
 
-enum { DR6_B0 = 1, DR6_B1 = 2, DR6_B2 = 4, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BITS = 0xe00f, DR6_ONES = 0xffff0ff0 };
+enum { DR6_B0 = 1, DR6_B1 = 2, DR6_B2 = 4, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BITS = 0xe00f,
+    DR6_ONES = 0xffff0ff0 };
 enum { L0 = 1, G0 = 2, L1 = 4, GD = 1 << 13, EXECUTE = 0, WRITE = 1, IO = 2, ACCESS = 3 };
 #define CONTROL(n, kind, length) ((u32)((kind) | ((length) - 1 == 7 ? 2 : (length) - 1) << 2) << (16 + 4 * (n)))
 
@@ -189,8 +190,10 @@ PROGRAM(data_byte3, "movb $1, watched + 3; n1: nop", n1);
 PROGRAM(data_byte4, "movb $1, watched + 4; o1: nop", o1);
 PROGRAM(data_across, "movl $1, watched + 2; q1: nop", q1);
 PROGRAM(data_ss, "mov %ss, %eax; mov %eax, watched; r0: mov watched, %ss; nop; r1: nop", r0, r1);
-PROGRAM(data_rep, "push " DI "; xor %eax, %eax; mov $watched - 4, %edi; mov $3, %ecx; s1: rep stosl; s2: pop " DI, s1, s2);
-PROGRAM(data_push, "mov " SP ", " DI "; mov $watched + 8, %eax; mov %" AX_NAME ", " SP "; push %" AX_NAME "; t1: mov " DI
+PROGRAM(data_rep, "push " DI "; xor %eax, %eax; mov $watched - 4, %edi; mov $3, %ecx; s1: rep stosl; s2: pop " DI, s1,
+        s2);
+PROGRAM(data_push,
+        "mov " SP ", " DI "; mov $watched + 8, %eax; mov %" AX_NAME ", " SP "; push %" AX_NAME "; t1: mov " DI
         ", " SP, t1);
 
 static void data(const char *name, u32 control, void (*program)(void), unsigned n, const word *places)
@@ -229,7 +232,8 @@ static void test_data(void)
     dr7_write(L0 | CONTROL(0, ACCESS, 2));
     data_ss();
     qemu_is_wrong("reports it at once");
-    check("mov ss from there is reported behind the next instruction", trap_count == 2 && traps[0].ip == data_ss_places[0] &&
+    check("mov ss from there is reported behind the next instruction", trap_count == 2 &&
+          traps[0].ip == data_ss_places[0] &&
           traps[1].ip == data_ss_places[1] && (traps[1].dr6 & DR6_B0), "%u traps, the second at 0x%lx, expected 0x%lx",
           trap_count, (unsigned long)traps[1].ip, (unsigned long)data_ss_places[1]);
     start();
@@ -251,6 +255,10 @@ PROGRAM(port_in, "in $0x81, %al; v1: nop", v1);
 static void test_ports(void)
 {
     group("ports");
+    if (!cpu_has(HAS_DE)) {
+        skip("all", "the processor lacks CR4.DE");
+        return;
+    }
     cr4_write(cr4_read() | CR4_DE);
     start();
     dr1_write(0x80);

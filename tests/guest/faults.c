@@ -110,10 +110,24 @@ static void test_gate_kinds(void)
     idt_reset(0x90);
 }
 
+#define INVALID(name, ...) EXPECT_ASM(name, UD, 0, 0, ".byte " #__VA_ARGS__)
+
+static void test_undefined_sse(void)
+{
+    cr4_write(cr4_read() & ~(word)CR4_OSFXSR);
+    INVALID("SSE with CR4.OSFXSR = 0", 0x0f, 0x58, 0xc0);
+    INVALID("movups with CR4.OSFXSR = 0", 0x0f, 0x10, 0xc0);
+    cr4_write(cr4_read() | CR4_OSFXSR);
+    EXPECT_ASM("SSE with CR4.OSFXSR = 1", NO_FAULT, 0, 0, "movups %%xmm0, %%xmm0");
+    cr0_write(cr0_read() | CR0_EM);
+    INVALID("SSE with CR0.EM", 0x0f, 0x58, 0xc0);
+    INVALID("MMX with CR0.EM", 0x0f, 0xfc, 0xc0);
+    cr0_write(cr0_read() & ~(word)CR0_EM);
+}
+
 static void test_undefined(void)
 {
     group("#UD");
-#define INVALID(name, ...) EXPECT_ASM(name, UD, 0, 0, ".byte " #__VA_ARGS__)
     INVALID("ud2", 0x0f, 0x0b);
     qemu_is_wrong("saves RF = 0 for faults");
     check("faults save RF = 1", fault.flags & F_RF, "flags 0x%lx", (unsigned long)fault.flags);
@@ -161,37 +175,34 @@ static void test_undefined(void)
     INVALID("aad", 0xd5, 10);
     INVALID("salc", 0xd6);
 #endif
-    cr4_write(cr4_read() | CR4_DE);
-    INVALID("mov from dr4 with CR4.DE", 0x0f, 0x21, 0xe0);
-    INVALID("mov to dr5 with CR4.DE", 0x0f, 0x23, 0xe8);
-    cr4_write(cr4_read() & ~CR4_DE);
+    if (cpu_has(HAS_DE)) {
+        cr4_write(cr4_read() | CR4_DE);
+        INVALID("mov from dr4 with CR4.DE", 0x0f, 0x21, 0xe0);
+        INVALID("mov to dr5 with CR4.DE", 0x0f, 0x23, 0xe8);
+        cr4_write(cr4_read() & ~CR4_DE);
+    }
     EXPECT_ASM("mov from dr4 without CR4.DE", NO_FAULT, 0, 0, ".byte 0x0f, 0x21, 0xe0");
-    cr4_write(cr4_read() & ~(word)CR4_OSFXSR);
-    INVALID("SSE with CR4.OSFXSR = 0", 0x0f, 0x58, 0xc0);
-    INVALID("movups with CR4.OSFXSR = 0", 0x0f, 0x10, 0xc0);
-    cr4_write(cr4_read() | CR4_OSFXSR);
-    EXPECT_ASM("SSE with CR4.OSFXSR = 1", NO_FAULT, 0, 0, "movups %%xmm0, %%xmm0");
-    cr0_write(cr0_read() | CR0_EM);
-    INVALID("SSE with CR0.EM", 0x0f, 0x58, 0xc0);
-    INVALID("MMX with CR0.EM", 0x0f, 0xfc, 0xc0);
-    cr0_write(cr0_read() & ~(word)CR0_EM);
+    if (cpu_has(HAS_SSE))
+        test_undefined_sse();
     cr4_write(cr4_read() & ~(word)CR4_OSXSAVE);
     INVALID("xgetbv with CR4.OSXSAVE = 0", 0x0f, 0x01, 0xd0);
     EXPECT_USER_ASM("ud2 at level 3", UD, 0, 0, "ud2");
 }
-
 static void test_device_not_available(void)
 {
     word cr0 = cr0_read() & ~(word)(CR0_TS | CR0_EM | CR0_MP);
     group("#NM");
     cr0_write(cr0 | CR0_TS);
     EXPECT_ASM("x87 with TS", NM, 0, 0, "fninit");
-    EXPECT_ASM("MMX with TS", NM, 0, 0, "paddb %%mm0, %%mm0");
-    EXPECT_ASM("SSE with TS", NM, 0, 0, "addps %%xmm0, %%xmm0");
-    EXPECT_ASM("fxsave with TS", NM, 0, 0, "fxsave scratch");
     EXPECT_ASM("wait with TS alone", NO_FAULT, 0, 0, "fwait");
-    EXPECT_ASM("prefetch with TS", NO_FAULT, 0, 0, "prefetchnta scratch");
-    EXPECT_ASM("ldmxcsr with TS", NM, 0, 0, "ldmxcsr scratch");
+    if (cpu_has(HAS_MMX))
+        EXPECT_ASM("MMX with TS", NM, 0, 0, "paddb %%mm0, %%mm0");
+    if (cpu_has(HAS_SSE)) {
+        EXPECT_ASM("SSE with TS", NM, 0, 0, "addps %%xmm0, %%xmm0");
+        EXPECT_ASM("fxsave with TS", NM, 0, 0, "fxsave scratch");
+        EXPECT_ASM("prefetch with TS", NO_FAULT, 0, 0, "prefetchnta scratch");
+        EXPECT_ASM("ldmxcsr with TS", NM, 0, 0, "ldmxcsr scratch");
+    }
     cr0_write(cr0 | CR0_TS | CR0_MP);
     EXPECT_ASM("wait with TS and MP", NM, 0, 0, "fwait");
     cr0_write(cr0 | CR0_EM);
@@ -278,8 +289,10 @@ static void test_control_registers(void)
                 EXPECT_WRITE("CR0.NW without CD", GP, cr0, (cr0_read() & ~(word)CR0_CD) | CR0_NW));
     NOT_ON_QEMU("CR0.PG without PE", "does not check it",
                 EXPECT_WRITE("CR0.PG without PE", GP, cr0, (cr0_read() & ~(word)CR0_PE) | CR0_PG));
-    NOT_ON_QEMU("CR4 reserved bit 15", "stands still", EXPECT_WRITE("CR4 reserved bit 15", GP, cr4, cr4_read() | BIT(15)));
-    NOT_ON_QEMU("CR4 reserved bit 31", "stands still", EXPECT_WRITE("CR4 reserved bit 31", GP, cr4, cr4_read() | BIT(31)));
+    NOT_ON_QEMU("CR4 reserved bit 15", "stands still", EXPECT_WRITE("CR4 reserved bit 15", GP, cr4,
+                                                                    cr4_read() | BIT(15)));
+    NOT_ON_QEMU("CR4 reserved bit 31", "stands still", EXPECT_WRITE("CR4 reserved bit 31", GP, cr4,
+                                                                    cr4_read() | BIT(31)));
     EXPECT_WRITE("CR0 reserved bit 15 is ignored", NO_FAULT, cr0, cr0_read() | BIT(15));
 #if BITS == 64
     qemu_is_wrong("does not check it");
@@ -314,15 +327,18 @@ static void test_level_3(void)
     PRIVILEGED("clts");
     PRIVILEGED("invd");
     PRIVILEGED("wbinvd");
-    PRIVILEGED("rdmsr");
-    PRIVILEGED("wrmsr");
+    if (cpu_has(HAS_MSR)) {
+        PRIVILEGED("rdmsr");
+        PRIVILEGED("wrmsr");
+    }
     PRIVILEGED("lmsw %%ax");
     PRIVILEGED("lldt %%ax");
     PRIVILEGED("ltr %%ax");
     PRIVILEGED("invlpg scratch");
     PRIVILEGED("lgdt scratch");
     PRIVILEGED("lidt scratch");
-    PRIVILEGED(SYSEXIT);
+    if (cpu_has(HAS_SEP))
+        EXPECT_USER_ASM("sysexit", BITS == 64 && is_amd() ? UD : GP, 0, 0, SYSEXIT);
     PRIVILEGED("in $0x80, %%al");
     PRIVILEGED("out %%al, $0x80");
     PRIVILEGED("insb");
@@ -339,13 +355,16 @@ static void test_level_3(void)
     PRIVILEGED("mov %%cr0, %%eax");
     PRIVILEGED("mov %%eax, %%dr0");
 #endif
-    EXPECT_USER_ASM("rdtsc", NO_FAULT, 0, 0, "rdtsc");
-    cr4_write(cr4_read() | CR4_TSD);
-    EXPECT_USER_ASM("rdtsc with CR4.TSD", GP, 0, 0, "rdtsc");
-    cr4_write(cr4_read() & ~(word)CR4_TSD);
-    EXPECT_USER_PRE("rdpmc", GP, 0, 0, "xor %%ecx, %%ecx", "rdpmc");
+    if (cpu_has(HAS_TSC)) {
+        EXPECT_USER_ASM("rdtsc", NO_FAULT, 0, 0, "rdtsc");
+        cr4_write(cr4_read() | CR4_TSD);
+        EXPECT_USER_ASM("rdtsc with CR4.TSD", GP, 0, 0, "rdtsc");
+        cr4_write(cr4_read() & ~(word)CR4_TSD);
+    }
+    if (cpu_has(HAS_MMX))
+        EXPECT_USER_PRE("rdpmc", GP, 0, 0, "xor %%ecx, %%ecx", "rdpmc");
     EXPECT_USER_ASM("smsw", NO_FAULT, 0, 0, "smsw %%eax");
-    if (cpuid(7, 0).c & BIT(2)) {
+    if (cpuid(0, 0).a >= 7 && (cpuid(7, 0).c & BIT(2))) {
         cr4_write(cr4_read() | CR4_UMIP);
         PRIVILEGED("sgdt scratch");
         PRIVILEGED("sidt scratch");
@@ -409,17 +428,19 @@ static void test_length(void)
 static void test_fpu(void)
 {
     group("#MF, #XM");
-    cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT);
     cr0_write(cr0_read() | CR0_NE);
     scratch[0] = 0x037b; /* #Z unmasked */
     EXPECT("#MF comes with the next x87 instruction", MF, 0, 0,
            asm volatile("fninit; fldcw scratch; fld1; fldz; fdivrp; nop;" MARK "fwait" ::: "memory"));
     EXPECT("fnstsw does not wait", NO_FAULT, 0, 0, asm volatile("fnstsw %%ax; fnclex; fninit" ::: "eax"));
+    if (!cpu_has(HAS_SSE))
+        return;
+    cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT);
     scratch[0] = 0x1f80 & ~BIT(9);
+    scratch[4] = 0x3f800000;
     qemu_is_wrong("has no SSE exceptions");
-    EXPECT("#XM", XM, 0, 0, asm volatile("ldmxcsr scratch; xorps %%xmm1, %%xmm1; movaps %%xmm1, %%xmm0;"
-                                         "pcmpeqd %%xmm0, %%xmm0; cvtdq2ps %%xmm0, %%xmm0;" MARK "divps %%xmm1, %%xmm0"
-                                         ::: "memory"));
+    EXPECT("#XM", XM, 0, 0, asm volatile("ldmxcsr scratch; xorps %%xmm1, %%xmm1; movss scratch + 16, %%xmm0;"
+                                         "shufps $0, %%xmm0, %%xmm0;" MARK "divps %%xmm1, %%xmm0" ::: "memory"));
     cr4_write(cr4_read() & ~(word)CR4_OSXMMEXCPT);
     qemu_is_wrong("has no SSE exceptions");
     EXPECT("#UD without CR4.OSXMMEXCPT", UD, 0, 0, asm volatile(MARK "divps %%xmm1, %%xmm0" ::: "memory"));
@@ -446,7 +467,8 @@ static void test_return(void)
                "iretq; 1:");
     EXPECT_PRE("to data", GP, 0x10, 0, "mov %%rsp, %%rax; push $0x10; push %%rax; push $2; push $0x10; push $1f",
                "iretq; 1:");
-    EXPECT_PRE("to null SS at level 3", GP, 0, 0, "mov %%rsp, %%rax; push $0; push %%rax; push $2; push $0x2b; push $1f",
+    EXPECT_PRE("to null SS at level 3", GP, 0, 0,
+               "mov %%rsp, %%rax; push $0; push %%rax; push $2; push $0x2b; push $1f",
                "iretq; 1:");
 #else
     tss.link = 0x10;

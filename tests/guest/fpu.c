@@ -61,17 +61,21 @@ static void test_mf(void)
     EXPECT("fwait", MF, 0, 0, asm volatile(PENDING MARK "fwait" ::: "memory"));
     qemu_is_wrong("#MF only with fwait");
     EXPECT("fld", MF, 0, 0, asm volatile(PENDING MARK "fld1" ::: "memory"));
-    qemu_is_wrong("#MF only with fwait");
-    EXPECT("MMX", MF, 0, 0, asm volatile(PENDING MARK "paddb %%mm0, %%mm0" ::: "memory"));
-    qemu_is_wrong("#MF only with fwait");
-    EXPECT("emms", MF, 0, 0, asm volatile(PENDING MARK "emms" ::: "memory"));
+    if (cpu_has(HAS_MMX)) {
+        qemu_is_wrong("#MF only with fwait");
+        EXPECT("MMX", MF, 0, 0, asm volatile(PENDING MARK "paddb %%mm0, %%mm0" ::: "memory"));
+        qemu_is_wrong("#MF only with fwait");
+        EXPECT("emms", MF, 0, 0, asm volatile(PENDING MARK "emms" ::: "memory"));
+    }
     check_equal("summary and busy", status_word() & 0x8084, 0x8084);
     EXPECT("fnstsw", NO_FAULT, 0, 0, asm volatile(PENDING MARK "fnstsw %%ax" ::: "eax", "memory"));
     EXPECT("fnstcw", NO_FAULT, 0, 0, asm volatile(PENDING MARK "fnstcw value + 8" ::: "memory"));
     EXPECT("fninit", NO_FAULT, 0, 0, asm volatile(PENDING MARK "fninit" ::: "memory"));
     EXPECT("fnclex", NO_FAULT, 0, 0, asm volatile(PENDING MARK "fnclex; fwait" ::: "memory"));
-    EXPECT("fxsave", NO_FAULT, 0, 0, asm volatile(PENDING MARK "fxsave area; fninit" ::: "memory"));
-    EXPECT("SSE", NO_FAULT, 0, 0, asm volatile(PENDING MARK "addps %%xmm0, %%xmm0; fninit" ::: "memory"));
+    if (cpu_has(HAS_FXSR))
+        EXPECT("fxsave", NO_FAULT, 0, 0, asm volatile(PENDING MARK "fxsave area; fninit" ::: "memory"));
+    if (cpu_has(HAS_SSE))
+        EXPECT("SSE", NO_FAULT, 0, 0, asm volatile(PENDING MARK "addps %%xmm0, %%xmm0; fninit" ::: "memory"));
     EXPECT("fldcw that unmasks what is there", NO_FAULT, 0, 0,
            asm volatile("fninit; fld1; fldz; fdivrp; " MARK "fldcw value" ::: "memory"));
     qemu_is_wrong("#MF only with fwait");
@@ -237,13 +241,18 @@ static void test_xsave(void)
 void guest_main(void)
 {
     cr0_write((cr0_read() & ~(word)(CR0_EM | CR0_TS)) | CR0_NE | CR0_MP);
-    cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+    if (cpu_has(HAS_SSE))
+        cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT);
     test_init();
     test_stack();
     test_mf();
-    test_mmx();
-    test_fxsave();
-    test_xm();
-    test_xsave();
+    if (cpu_has(HAS_SSE2)) {
+        test_mmx();
+        test_fxsave();
+        test_xm();
+        test_xsave();
+    } else {
+        skip("MMX, fxsave, #XM, xsave", "the processor lacks SSE2");
+    }
     NOT_ON_QEMU("FERR#", "aborts", test_ferr());
 }

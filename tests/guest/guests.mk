@@ -18,11 +18,11 @@ GUEST_IMAGES = $(patsubst %,$(GUEST_BUILD)/%-32.elf,$(filter-out $(GUESTS_ONLY_6
 GUEST_CFLAGS = -std=gnu11 -O2 -g0 -Wall -Wextra -ffreestanding -fno-builtin -fno-stack-protector -fno-pic -fno-pie \
     -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing \
     -fno-ipa-cp -fno-toplevel-reorder -mgeneral-regs-only
-GUEST_CFLAGS_32 = -m32 -march=i686
+GUEST_CFLAGS_32 = -m32 -march=i486
 GUEST_CFLAGS_64 = -m64 -mno-red-zone -mcmodel=small
 GUEST_LINK = -nostdlib -static -no-pie -Wl,-T,$(GUEST_SOURCE)/lib/link.ld -Wl,--build-id=none -Wl,-z,max-page-size=4096
 GUEST_LIBRARY = start.S trap.S report.c tables.c
-GUEST_HEADERS = $(wildcard $(GUEST_SOURCE)/lib/*.h $(GUEST_SOURCE)/*.inc) $(GUEST_SOURCE)/lib/link.ld
+GUEST_HEADERS = $(wildcard $(GUEST_SOURCE)/lib/*.h $(GUEST_SOURCE)/*.h) $(GUEST_SOURCE)/lib/link.ld
 
 ifneq ($(GUEST_CC),)
 GUEST_OBJECTS_32 = $(GUEST_LIBRARY:%=$(GUEST_BUILD)/lib32/%.o)

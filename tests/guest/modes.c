@@ -1,5 +1,6 @@
 /*
- * Ways between the processor's modes: protected mode of 16 and 32 bits, real mode with and without its limits, long mode
+ * Ways between the processor's modes: protected mode of 16 and 32 bits, real mode with and without its limits, long
+ * mode
  * with compatibility mode, virtual-8086 mode with and without its extensions; the A20 gate (SDM vol. 3A 9.8, 9.9, 20).
  */
 #include "lib/guest.h"
@@ -80,7 +81,8 @@ static void real_expect(const char *name, int vector, u32 place, u32 offset)
     real_run(PLACE(real_fault));
     int got = (int16_t)low16(PLACE(real_vector));
     u32 ip = low16(PLACE(real_ip));
-    check(name, got == vector && (vector < 0 || ip == place + offset), "vector %d at 0x%x, expected %d at 0x%x", got, ip,
+    check(name, got == vector && (vector < 0 || ip == place + offset), "vector %d at 0x%x, expected %d at 0x%x", got,
+          ip,
           vector, place + offset);
 }
 
@@ -125,7 +127,7 @@ static void test_a20(void)
 static void test_long(void)
 {
     group("long mode");
-    if (!(cpuid(0x80000001, 0).d & BIT(29))) {
+    if (!cpu_has(HAS_LM)) {
         skip("all", "the processor lacks it");
         return;
     }
@@ -169,10 +171,13 @@ static void v86_expect(const char *name, int vector, u32 error, u32 ip)
           (fault.flags & F_VM), "vector %d error 0x%x at %x:%x, flags 0x%x, expected vector %d error 0x%x at 800:%x",
           fault.vector, fault.error, fault.cs, (u32)fault.ip, (u32)fault.flags, vector, error, ip);
 }
-#define V86(name, flags, vector, error, code, end) (v86_run(OFFSET(code), flags), v86_expect(name, vector, error, OFFSET(end)))
+#define V86(name, flags, vector, error, code, end) (v86_run(OFFSET(code), flags), v86_expect(name, vector, error,
+                                                                                             OFFSET(end)))
 /* It comes through, to the UD2 that many bytes on. */
-#define V86_PASSES(name, flags, code, length) (v86_run(OFFSET(code), flags), v86_expect(name, UD, 0, OFFSET(code) + (length)))
-#define V86_FAULTS(name, flags, vector, error, code) (v86_run(OFFSET(code), flags), v86_expect(name, vector, error, OFFSET(code)))
+#define V86_PASSES(name, flags, code, length) (v86_run(OFFSET(code), flags), v86_expect(name, UD, 0,
+                                                                                        OFFSET(code) + (length)))
+#define V86_FAULTS(name, flags, vector, error, code) (v86_run(OFFSET(code), flags), v86_expect(name, vector, error,
+                                                                                               OFFSET(code)))
 
 static void test_v86(void)
 {
@@ -225,7 +230,7 @@ static void test_v86(void)
 static void test_vme(void)
 {
     group("VME");
-    if (!(cpuid(1, 0).d & 2)) {
+    if (!cpu_has(HAS_VME)) {
         skip("all", "the processor lacks it");
         return;
     }

@@ -109,7 +109,8 @@ asm(".text\n"
 extern u8 gate_target[], gate_target16[], plain_target[], outward[];
 
 #define USER_CALL(before, sel)                                                                                         \
-    USER_FAULT_OF(asm volatile(before "; mov %%esp, %%ebx; " MARK "lcall %0, $0; sub %%esp, %%ebx; mov %%ebx, call_left"        \
+    USER_FAULT_OF(asm volatile(before "; mov %%esp, %%ebx; " MARK "lcall %0, $0; sub %%esp, %%ebx; "                   \
+                               "mov %%ebx, call_left"                                                                  \
                                :: "i"(sel) : "eax", "ebx", "ecx", "edx", "esi", "edi", "memory", "cc"))
 u32 call_left;
 
@@ -262,7 +263,8 @@ static void test_return(void)
     check_equal("one of the outer level stays", seen_gs, USER_DS);
     EXPECT_PRE("to null", GP, 0, 0, "push $0; push $0", "lret");
     EXPECT_PRE("to data", GP, 0x10, 0, "push $0x10; push $0", "lret");
-    EXPECT_PRE("outward with a stack of level 0", GP, 0x10, 0, "push $0x10; push $0; push $0x1b; push $outward", "lret");
+    EXPECT_PRE("outward with a stack of level 0", GP, 0x10, 0, "push $0x10; push $0; push $0x1b; push $outward",
+               "lret");
     EXPECT_PRE("outward with a null stack", GP, 0, 0, "push $0; push $0; push $0x1b; push $outward", "lret");
     EXPECT_USER_PRE("inward", GP, 8, 0, "push $8; push $0", "lret");
     gdt_set(SLOT(0), descriptor(0, 0xfffff, (A_DATA | A_DPL3) & ~0x80, D_FLAT));

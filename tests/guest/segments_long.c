@@ -17,22 +17,25 @@ static void test_ignored(void)
     group("64-bit mode");
     buffer[0x1000] = 0x5a;
     gdt_set(SLOT(0), descriptor((word)buffer, 15, A_RO, D_32));
-    asm volatile("mov %2, %%ds; movzbl %1, %0; mov %3, %%ds" : "=r"(v) : "m"(buffer[0x1000]), "r"(SLOT(0)), "r"(KERNEL_DS));
+    asm volatile("mov %2, %%ds; movzbl %1, %0; mov %3, %%ds" : "=r"(v) : "m"(buffer[0x1000]), "r"(SLOT(0)),
+                 "r"(KERNEL_DS));
     check_equal("base and limit of DS do not count", v, 0x5a);
     EXPECT("nor its type", NO_FAULT, 0, 0,
            asm volatile("mov %0, %%es; movb $1, %%es:buffer; mov %1, %%es" :: "r"(SLOT(0)), "r"(KERNEL_DS) : "memory"));
     asm volatile("mov %1, %%fs; movzbl %%fs:0x1000, %0" : "=r"(v) : "r"(SLOT(0)) : "memory");
     check_equal("the base of FS does, its limit does not", v, 0x5a);
     check_equal("FS base MSR", msr_read(0xc0000100), (word)buffer);
-    EXPECT("null FS", NO_FAULT, 0, 0, asm volatile("mov %1, %%fs; movzbl %%fs:buffer, %0" : "=r"(v) : "r"(0) : "memory"));
+    EXPECT("null FS", NO_FAULT, 0, 0,
+           asm volatile("mov %1, %%fs; movzbl %%fs:buffer, %0" : "=r"(v) : "r"(0) : "memory"));
     u8 store[16] = { 0 };
-    asm volatile("sgdt %0" : "=m"(store));
+    asm volatile("sgdt %0" : "+m"(store));
     check("sgdt stores ten bytes", *(u16 *)store == sizeof gdt - 1 && *(u64 *)(store + 2) == (word)gdt && !store[10],
           "limit 0x%x", *(u16 *)store);
     const struct { u64 offset; u16 sel; } __attribute__((packed)) pointer = { 0x123456789abcdef0, KERNEL_DS };
     word offset;
-    if (cpuid(0, 0).c == 0x6c65746e && !on_qemu()) { /* Intel; AMD's processors read 48 bits, as does QEMU */
-        asm volatile(".byte 0x48, 0x0f, 0xb5, 0x00" : "=a"(offset) : "0"(&pointer), "m"(pointer)); /* lgs (%rax), %rax */
+    if (!is_amd() && !on_qemu()) { /* AMD's processors read 48 bits, as does QEMU */
+        asm volatile(".byte 0x48, 0x0f, 0xb5, 0x00" : "=a"(offset) : "0"(&pointer),
+                     "m"(pointer)); /* lgs (%rax), %rax */
         check_equal("lgs of 64 bits", offset, pointer.offset);
     }
 }
@@ -48,7 +51,8 @@ static void test_ignored(void)
 #define FAR_CALL_USER(name, vector, error, sel)                                                                        \
     do {                                                                                                               \
         static struct { u32 offset; u16 sel_; } __attribute__((packed)) to_ = { 0, sel };                              \
-        EXPECT_USER(name, vector, error, 0, asm volatile("mov %%rsp, %%rbx; " MARK "lcalll *%0; sub %%rsp, %%rbx;"      \
+        EXPECT_USER(name, vector, error, 0,                                                                            \
+                    asm volatile("mov %%rsp, %%rbx; " MARK "lcalll *%0; sub %%rsp, %%rbx;"                             \
                     "mov %%rbx, call_left" :: "m"(to_) : "rax", "rbx", "rcx", "rsi", "rdi", "memory", "cc"));          \
     } while (0)
 u64 call_left;
@@ -124,7 +128,8 @@ static void test_interrupt_stacks(void)
     word sp;
     group("interrupt stack");
     handlers[0x90] = stack_note;
-    asm volatile("mov %%rsp, %%rbx; and $-16, %%rsp; sub $8, %%rsp; mov %%rsp, %0; int $0x90; mov %%rbx, %%rsp" : "=&r"(sp) :: "rbx", "memory");
+    asm volatile("mov %%rsp, %%rbx; and $-16, %%rsp; sub $8, %%rsp; mov %%rsp, %0; int $0x90; "
+                 "mov %%rbx, %%rsp" : "=&r"(sp) :: "rbx", "memory");
     check_equal("level 0, aligned to 16", seen_sp, sp & ~(word)15);
     check_equal("SP is always pushed", seen[0], sp);
     check_equal("and SS", seen[1] & 0xffff, KERNEL_DS);
@@ -152,7 +157,8 @@ static void test_interrupt_stacks(void)
     tss.sp[0] = BIT64(63);
     idt_set(SS, KERNEL_CS, idt_stub(SS), A_INT32, 2);
     idt_set(0x90, KERNEL_CS, idt_stub(0x90), A_INT32 | A_DPL3, 0);
-    NOT_ON_QEMU("RSP0 not canonical", "#GP for the stack too", EXPECT_USER_ASM("RSP0 not canonical", SS, 0, 0, "int $0x90"));
+    NOT_ON_QEMU("RSP0 not canonical", "#GP for the stack too", EXPECT_USER_ASM("RSP0 not canonical", SS, 0, 0,
+                                                                               "int $0x90"));
     tss.sp[0] = sp0;
     idt_reset(SS);
     idt_reset(0x90);

@@ -30,7 +30,8 @@ static void test_own_block(void)
     group("same block");
     asm volatile("movb $7, 1f + 1; 1: mov $3, %0" : "=a"(v) :: "memory");
     check_equal("the next instruction", v, 7);
-    asm volatile("xor %%eax, %%eax; movb $0x40, 1f; jmp 1f; 1: nop; inc %%eax; movb $0x90, 1b" : "=a"(v) :: "memory", "cc");
+    asm volatile("xor %%eax, %%eax; movb $0x40, 1f; jmp 1f; 1: nop; inc %%eax; movb $0x90, 1b" : "=a"(v) :: "memory",
+                 "cc");
     check("the next one behind a jump", BITS == 64 || v == 2, "got %u", v); /* 40h: inc, or REX */
     asm volatile("xor %%eax, %%eax; mov $1f, %%edi; mov $0x90, %%al; stosb; stosb; mov $5, %%eax; 1: .byte 0x31, 0xc0"
                  : "=a"(v) :: "edi", "memory", "cc");

@@ -81,7 +81,8 @@ static void test_entry(void)
     if (!check("an SMI comes", smi(), "port B2h did nothing"))
         guest_end();
     layout_find();
-    asm volatile("mov $1f, %0; mov %%" SP_NAME ", %1; mov %5, %%ebx; std; stc; out %%al, $0xb2; 1: jmp 2f; 2: pushf; pop %2;"
+    asm volatile("mov $1f, %0; mov %%" SP_NAME ", %1; mov %5, %%ebx; std; stc; out %%al, $0xb2; 1: jmp 2f; 2: pushf; "
+                 "pop %2;"
                  "mov %%" BX_NAME ", %3; cld"
                  : "=&S"(ip), "=&D"(sp), "=&c"(flags), "=&d"(b) : "a"(0x99), "i"(0x87654321) : "ebx", "memory", "cc");
     /* QEMU notices the SMI at the next jump only */
@@ -116,7 +117,8 @@ static void test_patch(void)
     asm volatile("out %%al, $0xb2; jmp 1f; 1:" : "=a"(a) : "0"((word)0) : "memory");
     check_equal("a register changed by the handler", a, 0x13572468);
     smm_box.patch_at = at.ip;
-    asm volatile("movl $1f, %0; xor %%eax, %%eax; out %%al, $0xb2; jmp 2f; 2: mov $1, %%eax; 1:" : "=m"(smm_box.patch_value), "=a"(a)
+    asm volatile("movl $1f, %0; xor %%eax, %%eax; out %%al, $0xb2; jmp 2f; 2: mov $1, %%eax; "
+                 "1:" : "=m"(smm_box.patch_value), "=a"(a)
                  :: "memory");
     check_equal("ip changed by the handler", a, 0);
     smm_box.patch_at = 0;

@@ -141,7 +141,8 @@ static void test_errors(void)
     command(READ, SECTORS, 1);
     ready();
     qemu_is_wrong("leaves the status to data that never comes");
-    check("read behind the end", (in8(STATUS) & (ERR | DRQ)) == ERR && (in8(ERROR) & (IDNF | ABRT)), "status 0x%x, error 0x%x",
+    check("read behind the end", (in8(STATUS) & (ERR | DRQ)) == ERR && (in8(ERROR) & (IDNF | ABRT)),
+          "status 0x%x, error 0x%x",
           in8(STATUS), in8(ERROR));
     command(0x0f, 0, 0);
     ready();

@@ -1,5 +1,6 @@
 /*
- * Hardware task switching (SDM vol. 3A chapter 7): by JMP, CALL, IRET, interrupts and exceptions, through TSSs of 32 and
+ * Hardware task switching (SDM vol. 3A chapter 7): by JMP, CALL, IRET, interrupts and exceptions, through TSSs of 32
+ * and
  * 16 bits and task gates; busy bits, NT, links, CR0.TS, the T bit, and what refuses a switch.
  */
 #include "lib/guest.h"
@@ -167,7 +168,8 @@ static void test_refused(void)
 }
 
 /*
- * Faults once the new task is the current one (7.3, steps 11 and 12; table 7-1).  Its stack may not be usable, so #TS, #NP
+ * Faults once the new task is the current one (7.3, steps 11 and 12; table 7-1).  Its stack may not be usable, so
+ * #TS, #NP
  * and #SS go through task gates too: the rescue tasks note error code and TR, and jump back to the first task.
  */
 static const u8 rescued[] = { TS, NP, SS };
@@ -281,6 +283,7 @@ static void test_context(void)
     u32 a = 0x11111111, b = 0x22222222, flags;
     asm volatile("stc; ljmp $0x80, $0; pushf; pop %2" : "+S"(a), "+D"(b), "=r"(flags) :: "memory", "cc");
     check("registers", a == 0x11111111 && b == 0x22222222, "0x%x 0x%x", a, b);
+    qemu_is_wrong("loses the flags that it has not computed yet");
     check_equal("CF", flags & F_CF, F_CF);
     asm volatile("clts");
 }

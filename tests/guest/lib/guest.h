@@ -53,6 +53,7 @@ void skip(const char *name, const char *why);
 /* The next check, should it fail on QEMU's TCG, is skipped there for that reason. */
 void qemu_is_wrong(const char *why);
 bool on_qemu(void);
+bool is_amd(void); /* the processor's vendor */
 /* The same where QEMU could not go on after it. */
 #define NOT_ON_QEMU(name, why, ...)                                                                                    \
     do {                                                                                                               \
@@ -214,7 +215,8 @@ static inline u16 in16(u16 port) { u16 v; asm volatile("inw %1, %0" : "=a"(v) : 
 static inline u32 in32(u16 port) { u32 v; asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory"); return v; }
 
 #define REGISTER_ACCESS(name)                                                                                          \
-    static inline word name##_read(void) { word v; asm volatile("mov %%" #name ", %0" : "=r"(v) :: "memory"); return v; } \
+    static inline word name##_read(void) { word v; asm volatile("mov %%" #name ", %0" : "=r"(v) :: "memory");          \
+        return v; }                                                                                                    \
     static inline void name##_write(word v) { asm volatile("mov %0, %%" #name :: "r"(v) : "memory"); }
 REGISTER_ACCESS(cr0) REGISTER_ACCESS(cr2) REGISTER_ACCESS(cr3) REGISTER_ACCESS(cr4)
 REGISTER_ACCESS(dr0) REGISTER_ACCESS(dr1) REGISTER_ACCESS(dr2) REGISTER_ACCESS(dr3) REGISTER_ACCESS(dr6)
@@ -250,12 +252,14 @@ static inline Cpuid cpuid(u32 leaf, u32 sub)
     asm volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
     return r;
 }
-static inline u64 tsc(void)
-{
-    u32 lo, hi;
-    asm volatile("rdtsc" : "=a"(lo), "=d"(hi) :: "memory");
-    return lo | (u64)hi << 32;
-}
+/* Features by CPUID: leaf 1, 7 or 80000001h, register a to d, bit. */
+enum Feature {
+    HAS_VME = 0x1d01, HAS_DE = 0x1d02, HAS_TSC = 0x1d04, HAS_MSR = 0x1d05, HAS_APIC = 0x1d09, HAS_SEP = 0x1d0b,
+    HAS_MTRR = 0x1d0c, HAS_PGE = 0x1d0d, HAS_PAT = 0x1d10, HAS_MMX = 0x1d17, HAS_FXSR = 0x1d18, HAS_SSE = 0x1d19,
+    HAS_SSE2 = 0x1d1a, HAS_SYSCALL = 0x8d0b, HAS_NX = 0x8d14, HAS_LM = 0x8d1d,
+};
+bool cpu_has(enum Feature f);
+u64 tsc(void); /* without a TSC: something that grows */
 static inline word flags_read(void) { word v; asm volatile("pushf; pop %0" : "=r"(v) :: "memory"); return v; }
 static inline void flags_write(word v) { asm volatile("push %0; popf" :: "r"(v) : "memory", "cc"); }
 static inline void invlpg(word la) { asm volatile("invlpg (%0)" :: "r"(la) : "memory"); }
@@ -276,7 +280,8 @@ static inline void barrier(void) { asm volatile("" ::: "memory"); }
 static inline __attribute__((always_inline)) void enter_user(word flags)
 {
 #if BITS == 64
-    asm volatile("mov %1, %%eax; mov %%eax, %%ds; mov %%eax, %%es; mov %%rsp, %%rax; push %1; push %%rax; push %0; push %2; push $1f; iretq; 1:"
+    asm volatile("mov %1, %%eax; mov %%eax, %%ds; mov %%eax, %%es; mov %%rsp, %%rax; push %1; push %%rax; push %0; "
+                 "push %2; push $1f; iretq; 1:"
                  :: "r"(flags), "i"(USER_DS), "i"(USER_CS64) : "rax", "memory", "cc");
 #else
     asm volatile("mov %1, %%eax; mov %%eax, %%ds; mov %%eax, %%es; mov %%esp, %%eax; pushl %1; push %%eax; push %0;"

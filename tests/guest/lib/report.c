@@ -123,6 +123,30 @@ bool on_qemu(void)
     return c.b == 0x54474354 && c.c == 0x43544743; /* TCGTCGTCGTCG */
 }
 
+bool cpu_has(enum Feature f)
+{
+    u32 leaf = f >> 12 == 8 ? 0x80000001 : f >> 12, reg = f >> 8 & 15;
+    if (cpuid(leaf & 0x80000000, 0).a < leaf)
+        return false;
+    Cpuid c = cpuid(leaf, 0);
+    return (reg == 0xd ? c.d : reg == 0xc ? c.c : reg == 0xb ? c.b : c.a) >> (f & 31) & 1;
+}
+
+u64 tsc(void)
+{
+    static u64 counted;
+    static int have = -1;
+    u32 lo, hi;
+    if (have < 0)
+        have = cpu_has(HAS_TSC);
+    if (!have)
+        return counted += 1000;
+    asm volatile("rdtsc" : "=a"(lo), "=d"(hi) :: "memory");
+    return lo | (u64)hi << 32;
+}
+
+bool is_amd(void) { return cpuid(0, 0).c == 0x444d4163; } /* AuthenticAMD */
+
 void qemu_is_wrong(const char *why) { known_wrong = on_qemu() ? why : NULL; }
 
 void skip(const char *name, const char *why)

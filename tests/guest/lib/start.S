@@ -20,6 +20,14 @@ _start:
         pushl $2
         popfl
 #ifdef __x86_64__
+        movl $0x80000000, %eax
+        cpuid
+        cmpl $0x80000001, %eax
+        jb lacking
+        movl $0x80000001, %eax
+        cpuid
+        btl $29, %edx
+        jnc lacking
         /* PML4 and PDPT of one and four entries, four page directories of 2 MiB pages; U, W, P */
         movl $boot_pdpt + 7, boot_pml4
         movl $boot_pd + 7, boot_pdpt
@@ -58,7 +66,27 @@ _start:
         xorl %ebp, %ebp
         call guest_start
         hlt
+        .code32
+lacking:
+        movl $lacking_text, %esi
+1:      lodsb
+        testb %al, %al
+        jz 3f
+        movb %al, %cl
+2:      movw $0x3fd, %dx
+        inb %dx, %al
+        testb $0x20, %al
+        jz 2b
+        movw $0x3f8, %dx
+        movb %cl, %al
+        outb %al, %dx
+        jmp 1b
+3:      xorl %eax, %eax
+        outl %eax, $0xf4
+        hlt
+        .code64
         .data
+lacking_text: .asciz "SKIP all: the processor lacks long mode\nSUMMARY: 0 passed, 0 failed\n"
         .align 8
 start_gdt:
         .quad 0, 0x00af9a000000ffff, 0x00cf92000000ffff

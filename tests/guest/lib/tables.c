@@ -117,6 +117,10 @@ void guest_start(void)
 
 static void trap_unexpected(const Frame *f)
 {
+    static bool here;
+    if (here)
+        guest_exit(2);
+    here = true;
     print("FAIL unexpected exception %u, error 0x%x, at %x:0x%lx, flags 0x%lx, CR2 0x%lx\n", (u32)f->vector,
           (u32)f->error, (u32)f->cs, (unsigned long)f->ip, (unsigned long)f->flags, (unsigned long)cr2_read());
     guest_exit(2);
