@@ -232,8 +232,8 @@ static void test_data(void)
     dr7_write(L0 | CONTROL(0, ACCESS, 2));
     data_ss();
     qemu_is_wrong("reports it at once");
-    check("mov ss from there is reported behind the next instruction", trap_count == 2 &&
-          traps[0].ip == data_ss_places[0] &&
+    check("mov ss from there is reported behind the next instruction", 
+          trap_count == 2 && traps[0].ip == data_ss_places[0] &&
           traps[1].ip == data_ss_places[1] && (traps[1].dr6 & DR6_B0), "%u traps, the second at 0x%lx, expected 0x%lx",
           trap_count, (unsigned long)traps[1].ip, (unsigned long)data_ss_places[1]);
     start();

@@ -1,7 +1,6 @@
 /*
  * The PC's devices as their data sheets have them: timers, clock chip, keyboard controller, serial port, DMA
- * controller,
- * PCI configuration space, fw_cfg, ACPI tables.
+ * controller, PCI configuration space, fw_cfg, ACPI tables.
  */
 #include "lib/guest.h"
 

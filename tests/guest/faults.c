@@ -289,10 +289,10 @@ static void test_control_registers(void)
                 EXPECT_WRITE("CR0.NW without CD", GP, cr0, (cr0_read() & ~(word)CR0_CD) | CR0_NW));
     NOT_ON_QEMU("CR0.PG without PE", "does not check it",
                 EXPECT_WRITE("CR0.PG without PE", GP, cr0, (cr0_read() & ~(word)CR0_PE) | CR0_PG));
-    NOT_ON_QEMU("CR4 reserved bit 15", "stands still", EXPECT_WRITE("CR4 reserved bit 15", GP, cr4,
-                                                                    cr4_read() | BIT(15)));
-    NOT_ON_QEMU("CR4 reserved bit 31", "stands still", EXPECT_WRITE("CR4 reserved bit 31", GP, cr4,
-                                                                    cr4_read() | BIT(31)));
+    NOT_ON_QEMU("CR4 reserved bit 15", "stands still",
+                EXPECT_WRITE("CR4 reserved bit 15", GP, cr4, cr4_read() | BIT(15)));
+    NOT_ON_QEMU("CR4 reserved bit 31", "stands still",
+                EXPECT_WRITE("CR4 reserved bit 31", GP, cr4, cr4_read() | BIT(31)));
     EXPECT_WRITE("CR0 reserved bit 15 is ignored", NO_FAULT, cr0, cr0_read() | BIT(15));
 #if BITS == 64
     qemu_is_wrong("does not check it");

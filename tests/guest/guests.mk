@@ -39,12 +39,14 @@ $(GUEST_BUILD)/lib64/%.o: $(GUEST_SOURCE)/lib/% $(GUEST_HEADERS)
 
 $(GUEST_BUILD)/%-32.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_32) $(GUEST_HEADERS) $(wildcard $(GUEST_SOURCE)/*.S)
 	@echo "  GUEST   $*-32"
-	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_32) $(GUEST_LINK) -o $@ $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_32)
+	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_32) $(GUEST_LINK) -o $@ \
+	    $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_32)
 
 # Multiboot asks for an ELF file of class 32.
 $(GUEST_BUILD)/%-64.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_64) $(GUEST_HEADERS) $(wildcard $(GUEST_SOURCE)/*.S)
 	@echo "  GUEST   $*-64"
-	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_64) $(GUEST_LINK) -o $@.64 $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_64)
+	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_64) $(GUEST_LINK) -o $@.64 \
+	    $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_64)
 	@$(GUEST_OBJCOPY) -O elf32-i386 $@.64 $@
 	@rm -f $@.64
 else

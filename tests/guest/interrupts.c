@@ -382,8 +382,8 @@ static void test_ioapic(void)
 {
     group("I/O APIC");
     u32 version = ioapic_read(1);
-    check("version and pins", (version & 0xff0000) == 0x170000 && ((version & 0xff) == 0x11 ||
-                                                                   (version & 0xff) == 0x20),
+    check("version and pins",
+          (version & 0xff0000) == 0x170000 && ((version & 0xff) == 0x11 || (version & 0xff) == 0x20),
           "0x%x", version);
     for (unsigned pin = 0; pin < 24; pin++)
         ioapic_route(pin, LVT_MASKED);

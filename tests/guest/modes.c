@@ -1,7 +1,7 @@
 /*
  * Ways between the processor's modes: protected mode of 16 and 32 bits, real mode with and without its limits, long
- * mode
- * with compatibility mode, virtual-8086 mode with and without its extensions; the A20 gate (SDM vol. 3A 9.8, 9.9, 20).
+ * mode with compatibility mode, virtual-8086 mode with and without its extensions; the A20 gate (SDM vol. 3A 9.8, 9.9,
+ * 20).
  */
 #include "lib/guest.h"
 
@@ -81,8 +81,8 @@ static void real_expect(const char *name, int vector, u32 place, u32 offset)
     real_run(PLACE(real_fault));
     int got = (int16_t)low16(PLACE(real_vector));
     u32 ip = low16(PLACE(real_ip));
-    check(name, got == vector && (vector < 0 || ip == place + offset), "vector %d at 0x%x, expected %d at 0x%x", got,
-          ip,
+    check(name, got == vector && (vector < 0 || ip == place + offset), "vector %d at 0x%x, expected %d at 0x%x",
+          got, ip,
           vector, place + offset);
 }
 
@@ -171,13 +171,13 @@ static void v86_expect(const char *name, int vector, u32 error, u32 ip)
           (fault.flags & F_VM), "vector %d error 0x%x at %x:%x, flags 0x%x, expected vector %d error 0x%x at 800:%x",
           fault.vector, fault.error, fault.cs, (u32)fault.ip, (u32)fault.flags, vector, error, ip);
 }
-#define V86(name, flags, vector, error, code, end) (v86_run(OFFSET(code), flags), v86_expect(name, vector, error,
-                                                                                             OFFSET(end)))
+#define V86(name, flags, vector, error, code, end)                                                                     \
+    (v86_run(OFFSET(code), flags), v86_expect(name, vector, error, OFFSET(end)))
 /* It comes through, to the UD2 that many bytes on. */
-#define V86_PASSES(name, flags, code, length) (v86_run(OFFSET(code), flags), v86_expect(name, UD, 0,
-                                                                                        OFFSET(code) + (length)))
-#define V86_FAULTS(name, flags, vector, error, code) (v86_run(OFFSET(code), flags), v86_expect(name, vector, error,
-                                                                                               OFFSET(code)))
+#define V86_PASSES(name, flags, code, length)                                                                          \
+    (v86_run(OFFSET(code), flags), v86_expect(name, UD, 0, OFFSET(code) + (length)))
+#define V86_FAULTS(name, flags, vector, error, code)                                                                   \
+    (v86_run(OFFSET(code), flags), v86_expect(name, vector, error, OFFSET(code)))
 
 static void test_v86(void)
 {

@@ -34,8 +34,8 @@ static void test_ignored(void)
     const struct { u64 offset; u16 sel; } __attribute__((packed)) pointer = { 0x123456789abcdef0, KERNEL_DS };
     word offset;
     if (!is_amd() && !on_qemu()) { /* AMD's processors read 48 bits, as does QEMU */
-        asm volatile(".byte 0x48, 0x0f, 0xb5, 0x00" : "=a"(offset) : "0"(&pointer),
-                     "m"(pointer)); /* lgs (%rax), %rax */
+        asm volatile(".byte 0x48, 0x0f, 0xb5, 0x00" : "=a"(offset) : "0"(&pointer), "m"(pointer));
+        /* that is lgs (%rax), %rax */
         check_equal("lgs of 64 bits", offset, pointer.offset);
     }
 }
@@ -157,8 +157,8 @@ static void test_interrupt_stacks(void)
     tss.sp[0] = BIT64(63);
     idt_set(SS, KERNEL_CS, idt_stub(SS), A_INT32, 2);
     idt_set(0x90, KERNEL_CS, idt_stub(0x90), A_INT32 | A_DPL3, 0);
-    NOT_ON_QEMU("RSP0 not canonical", "#GP for the stack too", EXPECT_USER_ASM("RSP0 not canonical", SS, 0, 0,
-                                                                               "int $0x90"));
+    NOT_ON_QEMU("RSP0 not canonical", "#GP for the stack too",
+                EXPECT_USER_ASM("RSP0 not canonical", SS, 0, 0, "int $0x90"));
     tss.sp[0] = sp0;
     idt_reset(SS);
     idt_reset(0x90);

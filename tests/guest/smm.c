@@ -13,7 +13,7 @@
 #endif
 
 enum {
-    PCI_ADDRESS = 0xcf8, PCI_DATA = 0xcfc, SMRAM_CONTROL = 0x72, SMRAM_OPEN = 0x4a, SMRAM_CLOSED = 0x0a, SMRAM_OFF = 0x02,
+    PCI_ADDRESS = 0xcf8, PCI_DATA = 0xcfc, SMRAM_CONTROL = 0x72, SMRAM_OPEN = 0x4a, SMRAM_CLOSED = 0x0a,
     APM_COMMAND = 0xb2, DEVACTB = 0x58,
     SMBASE_RESET = 0x30000, SMRAM = 0xa0000, ENTRY = 0x8000, SAVE_AREA = 0xfe00,
 };
@@ -67,10 +67,12 @@ static void layout_find(void)
     check("SMBASE can be relocated", revision & BIT(17), "revision 0x%x", revision);
     if ((revision & 0xff) == 0x64) {
         at.ip = 0xff78, at.flags = 0xff70, at.ax = 0xfff8, at.bx = 0xffe0, at.sp = 0xffd8, at.cr0 = 0xff58;
-        at.cr3 = 0xff50, at.cs = 0xfe10, at.cs_limit = 0xfe14, at.cs_base = 0xfe18, at.smbase = 0xff00, at.halt = 0xfec9;
+        at.cr3 = 0xff50, at.cs = 0xfe10, at.cs_limit = 0xfe14, at.cs_base = 0xfe18,
+        at.smbase = 0xff00, at.halt = 0xfec9;
     } else {
         at.ip = 0xfff0, at.flags = 0xfff4, at.ax = 0xffd0, at.bx = 0xffdc, at.sp = 0xffe0, at.cr0 = 0xfffc;
-        at.cr3 = 0xfff8, at.cs = 0xffac, at.cs_limit = 0xff94, at.cs_base = 0xff98, at.smbase = 0xfef8, at.halt = 0xff02;
+        at.cr3 = 0xfff8, at.cs = 0xffac, at.cs_limit = 0xff94, at.cs_base = 0xff98,
+        at.smbase = 0xfef8, at.halt = 0xff02;
     }
 }
 
@@ -117,8 +119,8 @@ static void test_patch(void)
     asm volatile("out %%al, $0xb2; jmp 1f; 1:" : "=a"(a) : "0"((word)0) : "memory");
     check_equal("a register changed by the handler", a, 0x13572468);
     smm_box.patch_at = at.ip;
-    asm volatile("movl $1f, %0; xor %%eax, %%eax; out %%al, $0xb2; jmp 2f; 2: mov $1, %%eax; "
-                 "1:" : "=m"(smm_box.patch_value), "=a"(a)
+    asm volatile("movl $1f, %0; xor %%eax, %%eax; out %%al, $0xb2; jmp 2f; 2: mov $1, %%eax; 1:"
+                 : "=m"(smm_box.patch_value), "=a"(a)
                  :: "memory");
     check_equal("ip changed by the handler", a, 0);
     smm_box.patch_at = 0;

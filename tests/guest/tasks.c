@@ -1,7 +1,6 @@
 /*
  * Hardware task switching (SDM vol. 3A chapter 7): by JMP, CALL, IRET, interrupts and exceptions, through TSSs of 32
- * and
- * 16 bits and task gates; busy bits, NT, links, CR0.TS, the T bit, and what refuses a switch.
+ * and 16 bits and task gates; busy bits, NT, links, CR0.TS, the T bit, and what refuses a switch.
  */
 #include "lib/guest.h"
 
@@ -168,9 +167,8 @@ static void test_refused(void)
 }
 
 /*
- * Faults once the new task is the current one (7.3, steps 11 and 12; table 7-1).  Its stack may not be usable, so
- * #TS, #NP
- * and #SS go through task gates too: the rescue tasks note error code and TR, and jump back to the first task.
+ * Faults once the new task is the current one (7.3, steps 11 and 12; table 7-1).  Its stack may not be usable, so #TS,
+ * #NP and #SS go through task gates too: the rescue tasks note error code and TR, and jump back to the first task.
  */
 static const u8 rescued[] = { TS, NP, SS };
 enum { RESCUE = 6 }; /* the first one's slot */

@@ -215,8 +215,12 @@ static inline u16 in16(u16 port) { u16 v; asm volatile("inw %1, %0" : "=a"(v) : 
 static inline u32 in32(u16 port) { u32 v; asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory"); return v; }
 
 #define REGISTER_ACCESS(name)                                                                                          \
-    static inline word name##_read(void) { word v; asm volatile("mov %%" #name ", %0" : "=r"(v) :: "memory");          \
-        return v; }                                                                                                    \
+    static inline word name##_read(void)                                                                               \
+    {                                                                                                                  \
+        word v;                                                                                                        \
+        asm volatile("mov %%" #name ", %0" : "=r"(v) :: "memory");                                                     \
+        return v;                                                                                                      \
+    }                                                                                                                  \
     static inline void name##_write(word v) { asm volatile("mov %0, %%" #name :: "r"(v) : "memory"); }
 REGISTER_ACCESS(cr0) REGISTER_ACCESS(cr2) REGISTER_ACCESS(cr3) REGISTER_ACCESS(cr4)
 REGISTER_ACCESS(dr0) REGISTER_ACCESS(dr1) REGISTER_ACCESS(dr2) REGISTER_ACCESS(dr3) REGISTER_ACCESS(dr6)
