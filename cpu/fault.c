@@ -77,7 +77,16 @@ static void record_fault(Cpu *cpu, unsigned vector, bool has_error, uint32_t err
         return;
     struct FaultRecord *record = &cpu->fault.chain[cpu->fault.chain_length++];
     *record = (struct FaultRecord){ .vector = vector, .has_error = has_error, .error = error, .cr2 = cpu->cr2,
-                                    .rip = cpu->rip, .cs = cpu->seg[SEG_CS].sel };
+                                    .rip = cpu->rip, .cs = cpu->seg[SEG_CS].sel,
+                                    .fetch = cpu->seg[SEG_CS].base + cpu->rip };
+}
+
+/* Without NX and SMEP the error code does not tell a fetch from a read. */
+static const char *fault_access(const struct FaultRecord *f)
+{
+    if (f->error & PF_W)
+        return "write";
+    return (f->error & PF_I) || f->cr2 == f->fetch ? "fetch" : "read";
 }
 
 static void describe_fault(const struct FaultRecord *f, const char *what, GString *out)
@@ -87,7 +96,7 @@ static void describe_fault(const struct FaultRecord *f, const char *what, GStrin
         g_string_append_printf(out, " error 0x%04x", f->error);
     if (f->vector == EXC_PF)
         g_string_append_printf(out, " at address 0x%" PRIx64 " (%s, %s, %s)", f->cr2,
-                               f->error & PF_I ? "fetch" : f->error & PF_W ? "write" : "read",
+                               fault_access(f),
                                f->error & PF_U ? "user" : "supervisor",
                                f->error & PF_RSVD ? "reserved bit set" : f->error & PF_P ? "not allowed" : "not present");
     g_string_append_printf(out, ", at %04x:%016" PRIx64 "\n", f->cs, f->rip);

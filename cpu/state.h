@@ -213,7 +213,7 @@ struct Cpu {
             uint8_t vector;
             bool has_error, external, software;
             uint32_t error;
-            uint64_t cr2, rip;
+            uint64_t cr2, rip, fetch; /* fetch: linear address of the instruction */
             uint16_t cs;
             char why[80];    /* what the delivery tripped over */
         } chain[6];

@@ -19,7 +19,10 @@ typedef struct Options {
     const char *record, *replay;
     bool verbose;
     char **rows;
+    uint32_t recorded_row; /* replay: the row whose cases come next in the recording */
 } Options;
+
+#define NO_MORE_ROWS UINT32_MAX
 
 typedef struct Totals {
     unsigned rows, compared, failed, excluded, absent;
@@ -164,7 +167,26 @@ static unsigned run_row(const Options *o, FILE *file, unsigned row, unsigned siz
     return ran;
 }
 
-static void test_row(const Options *o, FILE *file, unsigned row, Totals *t)
+static void write_row(FILE *file, uint32_t row)
+{
+    uint8_t b[4];
+    st32le(b, row);
+    fwrite(b, 1, sizeof b, file);
+}
+
+/* Whether the row can be tested here: the processor has it, or the recording holds it. */
+static bool row_present(Options *o, FILE *file, unsigned row)
+{
+    if (o->replay)
+        return o->recorded_row == row;
+    if (!native_has(insn_rows[row].feature))
+        return false;
+    if (o->record)
+        write_row(file, row);
+    return true;
+}
+
+static void test_row(Options *o, FILE *file, unsigned row, Totals *t)
 {
     const InsnRow *r = &insn_rows[row];
     unsigned failures = 0, ran = 0;
@@ -173,7 +195,7 @@ static void test_row(const Options *o, FILE *file, unsigned row, Totals *t)
         t->excluded++;
         return;
     }
-    if (!o->replay && !native_has(r->feature)) {
+    if (!row_present(o, file, row)) {
         t->absent++;
         return;
     }
@@ -181,6 +203,8 @@ static void test_row(const Options *o, FILE *file, unsigned row, Totals *t)
         ran += run_row(o, file, row, SZ64, &failures);
     if (!strstr(r->encoding, "only64"))
         ran += run_row(o, file, row, SZ32, &failures);
+    if (o->replay)
+        o->recorded_row = take(file, 4);
     t->cases += ran;
     if (!ran)
         printf("  %s: no case could be made\n", r->id);
@@ -234,12 +258,16 @@ int main(int argc, char **argv)
         return 0;
     }
     FILE *file = open_file(&o);
-    if (o.replay)
+    if (o.replay) {
         o.cases = take(file, 4);
+        o.recorded_row = take(file, 4);
+    }
     Totals t = { 0 };
     for (unsigned row = 0; row < insn_row_count; row++)
         if (row_selected(&o, insn_rows[row].id))
             test_row(&o, file, row, &t);
+    if (o.record)
+        write_row(file, NO_MORE_ROWS);
     if (file)
         fclose(file);
     printf("rows in the table %u, compared %u, not comparable in user mode %u, not on this processor %u; cases %" PRIu64
