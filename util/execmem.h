@@ -7,7 +7,7 @@
  *   while other threads execute other parts of it.
  * - EXECMEM_JIT: one view, MAP_JIT of Apple's systems: for each thread by itself it is either writable or executable.
  * - EXECMEM_TOGGLE: one view, changed by mprotect: while it is written, no thread may execute any of it.
- * Code that is to run on all of them puts each write between execmem_begin_write() and execmem_end_write() of the same
+ * What is to work on all of them puts each write between execmem_begin_write() and execmem_end_write() of the same
  * thread, and never executes in between; with EXECMEM_DUAL both do nothing.
  *
  * Offsets.  Both views have the same layout; `write - exec` is constant (and 0 with one view).  Memory is committed by
@@ -15,15 +15,14 @@
  *
  * Threads.  This file has no locks.
  * - Different threads may write different ranges at once, except with EXECMEM_TOGGLE.
- * - New code: write, execmem_flush(), then publish its address by a release store; a thread that found the address by an
- *   acquire load may execute it.
+ * - New code: write, execmem_flush(), then publish its address by a release store; a thread that found the address by
+ *   an acquire load may execute it.
  * - Changing code that another thread may be executing: only by a single aligned store of a size that the host fetches
  *   whole, at a place where its architecture allows this (x86-64: a branch's aligned 4-byte displacement; aarch64: one
  *   B, BL or NOP), then execmem_flush().  The other thread sees the old or the new for a while, so both must be right.
  * - Any other reuse of a range: only after each thread that may have executed it has passed a point where the host
- *   fetches instructions anew (x86-64: a serialising instruction or any jump to code published after the change;
- *   aarch64: ISB; ppc64: isync; all: return from the kernel).  Stopping the CPU threads while the code is thrown away,
- *   which the engine does anyway, is enough.
+ *   fetches instructions anew (x86-64: a serialising instruction; aarch64: ISB; ppc64: isync; all: a return from the
+ *   kernel).  CPU threads that sleep while the code is thrown away are past it.
  */
 #ifndef MYNA_UTIL_EXECMEM_H
 #define MYNA_UTIL_EXECMEM_H

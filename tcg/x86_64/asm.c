@@ -136,68 +136,66 @@ static unsigned mod_of(const AsmMem *m)
     return fits8(m->disp) ? 1 : 2;
 }
 
-static void put_sib(Asm *a, const AsmMem *m, unsigned base)
+/*
+ * The next functions write at p, for which there is room, and return the place after: a->p would be stored and loaded
+ * again for each byte, since a byte may alias it.
+ */
+static uint8_t *write32(uint8_t *p, uint32_t v)
+{
+    st32le(p, v);
+    return p + 4;
+}
+
+static uint8_t *write_sib(Asm *a, uint8_t *p, const AsmMem *m, unsigned base)
 {
     unsigned index = has_index(m) ? m->index & 7 : A_RSP;
     unsigned scale = (m->scale >> 1) - (m->scale >> 3); /* its logarithm */
 
     a->bad |= !is_power_of_2(m->scale) || m->scale > 8;
-    put8(a, scale << 6 | index << 3 | base);
+    *p++ = scale << 6 | index << 3 | base;
+    return p;
 }
 
 /* ModRM with a base register, an index or neither; `reg` is in place already. */
-static void put_base(Asm *a, unsigned reg, const AsmMem *m)
+static uint8_t *write_base(Asm *a, uint8_t *p, unsigned reg, const AsmMem *m)
 {
     if (!has_base(m)) {
-        put8(a, reg | A_RSP);
-        put_sib(a, m, A_RBP);
-        put32(a, m->disp);
-        return;
+        *p++ = reg | A_RSP;
+        return write32(write_sib(a, p, m, A_RBP), m->disp);
     }
     unsigned mod = mod_of(m), base = m->base & 7;
-    if (has_index(m) || base == A_RSP) {
-        put8(a, mod << 6 | reg | A_RSP);
-        put_sib(a, m, base);
-    } else {
-        put8(a, mod << 6 | reg | base);
-    }
-    if (mod)
-        put_imm(a, mod == 1 ? 8 : 32, m->disp);
+    bool sib = has_index(m) || base == A_RSP;
+    *p++ = mod << 6 | reg | (sib ? A_RSP : base);
+    if (sib)
+        p = write_sib(a, p, m, base);
+    if (mod == 1)
+        *p++ = m->disp;
+    return mod == 2 ? write32(p, m->disp) : p;
 }
 
-static void put_modrm(Asm *a, unsigned reg, const AsmMem *m, unsigned tail)
+/* The last part: leaves a->p after it. */
+static void put_modrm(Asm *a, uint8_t *p, unsigned reg, const AsmMem *m, unsigned tail)
 {
     reg = (reg & 7) << 3;
     switch (m->kind) {
     case ASM_MEM_BASE:
-        put_base(a, reg, m);
+        a->p = write_base(a, p, reg, m);
         break;
     case ASM_MEM_ADDRESS:
-        put8(a, reg | A_RBP);
+        *p = reg | A_RBP;
+        a->p = p + 1;
         put_rel32(a, m->address, tail);
         break;
     case ASM_MEM_LABEL:
-        put8(a, reg | A_RBP);
+        *p = reg | A_RBP;
+        a->p = p + 1;
         put_label32(a, m->label, tail);
         break;
     default:
-        put8(a, 0xc0 | reg | (m->base & 7));
+        *p = 0xc0 | reg | (m->base & 7);
+        a->p = p + 1;
         break;
     }
-}
-
-/* Room, what cannot be encoded, and the prefixes that all encodings share. */
-static bool put_prefixes(Asm *a, uint32_t op, const AsmMem *m)
-{
-    if (!asm_room(a))
-        return false;
-    a->bad |= (op & OP_MEM && m->kind == ASM_MEM_REG) || (has_index(m) && m->index == A_RSP && !(op & OP_VSIB)) ||
-              (op & OP_VSIB && !has_index(m));
-    if (m->segment)
-        put8(a, m->segment);
-    if (m->addr32)
-        put8(a, 0x67);
-    return true;
 }
 
 /* SPL, BPL, SIL and DIL exist only with a REX prefix (SDM vol. 2, table 3-1). */
@@ -206,13 +204,34 @@ static bool needs_rex(uint32_t op, unsigned reg, const AsmMem *m)
     return (op & OP_R8 && reg >= A_RSP) || (op & OP_M8 && m->kind == ASM_MEM_REG && m->base >= A_RSP);
 }
 
-static void put_escape(Asm *a, unsigned map)
+/* What cannot be encoded. */
+static bool is_bad(uint32_t op, const AsmMem *m)
 {
-    if (!map)
-        return;
-    put8(a, 0x0f);
+    if (m->kind == ASM_MEM_REG)
+        return op & (OP_MEM | OP_VSIB);
+    return op & OP_VSIB ? !has_index(m) : has_index(m) && m->index == A_RSP;
+}
+
+/* The prefixes that all encodings share. */
+static uint8_t *write_prefixes(uint8_t *p, const AsmMem *m)
+{
+    if (m->segment)
+        *p++ = m->segment == ASM_FS ? 0x64 : 0x65;
+    if (m->addr32)
+        *p++ = 0x67;
+    return p;
+}
+
+static uint8_t *write_opcode(uint8_t *p, uint32_t op, unsigned low)
+{
+    unsigned map = op >> OP_MAP_SHIFT & 3;
+
+    if (map)
+        *p++ = 0x0f;
     if (map > 1)
-        put8(a, map == 2 ? 0x38 : 0x3a);
+        *p++ = map == 2 ? 0x38 : 0x3a;
+    *p++ = op | low;
+    return p;
 }
 
 bool put_op(Asm *a, uint32_t op, unsigned reg, const AsmMem *rm, unsigned tail)
@@ -221,17 +240,17 @@ bool put_op(Asm *a, uint32_t op, unsigned reg, const AsmMem *rm, unsigned tail)
     unsigned rex = (op & OP_W ? 8 : 0) | (reg >> 1 & 4) | rex_xb(rm);
     unsigned prefix = op >> OP_PREFIX_SHIFT & 3;
 
-    if (!put_prefixes(a, op, rm))
+    if (!asm_room(a))
         return false;
+    a->bad |= is_bad(op, rm);
+    uint8_t *p = write_prefixes(a->p, rm);
     if (op & OP_O16)
-        put8(a, 0x66);
+        *p++ = 0x66;
     if (prefix)
-        put8(a, prefixes[prefix]);
+        *p++ = prefixes[prefix];
     if (rex || needs_rex(op, reg, rm))
-        put8(a, 0x40 | rex);
-    put_escape(a, op >> OP_MAP_SHIFT & 3);
-    put8(a, op);
-    put_modrm(a, reg, rm, tail);
+        *p++ = 0x40 | rex;
+    put_modrm(a, write_opcode(p, op, 0), reg, rm, tail);
     return true;
 }
 
@@ -241,12 +260,12 @@ bool put_short(Asm *a, uint32_t op, AsmReg reg)
 
     if (!asm_room(a))
         return false;
+    uint8_t *p = a->p;
     if (op & OP_O16)
-        put8(a, 0x66);
+        *p++ = 0x66;
     if (rex || (op & OP_R8 && reg >= A_RSP))
-        put8(a, 0x40 | rex);
-    put_escape(a, op >> OP_MAP_SHIFT & 3);
-    put8(a, op | (reg & 7));
+        *p++ = 0x40 | rex;
+    a->p = write_opcode(p, op, reg & 7);
     return true;
 }
 
@@ -256,17 +275,19 @@ bool put_vex(Asm *a, uint32_t op, unsigned l, unsigned reg, unsigned v, const As
     unsigned xb = rex_xb(rm), map = op >> OP_MAP_SHIFT & 3;
     unsigned low = (~v & 15) << 3 | l << 2 | (op >> OP_PREFIX_SHIFT & 3), no_r = ~reg << 4 & 0x80;
 
-    if (!put_prefixes(a, op, rm))
+    if (!asm_room(a))
         return false;
+    a->bad |= is_bad(op, rm);
+    uint8_t *p = write_prefixes(a->p, rm);
     if (!xb && !(op & OP_W) && map == 1) {
-        put8(a, 0xc5);
-        put8(a, no_r | low);
+        *p++ = 0xc5;
+        *p++ = no_r | low;
     } else {
-        put8(a, 0xc4);
-        put8(a, no_r | (~xb & 3) << 5 | map);
-        put8(a, (op & OP_W ? 0x80 : 0) | low);
+        *p++ = 0xc4;
+        *p++ = no_r | (~xb & 3) << 5 | map;
+        *p++ = (op & OP_W ? 0x80 : 0) | low;
     }
-    put8(a, op);
-    put_modrm(a, reg, rm, tail);
+    *p++ = op;
+    put_modrm(a, p, reg, rm, tail);
     return true;
 }

@@ -14,9 +14,10 @@
  *     asm_ret(&a);
  *     if (!asm_ok(&a)) ...
  *
- * Words in names: r register, m memory, i immediate, in the order of Intel's syntax (destination first).  `size` is the
- * operand size in bits: 8, 16, 32 or 64 (byte registers are AL.. R15B; AH to BH cannot be named).  A function that takes
- * an AsmMem as its r/m operand also takes a register there, by asm_reg(); the forms named _r, _rr, ... are short for it.
+ * Words in names: r register, m memory, i immediate, in the order of Intel's syntax (destination first).  `size` is
+ * the operand size in bits: 8, 16, 32 or 64 (byte registers are AL to R15B; AH to BH cannot be named).  A function that
+ * takes an AsmMem as its r/m operand also takes a register there, by asm_reg(); the forms named _r, _rr, ... are short
+ * for it.
  *
  * What goes wrong is noted, and asm_ok() tells it at the end:
  * - overflow: fewer than ASM_ROOM bytes were left.  Nothing is written past the end, nor anything after that.
@@ -106,15 +107,16 @@ typedef enum AsmMemKind {
     ASM_MEM_REG,     /* not memory: the register in `base` */
 } AsmMemKind;
 
-typedef enum AsmSegment { ASM_NO_SEGMENT = 0, ASM_FS = 0x64, ASM_GS = 0x65 } AsmSegment;
+typedef enum AsmSegment { ASM_NO_SEGMENT, ASM_FS, ASM_GS } AsmSegment;
 
+/* Of 16 bytes, so that it is passed in two registers. */
 typedef struct AsmMem {
-    uint8_t kind;      /* AsmMemKind */
-    uint8_t base;      /* A_NONE: none */
-    uint8_t index;     /* A_NONE: none; not A_RSP.  For gathers an AsmXmm */
-    uint8_t scale;     /* 1, 2, 4, 8 */
-    uint8_t segment;   /* AsmSegment: its base is added */
-    bool addr32;       /* the sum (before the segment's base) is taken modulo 2^32 */
+    uint8_t base;        /* A_NONE: none */
+    uint8_t index;       /* A_NONE: none; not A_RSP.  For gathers an AsmXmm */
+    uint8_t scale;       /* 1, 2, 4, 8 */
+    uint8_t kind : 2;    /* AsmMemKind */
+    uint8_t segment : 2; /* AsmSegment: its base is added */
+    uint8_t addr32 : 1;  /* the sum (before the segment's base) is taken modulo 2^32 */
     int32_t disp;
     union {
         uint64_t address;
@@ -253,8 +255,14 @@ ASM_OP_RI(alu, AsmAlu, int64_t)
 
 void asm_test_mr(Asm *a, unsigned size, AsmMem rm, AsmReg reg);
 void asm_test_mi(Asm *a, unsigned size, AsmMem rm, int64_t imm);
-static inline void asm_test_rr(Asm *a, unsigned size, AsmReg rm, AsmReg reg) { asm_test_mr(a, size, asm_reg(rm), reg); }
-static inline void asm_test_ri(Asm *a, unsigned size, AsmReg rm, int64_t imm) { asm_test_mi(a, size, asm_reg(rm), imm); }
+static inline void asm_test_rr(Asm *a, unsigned size, AsmReg rm, AsmReg reg)
+{
+    asm_test_mr(a, size, asm_reg(rm), reg);
+}
+static inline void asm_test_ri(Asm *a, unsigned size, AsmReg rm, int64_t imm)
+{
+    asm_test_mi(a, size, asm_reg(rm), imm);
+}
 
 /* MUL to IDIV are the one-operand forms: rDX:rAX (of size 8: AX). */
 typedef enum AsmUnary { A_INC, A_DEC, A_NOT, A_NEG, A_MUL, A_IMUL, A_DIV, A_IDIV } AsmUnary;
@@ -563,7 +571,11 @@ void asm_x87_int_m(Asm *a, AsmX87Arith op, unsigned size, AsmMem m); /* integer,
 
 #define ASM_X87_MEM(name, byte, digit) void asm_##name(Asm *a, AsmMem m);
 #define ASM_X87_ST(name, first, second)                                                                                \
-    static inline void asm_##name(Asm *a, unsigned i) { asm_bytes(a, 2, (uint64_t)((second) + (i & 7)) << 8 | (first)); }
+    static inline void asm_##name(Asm *a, unsigned i)                                                                  \
+    {                                                                                                                  \
+        a->bad |= i > 7;                                                                                               \
+        asm_bytes(a, 2, (uint64_t)((second) + (i & 7)) << 8 | (first));                                                \
+    }
 #define ASM_X87_PLAIN(name, n, bytes) static inline void asm_##name(Asm *a) { asm_bytes(a, n, bytes); }
 ASM_X87_MEM_LIST(ASM_X87_MEM)
 ASM_X87_ST_LIST(ASM_X87_ST)

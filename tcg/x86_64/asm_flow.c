@@ -155,7 +155,7 @@ uint8_t *asm_call_patchable(Asm *a, uint64_t target)
     return branch_patchable(a, BRANCH_CALL, target);
 }
 
-/* Intel SDM vol. 3, 9.1.1 (aligned stores are atomic): a processor that fetches it sees all of the old or all of the new. */
+/* Aligned stores are atomic (Intel SDM vol. 3, 9.1.1): a fetch sees all of the old displacement or all of the new. */
 bool asm_patch(uint8_t *field, uint64_t exec, uint64_t target)
 {
     int64_t distance = target == ASM_NEXT ? 0 : target - (exec + 4);

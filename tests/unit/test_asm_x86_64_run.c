@@ -1,6 +1,7 @@
 /*
- * Code of the x86-64 assembler executed through executable memory, on x86-64 hosts with the System V calling convention:
- * what a disassembler's text cannot tell (label fix-ups, reach of calls, order of operands), and patching under way.
+ * Code of the x86-64 assembler executed through executable memory, on x86-64 hosts with the System V calling
+ * convention: what a disassembler's text cannot tell (label fix-ups, reach of calls, order of operands), and patching
+ * under way.
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -235,7 +236,8 @@ static void test_bmi(void)
     asm_bls_rr(&a, A_BLSI, 64, A_RCX, A_RDI);
     asm_alu_rr(&a, A_ADD, 64, A_RAX, A_RCX);
     asm_ret(&a);
-    g_assert_cmphex(finish(&a)(0xabcd0, 0xffff00, 0), ==, ((UINT64_C(0xabc) >> 8 | UINT64_C(0xbc) << 56) ^ 0xf54300) + 0x10);
+    const uint64_t rotated = UINT64_C(0xabc) >> 8 | UINT64_C(0xbc) << 56;
+    g_assert_cmphex(finish(&a)(0xabcd0, 0xffff00, 0), ==, (rotated ^ 0xf54300) + 0x10);
 }
 
 static void test_atomics(void)
