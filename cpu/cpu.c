@@ -144,29 +144,20 @@ void cpu_reset(Cpu *cpu)
     cpu_request_attention(cpu);
 }
 
-static bool copy_linear(Cpu *cpu, uint64_t la, uint8_t *buf, size_t size, bool write)
+bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size)
 {
+    uint8_t *to = buf;
     while (size) {
         Translation t;
         size_t n = MIN(size, GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK));
         if (!mmu_walk(cpu, la, &t))
             return false;
-        if (write)
-            as_load_bytes(cpu->machine->memory, t.gpa, buf, n);
-        else
-            as_read_bytes(cpu->machine->memory, t.gpa, buf, n);
+        as_read_bytes(cpu->machine->memory, t.gpa, to, n);
         la += n;
-        buf += n;
+        to += n;
         size -= n;
     }
     return true;
-}
-
-bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size) { return copy_linear(cpu, la, buf, size, false); }
-
-bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size)
-{
-    return copy_linear(cpu, la, (uint8_t *)buf, size, true);
 }
 
 static const StateField segment_state[] = {

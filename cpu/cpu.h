@@ -43,9 +43,6 @@ void cpu_set_intc(Cpu *cpu, const IntcOps *ops, void *opaque);
  */
 void cpu_run(Cpu *cpu);
 
-/* Executes exactly one instruction (or delivers one event), for single step and tests. */
-void cpu_step(Cpu *cpu);
-
 /* Power-on reset; the CPU must not be running. */
 void cpu_reset(Cpu *cpu);
 
@@ -54,7 +51,6 @@ void cpu_dump(Cpu *cpu, GString *out);
 
 /* Copies guest memory at a linear address as the CPU maps it now, without side effects; false if any is not mapped. */
 bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size);
-bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size);
 
 /* Saves and restores all architectural state (core/state.h). */
 extern const StateField cpu_state_fields[];

@@ -50,8 +50,6 @@ static inline void set_cf_of_af(Cpu *cpu, bool cf, bool of, bool af)
 {
     cpu->cc_aux = (uint64_t)cf << 63 | (uint64_t)(cf ^ of) << 62 | (uint64_t)af << 3;
 }
-/* CF alone; OF and AF stay. */
-static inline void set_cf(Cpu *cpu, bool cf) { set_cf_of_af(cpu, cf, flag_of(cpu), flag_af(cpu)); }
 static inline void set_zf(Cpu *cpu, bool zf) { cpu->cc_z = !zf; }
 
 /* All six from an EFLAGS image. */

@@ -116,10 +116,10 @@ static void step_carefully(Cpu *cpu)
     if (mode & STEP_LOG)
         log_step(cpu);
     Block *b = code_lookup(cpu, la);
-    within_limit(cpu, b);
+    unsigned count = within_limit(cpu, b);
     uint64_t rip = cpu->rip;
     cpu->tf_trap = mode & STEP_TF;
-    run_block(cpu, b, mode & ~STEP_LOG || shadow ? 1 : within_limit(cpu, b));
+    run_block(cpu, b, mode & ~STEP_LOG || shadow ? 1 : count);
     if (shadow) {
         cpu->shadow &= ~shadow;
         cpu_request_attention(cpu); /* an interrupt may have waited for its end */
@@ -254,7 +254,7 @@ static bool must_look(const Cpu *cpu)
 }
 
 /* One round: an exception that was raised, events, then instructions. */
-static void run_once(Cpu *cpu, bool single)
+static void run_once(Cpu *cpu)
 {
     if (cpu->fault.raised)
         cpu_deliver_raised(cpu);
@@ -262,7 +262,7 @@ static void run_once(Cpu *cpu, bool single)
         serve_events(cpu);
     if (cpu->run_state != CPU_RUNNING)
         return;
-    if (single || cpu->shadow || cpu->step_mode || cpu->dr6_pending)
+    if (cpu->shadow || cpu->step_mode || cpu->dr6_pending)
         run_carefully(cpu);
     else
         run_blocks(cpu);
@@ -274,19 +274,9 @@ void cpu_run(Cpu *cpu)
     cpu_request_attention(cpu);
     while (!(atomic_load(&cpu->events) & EVENT_STOP)) {
         if (!_setjmp(cpu->unwind))
-            run_once(cpu, false);
+            run_once(cpu);
         if (cpu->run_state != CPU_RUNNING && !must_look(cpu))
             wait_halted(cpu);
     }
-    cpu->thread = NULL;
-}
-
-void cpu_step(Cpu *cpu)
-{
-    cpu->thread = g_thread_self();
-    if (!_setjmp(cpu->unwind))
-        run_once(cpu, true);
-    else if (cpu->fault.raised && !_setjmp(cpu->unwind))
-        cpu_deliver_raised(cpu);
     cpu->thread = NULL;
 }

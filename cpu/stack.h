@@ -1,6 +1,6 @@
 /*
- * Pushes and pops.  SP wraps by cpu->sp_mask.  To be restartable, an instruction that pushes more than once uses a
- * StackFrame: it works on a copy of SP and stores SP once at its end.
+ * Pushes and pops.  SP wraps by cpu->sp_mask.  To be restartable, an instruction that pushes more than once
+ * works on a copy of SP and stores SP once at its end.
  */
 #ifndef MYNA_CPU_STACK_H
 #define MYNA_CPU_STACK_H

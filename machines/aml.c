@@ -109,8 +109,6 @@ void aml_name(Aml *a, const char *name)
     put_name(a, name);
 }
 
-void aml_reference(Aml *a, const char *name) { put_name(a, name); }
-
 void aml_integer(Aml *a, uint64_t v)
 {
     if (v <= 1) {

@@ -22,7 +22,6 @@ void aml_close(Aml *a);
 void aml_name(Aml *a, const char *name); /* the object follows */
 void aml_integer(Aml *a, uint64_t v);
 void aml_eisa_id(Aml *a, const char *id); /* e.g. "PNP0A03" */
-void aml_reference(Aml *a, const char *name);
 
 /* A resource template (section 6.4): descriptors between begin and end. */
 void aml_resources_begin(Aml *a);

@@ -537,11 +537,6 @@ void i8254_set_gate(Device *dev, unsigned channel, bool level)
     pit_end_change(s, n, now);
 }
 
-bool i8254_gate(Device *dev, unsigned channel)
-{
-    return ((I8254 *)dev)->channel[channel % CHANNELS].gate;
-}
-
 static gboolean i8254_create(Device *dev, GError **err)
 {
     I8254 *s = (I8254 *)dev;

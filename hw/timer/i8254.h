@@ -16,6 +16,5 @@ int64_t i8254_ticks(Device *dev);
 /* Level of a channel's output now; sets a channel's gate. */
 bool i8254_output(Device *dev, unsigned channel);
 void i8254_set_gate(Device *dev, unsigned channel, bool level);
-bool i8254_gate(Device *dev, unsigned channel);
 
 #endif

@@ -413,11 +413,6 @@ void mc146818_set_cmos(Device *dev, unsigned index, uint8_t value)
     ((Rtc *)dev)->cmos[index % CMOS_SIZE] = value;
 }
 
-uint8_t mc146818_get_cmos(Device *dev, unsigned index)
-{
-    return ((Rtc *)dev)->cmos[index % CMOS_SIZE];
-}
-
 bool mc146818_nmi_masked(Device *dev)
 {
     return ((Rtc *)dev)->nmi_masked;

@@ -10,7 +10,6 @@ extern const DeviceType mc146818_type; /* machine_find(m, "rtc") is its Device *
 
 /* A byte of CMOS memory (14..127), for boards, which leave memory sizes and boot order there. */
 void mc146818_set_cmos(Device *dev, unsigned index, uint8_t value);
-uint8_t mc146818_get_cmos(Device *dev, unsigned index);
 
 /* Whether the guest has masked NMIs by bit 7 of port 70h. */
 bool mc146818_nmi_masked(Device *dev);
