@@ -58,15 +58,15 @@ static Spot find_spot(Cpu *cpu, unsigned mode, uint64_t la, bool write)
 {
     unsigned index = tlb_index(la);
     TlbEntry *e = &cpu->tlb[mode].entry[index];
-    uint64_t tag = write ? e->write : e->read;
+    uint64_t tag = write ? e->write : e->read, page = la & GUEST_PAGE_MASK;
     Spot s = { .entry = e };
-    if (tag == TLB_INVALID || (tag & GUEST_PAGE_MASK) != (la & GUEST_PAGE_MASK)) {
+    if (tag != page && tag != (page ^ TLB_SLOW)) {
         s.gpa = mmu_translate(cpu, la, write ? MMU_WRITE : MMU_READ, mode);
         tag = write ? e->write : e->read;
     } else {
         s.gpa = cpu->tlb[mode].gpa[index] | (la & ~GUEST_PAGE_MASK);
     }
-    s.host = tag & TLB_SLOW ? NULL : (uint8_t *)(uintptr_t)(la + e->addend);
+    s.host = tag == page ? (uint8_t *)(e->host + (uintptr_t)(la - page)) : NULL;
     return s;
 }
 
@@ -171,15 +171,16 @@ static uint64_t read_linear(Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 static void refresh_write_tag(Cpu *cpu, unsigned mode, const Spot *s, uint64_t la)
 {
     TlbEntry *e = s->entry;
-    if (!e->addend || mode == TLB_USER_ALIGN || (e->read & TLB_SLOW) || (e->write & ~TLB_SLOW) != (la & GUEST_PAGE_MASK))
+    uint64_t page = la & GUEST_PAGE_MASK;
+    if (!e->host || mode == TLB_USER_ALIGN || e->read != page || e->write != (page ^ TLB_SLOW))
         return;
     RamPool *pool = cpu->machine->pool;
-    uint64_t offset = la + e->addend - (uintptr_t)pool->host;
+    uint64_t offset = e->host - (uintptr_t)pool->host;
     if (atomic_load_explicit(&pool->page_flags[offset >> RAM_PAGE_BITS], memory_order_relaxed) != PAGE_DIRTY_ALL)
         return;
     AsTarget t = as_lookup(cpu->machine->memory, s->gpa);
     if (!t.readonly)
-        e->write &= ~TLB_SLOW;
+        e->write = page;
 }
 
 static void write_linear(Cpu *cpu, unsigned mode, uint64_t la, uint64_t v, unsigned size)

@@ -31,12 +31,12 @@ static inline uint64_t insn_ea_at(const Cpu *cpu, const Insn *i, uint64_t offset
 static inline uint8_t *tlb_read_hit(const Cpu *cpu, uint64_t la, unsigned size)
 {
     const TlbEntry *e = &cpu->tlb_data[tlb_index(la)];
-    return likely(((la + size - 1) & GUEST_PAGE_MASK) == e->read) ? (uint8_t *)(uintptr_t)(la + e->addend) : NULL;
+    return likely(tlb_hits(e->read, la, size)) ? (uint8_t *)(e->host + (uintptr_t)(la - e->read)) : NULL;
 }
 static inline uint8_t *tlb_write_hit(const Cpu *cpu, uint64_t la, unsigned size)
 {
     const TlbEntry *e = &cpu->tlb_data[tlb_index(la)];
-    return likely(((la + size - 1) & GUEST_PAGE_MASK) == e->write) ? (uint8_t *)(uintptr_t)(la + e->addend) : NULL;
+    return likely(tlb_hits(e->write, la, size)) ? (uint8_t *)(e->host + (uintptr_t)(la - e->write)) : NULL;
 }
 
 /* The complete forms, for any segment, size (1, 2, 4 or 8) and page (access.c). */

@@ -45,8 +45,22 @@ static void unlink_hash(CodeCache *c, Block *b)
         *p = b->hash_next;
 }
 
+static void kill_unit(CodeCache *c, Block *unit)
+{
+    unit->peer->host = NULL;
+    unit->peer->peer = NULL;
+    unit->peer->heat = 0;
+    unit->key = BLOCK_DEAD;
+    c->engine->drop(c->cpu, unit);
+    c->cpu->insn_end = NULL; /* it may be this one that executes */
+}
+
 static void kill_block(CodeCache *c, Block *b)
 {
+    if (b->is_unit) {
+        kill_unit(c, b);
+        return;
+    }
     unlink_hash(c, b);
     b->key = BLOCK_DEAD;
     if (c->current == b)
@@ -130,7 +144,7 @@ static void *map_zero(size_t size)
 static void clear_jump_cache(CodeCache *c)
 {
     for (unsigned k = 0; k < JUMP_CACHE_SIZE; k++)
-        c->jump[k] = (JumpEntry){ .la = ~UINT64_C(0), .block = c->lone };
+        c->cpu->jump[k] = (JumpEntry){ .la = ~UINT64_C(0), .block = c->lone, .host = c->no_host };
 }
 
 CodeCache *code_cache_new(Cpu *cpu)
@@ -158,6 +172,8 @@ void code_cache_free(CodeCache *c)
         return;
     RamPool *pool = c->cpu->machine->pool;
     code_flush(c);
+    if (c->engine)
+        c->engine->release(c->cpu);
     pool->code_written = NULL;
     munmap(c->hash, HASH_SIZE * sizeof *c->hash);
     munmap(c->pages, c->page_count * sizeof *c->pages);
@@ -179,6 +195,8 @@ void code_flush(CodeCache *c)
     c->current = NULL;
     c->cpu->insn_end = NULL;
     clear_jump_cache(c);
+    if (c->engine)
+        c->engine->flush(c->cpu);
 }
 
 static void insn_too_long(Cpu *cpu, const Insn *i)
@@ -203,13 +221,20 @@ static void log_block(Cpu *cpu, uint64_t la, const uint8_t *bytes, unsigned size
     log_printf(LOG_IN_ASM, "%s\n", out->str);
 }
 
-/* Decodes into insns as much as makes a block; returns its length in bytes. */
-static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *insns, unsigned *count)
+/* A conditional jump or a repeated instruction: what follows is likely to run as well. */
+static bool falls_through(const InsnRow *row)
+{
+    return (row->operands[0] == 'J' && row->flags_read) || (row->attr & A_REP);
+}
+
+/* Decodes into insns as much as makes a block (or a unit), at most `max`; returns its length in bytes. */
+static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *insns, unsigned max, bool unit,
+                           unsigned *count)
 {
     unsigned pos = 0, n = 0;
-    while (n < BLOCK_MAX_INSNS && pos < room) {
+    while (n < max && pos < room) {
         Insn *i = &insns[n];
-        int len = insn_decode(cpu->decoder, cpu->key, bytes + pos, room - pos, i);
+        int len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes + pos, room - pos, i);
         if (len == DECODE_MORE)
             break;
         if (len == DECODE_TOO_LONG) {
@@ -218,7 +243,7 @@ static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *
         }
         n++;
         pos += len;
-        if (insn_row_ends(&insn_rows[i->row]))
+        if (insn_row_ends(&insn_rows[i->row]) && !(unit && falls_through(&insn_rows[i->row])))
             break;
     }
     *count = n;
@@ -235,15 +260,19 @@ static Block *arena_take(CodeCache *c, unsigned count)
     return b;
 }
 
-static void enter_block(CodeCache *c, Block *b)
+static void enter_hash(CodeCache *c, Block *b)
+{
+    unsigned slot = hash_of(b->pool_offset, b->key);
+    b->hash_next = c->hash[slot];
+    c->hash[slot] = b;
+}
+
+static void enter_page(CodeCache *c, Block *b)
 {
     uint64_t page = b->pool_offset >> RAM_PAGE_BITS;
-    unsigned slot = hash_of(b->pool_offset, b->key);
     CodePage *cp = c->pages[page];
     if (!cp)
         cp = c->pages[page] = g_new0(CodePage, 1);
-    b->hash_next = c->hash[slot];
-    c->hash[slot] = b;
     b->page_next = cp->blocks;
     cp->blocks = b;
     cp->granules |= granule_mask(b->pool_offset & (RAM_PAGE_SIZE - 1), b->bytes);
@@ -264,7 +293,7 @@ static Block *build_block(Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t pool_off
     unsigned count, room = RAM_PAGE_SIZE - (pool_offset & (RAM_PAGE_SIZE - 1));
     const uint8_t *bytes = cpu->machine->pool->host + pool_offset;
     mark_code_page(cpu, pool_offset, gpa);
-    unsigned size = decode_run(cpu, bytes, room, insns, &count);
+    unsigned size = decode_run(cpu, bytes, room, insns, BLOCK_MAX_INSNS, false, &count);
     if (!count)
         return NULL;
     if (log_enabled(LOG_IN_ASM))
@@ -273,8 +302,26 @@ static Block *build_block(Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t pool_off
     mark_code_page(cpu, pool_offset, gpa); /* arena_take may have dropped the page */
     *b = (Block){ .pool_offset = pool_offset, .key = cpu->key, .bytes = size, .count = count };
     memcpy(b->insn, insns, count * sizeof *insns);
-    enter_block(cpu->code, b);
+    enter_hash(cpu->code, b);
+    enter_page(cpu->code, b);
     return b;
+}
+
+Block *code_make_unit(Cpu *cpu, Block *b, unsigned max)
+{
+    Insn insns[max];
+    unsigned count, room = RAM_PAGE_SIZE - (b->pool_offset & (RAM_PAGE_SIZE - 1));
+    uint64_t pool_offset = b->pool_offset;
+    unsigned size = decode_run(cpu, cpu->machine->pool->host + pool_offset, room, insns, max, true, &count);
+    size_t used = cpu->code->arena_used;
+    Block *unit = arena_take(cpu->code, count);
+    if (cpu->code->arena_used < used)
+        return NULL; /* the arena was emptied */
+    *unit = (Block){ .pool_offset = pool_offset, .key = b->key, .bytes = size, .count = count, .is_unit = true, .peer = b };
+    memcpy(unit->insn, insns, count * sizeof *insns);
+    enter_page(cpu->code, unit);
+    b->peer = unit;
+    return unit;
 }
 
 static unsigned exec_mode(const Cpu *cpu) { return cpu->cpl == 3 ? TLB_USER : TLB_KERNEL; }
@@ -283,7 +330,7 @@ static uint64_t translate_code(Cpu *cpu, uint64_t la, const TlbEntry **entry)
 {
     unsigned mode = exec_mode(cpu), index = tlb_index(la);
     const TlbEntry *e = *entry = &cpu->tlb[mode].entry[index];
-    if (likely((e->exec & GUEST_PAGE_MASK) == (la & GUEST_PAGE_MASK) && e->exec != TLB_INVALID))
+    if (likely((e->exec | TLB_SLOW) == ((la & GUEST_PAGE_MASK) | TLB_SLOW)))
         return cpu->tlb[mode].gpa[index] | (la & ~GUEST_PAGE_MASK);
     return mmu_translate(cpu, la, MMU_EXEC, mode);
 }
@@ -296,11 +343,11 @@ static Block *build_lone(Cpu *cpu, uint64_t la)
     const TlbEntry *e;
     unsigned room = GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK), n = MIN(room, sizeof bytes);
     as_read_bytes(cpu->machine->memory, translate_code(cpu, la, &e), bytes, n);
-    int len = insn_decode(cpu->decoder, cpu->key, bytes, n, b->insn);
+    int len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, n, b->insn);
     if (len == DECODE_MORE) {
         uint64_t next = cpu->code_size == SZ64 ? la + n : (la + n) & 0xffffffff;
         as_read_bytes(cpu->machine->memory, translate_code(cpu, next, &e), bytes + n, sizeof bytes - n);
-        len = insn_decode(cpu->decoder, cpu->key, bytes, sizeof bytes, b->insn);
+        len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, sizeof bytes, b->insn);
     }
     if (len == DECODE_TOO_LONG || len == DECODE_MORE)
         make_too_long(b->insn);
@@ -319,6 +366,8 @@ static Block *find_hashed(CodeCache *c, uint64_t pool_offset, unsigned key)
     return NULL;
 }
 
+Block *code_peek(Cpu *cpu, uint64_t pool_offset) { return find_hashed(cpu->code, pool_offset, cpu->key); }
+
 Block *code_find(Cpu *cpu, uint64_t la)
 {
     CodeCache *c = cpu->code;
@@ -326,15 +375,15 @@ Block *code_find(Cpu *cpu, uint64_t la)
     if (unlikely(cpu->code_size == SZ64 && !cpu_canonical(cpu, la)))
         cpu_raise_gp(cpu);
     uint64_t gpa = translate_code(cpu, la, &e);
-    if (unlikely(e->exec & TLB_SLOW))
+    if (unlikely(e->exec != (la & GUEST_PAGE_MASK)))
         return build_lone(cpu, la);
-    uint64_t pool_offset = la + e->addend - (uintptr_t)cpu->machine->pool->host;
+    uint64_t pool_offset = e->host - (uintptr_t)cpu->machine->pool->host + (la & ~GUEST_PAGE_MASK);
     Block *b = find_hashed(c, pool_offset, cpu->key);
     if (!b)
         b = build_block(cpu, la, gpa, pool_offset);
     if (!b)
         return build_lone(cpu, la);
-    c->jump[(la ^ la >> 11) & (JUMP_CACHE_SIZE - 1)] =
-        (JumpEntry){ .la = la, .generation = cpu->tlb_generation, .block = b };
+    *jump_entry(cpu, la) = (JumpEntry){ .la = la, .tag = cpu->jump_tag, .block = b,
+                                        .host = b->host ? b->host : c->no_host };
     return b;
 }

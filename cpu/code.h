@@ -17,24 +17,41 @@
 #define BLOCK_MAX_INSNS 32
 #define BLOCK_DEAD 0xffff
 
+/*
+ * A unit is what a recompiler translates: a longer run that begins where a block does and goes on past conditional
+ * jumps that are not taken.  It is a Block too, but stands in no hash table: its block refers to it.
+ */
 typedef struct Block {
     uint64_t pool_offset;     /* place in RAM of the first byte */
     struct Block *hash_next, *page_next;
+    struct Block *peer;       /* a block's unit, or NULL; a unit's block */
+    const uint8_t *host;      /* a block's recompiled code, or NULL */
+    void *recompiled;         /* a unit's: what the recompiler keeps of it */
+    uint32_t heat;            /* how often the interpreter ran it */
     uint16_t key;             /* KEY_*, or BLOCK_DEAD */
     uint16_t bytes, count;    /* length in bytes and instructions */
+    bool is_unit;
     Insn insn[];
 } Block;
 
-#define JUMP_CACHE_SIZE 2048
-
-typedef struct JumpEntry {
-    uint64_t la, generation;
-    Block *block;
-} JumpEntry;
+/*
+ * A recompiler.  All functions are called by the CPU's own thread.  It publishes its work by setting block->host.
+ */
+typedef struct CodeEngine {
+    void (*hot)(Cpu *cpu, Block *b);    /* b ran `hot_after` times in the interpreter */
+    void (*run)(Cpu *cpu, Block *b);    /* executes from b on (cpu->rip is there), until something is not recompiled */
+    void (*unwound)(Cpu *cpu);          /* an exception left run(): brings cc_* and MXCSR up to date */
+    void (*drop)(Cpu *cpu, Block *unit); /* the unit's bytes change */
+    void (*flush)(Cpu *cpu);            /* all blocks and units are gone */
+    void (*release)(Cpu *cpu);          /* the CPU goes away */
+} CodeEngine;
 
 struct CodeCache {
     Cpu *cpu;
-    JumpEntry jump[JUMP_CACHE_SIZE];
+    const CodeEngine *engine; /* NULL: interpreter alone */
+    void *engine_data;
+    const uint8_t *no_host;   /* JumpEntry.host of what is not recompiled */
+    uint32_t hot_after;
     Block **hash;
     struct CodePage **pages;  /* by pool page */
     uint64_t page_count;
@@ -60,10 +77,24 @@ void code_drain_queue(CodeCache *c);
  */
 Block *code_find(Cpu *cpu, uint64_t la);
 
+/*
+ * The unit that begins with block b, decoded and entered so that writes to its bytes drop it; at most `max`
+ * instructions.  May flush the whole cache, b included; NULL then.
+ */
+Block *code_make_unit(Cpu *cpu, Block *b, unsigned max);
+
+/* The block at a place in RAM if there is one already, or NULL. */
+Block *code_peek(Cpu *cpu, uint64_t pool_offset);
+
+static inline JumpEntry *jump_entry(Cpu *cpu, uint64_t la)
+{
+    return &cpu->jump[(la ^ la >> 11) & (JUMP_CACHE_SIZE - 1)];
+}
+
 static inline Block *code_lookup(Cpu *cpu, uint64_t la)
 {
-    const JumpEntry *e = &cpu->code->jump[(la ^ la >> 11) & (JUMP_CACHE_SIZE - 1)];
-    if (likely(e->la == la && e->generation == cpu->tlb_generation && e->block->key == cpu->key))
+    const JumpEntry *e = jump_entry(cpu, la);
+    if (likely(e->la == la && e->tag == cpu->jump_tag && e->block->key != BLOCK_DEAD))
         return e->block;
     return code_find(cpu, la);
 }

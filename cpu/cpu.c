@@ -66,7 +66,7 @@ static void clear_tlbs(Cpu *cpu)
 {
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned k = 0; k < TLB_SIZE; k++)
-            cpu->tlb[mode].entry[k] = (TlbEntry){ TLB_INVALID, TLB_INVALID, TLB_INVALID, 0 };
+            cpu->tlb[mode].entry[k] = (TlbEntry){ tlb_invalid_tag(k), tlb_invalid_tag(k), tlb_invalid_tag(k), 0 };
 }
 
 Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t apic_id)

@@ -60,11 +60,32 @@ static inline void run_block(Cpu *cpu, Block *b, unsigned count)
         cpu->rip = rip & cpu->rip_mask;
 }
 
+static bool may_run_on(const Cpu *cpu)
+{
+    return likely(!(atomic_load_explicit(&cpu->attention, memory_order_relaxed) | cpu->shadow | cpu->step_mode));
+}
+
 static void run_blocks(Cpu *cpu)
 {
-    while (likely(!(atomic_load_explicit(&cpu->attention, memory_order_relaxed) | cpu->shadow | cpu->step_mode))) {
+    while (may_run_on(cpu)) {
         Block *b = code_lookup(cpu, fetch_linear(cpu));
         run_block(cpu, b, within_limit(cpu, b));
+    }
+}
+
+/* The same with a recompiler beside: what is not recompiled yet is interpreted until it is worth it. */
+static void run_recompiled(Cpu *cpu)
+{
+    CodeCache *c = cpu->code;
+    while (may_run_on(cpu)) {
+        Block *b = code_lookup(cpu, fetch_linear(cpu));
+        if (b->host) {
+            c->engine->run(cpu, b);
+            continue;
+        }
+        run_block(cpu, b, within_limit(cpu, b));
+        if (unlikely(++b->heat == c->hot_after) && b->key == cpu->key)
+            c->engine->hot(cpu, b);
     }
 }
 
@@ -264,6 +285,8 @@ static void run_once(Cpu *cpu)
         return;
     if (cpu->shadow || cpu->step_mode || cpu->dr6_pending)
         run_carefully(cpu);
+    else if (cpu->code->engine)
+        run_recompiled(cpu);
     else
         run_blocks(cpu);
 }
@@ -275,6 +298,8 @@ void cpu_run(Cpu *cpu)
     while (!(atomic_load(&cpu->events) & EVENT_STOP)) {
         if (!_setjmp(cpu->unwind))
             run_once(cpu);
+        else if (cpu->rec.here)
+            cpu->code->engine->unwound(cpu);
         if (cpu->run_state != CPU_RUNNING && !must_look(cpu))
             wait_halted(cpu);
     }

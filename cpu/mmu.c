@@ -266,7 +266,8 @@ static void note_large_page(Tlb *tlb, uint64_t la, unsigned page_bits)
 
 static void invalidate_entry(Tlb *tlb, unsigned index)
 {
-    tlb->entry[index] = (TlbEntry){ TLB_INVALID, TLB_INVALID, TLB_INVALID, 0 };
+    uint64_t none = tlb_invalid_tag(index);
+    tlb->entry[index] = (TlbEntry){ none, none, none, 0 };
     tlb->local[index / 64] &= ~BIT(index % 64);
     tlb->global[index / 64] &= ~BIT(index % 64);
 }
@@ -284,17 +285,17 @@ static void fill_entry(Cpu *cpu, uint64_t la, unsigned mode, const Mapping *m)
     Tlb *tlb = &cpu->tlb[mode];
     unsigned index = tlb_index(la);
     TlbEntry *e = &tlb->entry[index];
-    uint64_t page = la & GUEST_PAGE_MASK;
+    uint64_t page = la & GUEST_PAGE_MASK, none = tlb_invalid_tag(index);
     RamPool *pool = cpu->machine->pool;
     AsTarget t = as_lookup(cpu->machine->memory, m->gpa);
     bool host = t.host && t.room >= GUEST_PAGE_SIZE && m->gpa != cpu->intc_page;
-    uint64_t slow = !host || mode == TLB_USER_ALIGN || debug_page_watched(cpu, la) ? TLB_SLOW : 0;
+    bool slow = !host || mode == TLB_USER_ALIGN || debug_page_watched(cpu, la);
     uint8_t flags = host ? atomic_load(&pool->page_flags[t.pool_offset >> RAM_PAGE_BITS]) : 0;
     bool clean = t.readonly || flags != PAGE_DIRTY_ALL;
-    e->read = m->read ? page | slow : TLB_INVALID;
-    e->write = m->write ? page | slow | (clean ? TLB_SLOW : 0) : TLB_INVALID;
-    e->exec = m->exec ? page | (host ? 0 : TLB_SLOW) : TLB_INVALID;
-    e->addend = host ? (uintptr_t)t.host - page : 0;
+    e->read = m->read ? page ^ (slow ? TLB_SLOW : 0) : none;
+    e->write = m->write ? page ^ (slow || clean ? TLB_SLOW : 0) : none;
+    e->exec = m->exec ? page ^ (host ? 0 : TLB_SLOW) : none;
+    e->host = host ? (uintptr_t)t.host : 0;
     tlb->gpa[index] = m->gpa;
     tlb->local[index / 64] &= ~BIT(index % 64);
     tlb->global[index / 64] &= ~BIT(index % 64);
@@ -348,11 +349,18 @@ static void flush_set(Tlb *tlb, uint64_t *set)
     }
 }
 
+/* Makes every entry of the jump cache stale. */
+static void next_generation(Cpu *cpu)
+{
+    cpu->tlb_generation++;
+    cpu->jump_tag = cpu->tlb_generation << 16 | cpu->key;
+}
+
 void tlb_flush_local(Cpu *cpu)
 {
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         flush_set(&cpu->tlb[mode], cpu->tlb[mode].local);
-    cpu->tlb_generation++;
+    next_generation(cpu);
 }
 
 void tlb_flush_all(Cpu *cpu)
@@ -376,7 +384,7 @@ void tlb_flush_page(Cpu *cpu, uint64_t la)
             invalidate_entry(tlb, tlb_index(la));
         }
     }
-    cpu->tlb_generation++;
+    next_generation(cpu);
 }
 
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa)
@@ -384,7 +392,7 @@ void tlb_protect_gpa(Cpu *cpu, uint64_t gpa)
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned k = 0; k < TLB_SIZE; k++) {
             TlbEntry *e = &cpu->tlb[mode].entry[k];
-            if (cpu->tlb[mode].gpa[k] == gpa && e->write != TLB_INVALID)
-                e->write |= TLB_SLOW;
+            if (cpu->tlb[mode].gpa[k] == gpa && tlb_index(e->write) == k)
+                e->write ^= TLB_SLOW;
         }
 }

@@ -60,7 +60,10 @@ static unsigned decode_key(const Cpu *cpu)
         key |= KEY_SSE_UD;
     if (!cpu->protected_mode)
         key |= KEY_REAL;
-    return key;
+    const unsigned data = 1 << SEG_ES | 1 << SEG_SS | 1 << SEG_DS;
+    if (cpu->code_flat && (cpu->flat & data) == data && cpu->sp_mask != 0xffff)
+        key |= KEY_FLAT;
+    return key | mmu_data_mode(cpu) << KEY_TLB;
 }
 
 static unsigned step_mode(const Cpu *cpu)
@@ -81,6 +84,7 @@ void cpu_update_mode(Cpu *cpu)
     cpu->flat = flat_segments(cpu);
     cpu->code_flat = cpu->code_size == SZ64 || (cs->base == 0 && cs->limit == 0xffffffff);
     cpu->key = decode_key(cpu);
+    cpu->jump_tag = cpu->tlb_generation << 16 | cpu->key;
     cpu->step_mode = step_mode(cpu);
     cpu->tlb_data = cpu->tlb[mmu_data_mode(cpu)].entry;
 }

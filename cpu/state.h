@@ -143,6 +143,32 @@ typedef struct MtrrState {
     uint64_t def_type, fixed[11], base[10], mask[10];
 } MtrrState;
 
+/* Blocks by linear address: valid while `tag` is the CPU's jump_tag.  Recompiled code reads it too. */
+#define JUMP_CACHE_SIZE 2048
+typedef struct JumpEntry {
+    uint64_t la, tag;
+    const uint8_t *host;     /* where recompiled code goes for it (never NULL while there is a recompiler) */
+    struct Block *block;
+} JumpEntry;
+
+/*
+ * What recompiled code keeps in memory.  While `here` is set the arithmetic flags are not in cc_* but in the record:
+ * flags of the last full producer `kind` with its operands a and b, CF by itself from `cf` when cf_known, and all but
+ * CF of an INC or DEC with result `top` when top_kind is not 0 (tcg/flags.h).
+ */
+typedef struct RecompiledState {
+    uint8_t kind, top_kind, cf, cf_known;
+    bool here;
+    bool mxcsr_here;         /* the host's MXCSR holds the guest's; Cpu.mxcsr is stale */
+    uint64_t a, b, top;
+    uint64_t page;           /* linear address of the page that is being executed */
+    const uint8_t *next;     /* host code of the jump under way, and the page that it is in */
+    uint64_t next_page;
+    uint64_t spill[4];
+    int64_t budget;          /* instructions left in this time slice, where they are counted */
+    uint64_t host_sp;        /* stack pointer of the caller of recompiled code */
+} RecompiledState;
+
 struct Cpu {
     /* General registers.  gpr[16] is always 0, gpr[17] is RIP, gpr[18] is always 16: an effective address is one sum. */
     union {
@@ -160,7 +186,7 @@ struct Cpu {
     uint32_t flat;           /* bit n: segment n has base 0 and no limit or type to check */
     TlbEntry *tlb_data;      /* the TLB of the current privilege and SMAP state */
     uint64_t sp_mask;        /* of the stack pointer: 0xffff, 0xffffffff or all */
-    uint8_t key;             /* KEY_*: decode key (insn.h) */
+    uint16_t key;            /* KEY_*: what decides how code is decoded and recompiled (insn.h) */
     uint8_t cpl;
     uint8_t code_size;       /* SZ16, SZ32, SZ64 */
     bool code_flat;          /* a fetch needs no base and no limit check */
@@ -228,7 +254,10 @@ struct Cpu {
     atomic_uint attention;   /* atomic: not 0 when the run loop must look at `events` */
     atomic_uint events;      /* atomic: EVENT_* */
     uint64_t insn_count;     /* instructions executed by the interpreter, by blocks */
-    uint64_t tlb_generation; /* rises with every flush: caches keyed by linear address check it */
+    RecompiledState rec;
+    uint64_t tlb_generation; /* rises with every flush */
+    uint64_t jump_tag;       /* made of tlb_generation and key: caches keyed by linear address check it */
+    JumpEntry jump[JUMP_CACHE_SIZE];
     GMutex wait_lock;        /* with wait_cond: a halted CPU sleeps until attention is set */
     GCond wait_cond;
     Tlb tlb[TLB_MODES];

@@ -1,14 +1,16 @@
 /*
  * The soft TLB: linear page to host page.  Interpreter and recompiled code read the same layout.
  *
- * An entry serves an access of `size` bytes at `la` when (la + size - 1) with its low 12 bits cleared equals the tag
- * for that kind of access: one compare for page, permission and page crossing.  A tag whose low bits are not 0
- * never matches, so pages that need more than a host load or store (devices, read-only, holding code, clean, watched,
- * alignment-checked) carry a TLB_SLOW bit there and reach the slow path by the same compare.
+ * An entry serves an access of `size` bytes at `la` when la - tag, as an unsigned number, is at most the page size less
+ * `size`: one compare for page, permission and page crossing, and the difference is the offset in the page.  A tag is
+ * the page's address, or one of another index, which no address that is looked up here can match: pages that need more
+ * than a host load or store (devices, read-only, holding code, clean, watched, alignment-checked) are so tagged with
+ * TLB_SLOW flipped, and what is not allowed with tlb_invalid_tag().
  */
 #ifndef MYNA_CPU_TLB_H
 #define MYNA_CPU_TLB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define GUEST_PAGE_BITS 12
@@ -17,8 +19,7 @@
 
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
-#define TLB_INVALID (~UINT64_C(0))
-#define TLB_SLOW UINT64_C(1)
+#define TLB_SLOW (UINT64_C(1) << GUEST_PAGE_BITS)
 
 /* One TLB for each way an access is checked. */
 enum {
@@ -30,8 +31,8 @@ enum {
 };
 
 typedef struct TlbEntry {
-    uint64_t read, write, exec; /* page address of what is allowed, or TLB_INVALID, or the page with TLB_SLOW */
-    uintptr_t addend;           /* host address = linear address + addend */
+    uint64_t read, write, exec; /* tags: see above */
+    uintptr_t host;             /* address of the page in this process; 0: none */
 } TlbEntry;
 
 typedef struct Tlb {
@@ -41,6 +42,11 @@ typedef struct Tlb {
     uint64_t global[TLB_SIZE / 64]; /* bit n: entry n is filled from a global page */
     uint64_t large_base, large_mask; /* span of the large pages with entries here: INVLPG inside drops all */
 } Tlb;
+
+/* The tag of what entry `index` does not allow. */
+static inline uint64_t tlb_invalid_tag(unsigned index) { return (uint64_t)(index ^ 2) << GUEST_PAGE_BITS; }
+
+static inline bool tlb_hits(uint64_t tag, uint64_t la, unsigned size) { return la - tag <= GUEST_PAGE_SIZE - size; }
 
 static inline unsigned tlb_index(uint64_t la) { return la >> GUEST_PAGE_BITS & (TLB_SIZE - 1); }
 
