@@ -1,0 +1,109 @@
+/* From decoded instructions to the intermediate representation (ir.h): the frame; the instructions are in lower_*.c. */
+#include "tcg/lower.h"
+
+#include <string.h>
+
+IrOp *lower_op(Lower *l, unsigned code, unsigned size, IrArg dst, IrArg a, IrArg b)
+{
+    IrOp *op = &l->u->op[l->u->count++];
+    *op = (IrOp){ .code = code, .size = size, .dst = dst, .a = a, .b = b, .mem = { .base = R_NONE, .index = R_NONE } };
+    return op;
+}
+
+IrOp *lower_op_imm(Lower *l, unsigned code, unsigned size, IrArg dst, IrArg a, int64_t imm)
+{
+    IrOp *op = lower_op(l, code, size, dst, a, IR_IMM);
+    op->imm = imm;
+    return op;
+}
+
+bool lower_mem(Lower *l, IrMem *m)
+{
+    const Insn *i = l->i;
+    int64_t disp = i->disp + (i->base == R_IP ? (int64_t)l->offset : 0);
+    if (i->asz == SZ16 || i->index == R_SIXTEEN || disp != (int32_t)disp)
+        return false;
+    if (!lower_code64(l) && (i->seg == SEG_CS || i->seg >= SEG_FS))
+        return false;
+    *m = (IrMem){ .base = i->base, .index = i->index, .scale = i->scale, .seg = i->seg, .disp = disp,
+                  .bits = i->asz == SZ64 ? 64 : 32 };
+    return true;
+}
+
+bool lower_ref(Lower *l, unsigned code, unsigned size, unsigned n)
+{
+    IrMem m;
+    if (!lower_mem(l, &m))
+        return false;
+    lower_op(l, code, size, ir_t(n), IR_NONE, IR_NONE)->mem = m;
+    return true;
+}
+
+IrArg lower_reg(unsigned n, unsigned size) { return size == 1 && n & 16 ? IR_H + (n & 3) : n; }
+
+IrArg lower_rm(Lower *l, unsigned size)
+{
+    if (!l->i->mem)
+        return lower_reg(l->i->rm, size);
+    return lower_ref(l, IR_REF_R, size, 0) ? ir_m(0) : IR_NONE;
+}
+
+static const Lowering *find_lowering(unsigned row)
+{
+    static const Lowering *const tables[] = { lower_int_rows, lower_flow_rows, lower_sse_rows };
+    for (unsigned k = 0; k < G_N_ELEMENTS(tables) && row < ROW_COUNT; k++)
+        if (tables[k][row].fn)
+            return &tables[k][row];
+    return NULL;
+}
+
+/* Whether the function is the row's own one, and not one that raises #UD or #NM because of the mode. */
+static bool has_own_function(const Insn *i)
+{
+    const Sem *sem = insn_rows[i->row].sem;
+    return i->fn == (i->mem ? sem->mem : sem->reg)[i->osz];
+}
+
+static bool lower_known(Lower *l)
+{
+    const Lowering *known = find_lowering(l->i->row);
+    unsigned count = l->u->count;
+    if (!known || !has_own_function(l->i))
+        return false;
+    if (known->fn(l, known->code, known->size ? known->size : insn_size(l->i)))
+        return true;
+    l->u->count = count;
+    return false;
+}
+
+static void lower_call(Lower *l)
+{
+    uint32_t attr = l->i->row < insn_row_count ? insn_rows[l->i->row].attr : A_JUMP;
+    lower_op(l, IR_CALL, 0, IR_NONE, IR_NONE, IR_NONE);
+    if (attr & A_REP) {
+        lower_op(l, IR_REPEAT, 0, IR_NONE, IR_NONE, IR_NONE);
+    } else if (attr & (A_JUMP | A_END)) {
+        lower_op(l, IR_NEXT, 0, IR_NONE, IR_NONE, IR_NONE);
+        l->ends = true;
+    }
+}
+
+void ir_lower(IrUnit *u, Block *block)
+{
+    Lower l = { .u = u, .offset = block->pool_offset & (GUEST_PAGE_SIZE - 1) };
+    u->block = block;
+    u->code64 = (block->key & KEY_SIZE) == SZ64;
+    u->page_offset = l.offset;
+    u->count = u->insns = 0;
+    while (u->insns < block->count && !l.ends) {
+        l.i = &block->insn[u->insns];
+        u->insn_offset[u->insns] = l.offset;
+        lower_op(&l, IR_INSN, 0, IR_NONE, IR_NONE, IR_NONE)->imm = u->insns++;
+        if (!lower_known(&l))
+            lower_call(&l);
+        l.offset += l.i->len;
+    }
+    u->insn_offset[u->insns] = l.offset;
+    if (!l.ends)
+        lower_op(&l, IR_EXIT, 0, IR_NONE, IR_NONE, IR_NONE)->imm = l.offset;
+}

@@ -1,0 +1,165 @@
+/*
+ * The x86-64 back end: a unit's operations to host code.
+ *
+ * Host registers.  RBP is the Cpu.  Twelve guest registers live in host registers throughout, eight of them and R8 to
+ * R11 in the ones of the same name, so that CL, rDX:rAX and the like need no moves; RSP and RBP are in R12 and R13; the
+ * others (R12 to R15) stay in Cpu.gpr.  R14 and R15 are the temporaries T0 and T1; REF also needs R15.
+ *
+ * Flags stay in the host's flags as long as nothing destroys them (Flags.host).  What they would be is known besides as
+ * a recipe: a kind and operands of the flags record (tcg/record.h) that are still in registers.  Slow paths and exits
+ * store the recipe; a reader that comes too late for the host's flags gets them by repeating the comparison.
+ *
+ * Files: emit.c (the unit, slow paths, exits), emit_alu.c (integer operations), emit_flags.c (recipes), thunks.c
+ * (entering and leaving, calls to C), backend.c (memory, links).
+ */
+#ifndef MYNA_TCG_X86_64_EMIT_H
+#define MYNA_TCG_X86_64_EMIT_H
+
+#include "tcg/backend.h"
+#include "tcg/x86_64/asm.h"
+#include "util/execmem.h"
+
+#define H_CPU A_RBP
+#define H_T0 A_R14
+#define H_T1 A_R15
+
+/* Where a guest register lives: a host register, or A_NONE: in Cpu.gpr. */
+extern const uint8_t host_of_guest[16];
+
+#define CPU_FIELD(field) asm_mem(H_CPU, offsetof(Cpu, field))
+#define REC_FIELD(field) asm_mem(H_CPU, offsetof(Cpu, rec) + offsetof(RecompiledState, field))
+
+/* Addresses of code made once (thunks.c). */
+typedef struct Thunks {
+    uint64_t enter;    /* (cpu, code) by the C calling convention */
+    uint64_t leave;    /* back to the caller of enter; registers are live */
+    uint64_t leave_at; /* the same, with RIP at page offset R15 */
+    uint64_t call;     /* semantic function of the instruction R14 at page offset R15; returns */
+    uint64_t exit;     /* UnitExit R14 */
+    uint64_t next;     /* go on at cpu->rip */
+    uint64_t far;      /* go on at linear address R14 */
+    uint64_t unknown;  /* JumpEntry.host */
+    uint64_t flags;    /* settles the record and brings the flags to the host's; all registers kept; returns */
+} Thunks;
+
+typedef struct X86Backend {
+    ExecMem *mem;
+    size_t used, fixed;  /* bytes; those of the thunks */
+    Thunks thunks;
+    EngineCalls calls;
+    bool counted;
+    bool has_rorx;
+} X86Backend;
+
+/* Writes the thunks at the start of the code memory; false when it is too small. */
+bool thunks_write(X86Backend *be, Asm *a);
+
+/* An operand of a recipe. */
+typedef struct RecipeArg {
+    enum { ARG_SLOT /* stored in the record already */, ARG_REG, ARG_IMM } where;
+    uint8_t reg; /* guest register */
+    int32_t imm;
+} RecipeArg;
+
+/* What is known of the guest's flags at a point of the code. */
+typedef struct Flags {
+    bool recorded;     /* kind, a and b of the record in memory are right */
+    bool unseen;       /* nobody will ask */
+    uint8_t kind;      /* FLAGS_KIND, unless recorded */
+    RecipeArg a, b;
+    uint8_t top_kind;  /* INC or DEC on top, not in the record yet; 0: none */
+    RecipeArg top;
+    enum { CF_PLAIN, CF_CLEAR, CF_SET, CF_SLOT } cf; /* CF by itself, not in the record yet (SLOT: but for cf_known) */
+    uint32_t host;     /* F_* that the host's flags hold */
+    unsigned host_insn; /* instruction that put them there */
+} Flags;
+
+/* The slow path of an instruction. */
+typedef struct SlowPath {
+    AsmLabel enter, resume;
+    bool used;
+    bool wants_flags; /* what follows expects them in the host's */
+    Flags flags;      /* at the instruction's start */
+} SlowPath;
+
+/* An exit whose code is out of line: the record is stored, then it goes on at `target`. */
+typedef struct Edge {
+    AsmLabel label;
+    Flags flags;
+    int64_t target;
+} Edge;
+
+typedef struct Emit {
+    Asm a;
+    X86Backend *be;
+    IrUnit *u;
+    UnitCode *code;
+    const IrOp *op;       /* being emitted */
+    unsigned k;           /* its index */
+    unsigned insn;        /* instruction that it belongs to */
+    bool checked;         /* the instruction has a slow path */
+    bool fused;           /* FIND has left its result in registers for JUMP */
+    Flags flags;
+    SlowPath slow[IR_MAX_INSNS];
+    Edge edge[IR_MAX_INSNS + 1];
+    unsigned edges;
+    AsmLabel entry, entry_stub;
+    unsigned data_mode;   /* TLB_* */
+} Emit;
+
+/* ---- emit.c ---- */
+
+/* Where the slow path of the current instruction begins. */
+AsmLabel *emit_slow(Emit *e);
+
+/* Goes to a place given as an offset in the page; the record is complete. */
+void emit_goto(Emit *e, int64_t target);
+void emit_jcc(Emit *e);
+
+/* ---- operands (emit_alu.c) ---- */
+
+/* A register or memory operand of the host for a register, temporary or memory operand. */
+AsmMem emit_place(const Emit *e, IrArg x);
+/* A register that holds the operand's low `size` bytes; `scratch` if it has none of its own. */
+AsmReg emit_read(Emit *e, IrArg x, unsigned size, AsmReg scratch);
+/* Stores the low `size` bytes of a host register, by the rules for guest registers. */
+void emit_write(Emit *e, IrArg x, unsigned size, AsmReg from);
+
+void emit_integer(Emit *e);
+
+/* ---- flags (emit_flags.c) ---- */
+
+/* Stores the record. */
+void flags_store(Emit *e, Flags *f);
+/* Brings the flags in `mask` to the host's. */
+void flags_to_host(Emit *e, uint32_t mask);
+/* The host's flags are lost. */
+static inline void flags_clobber(Emit *e) { e->flags.host = 0; }
+
+/* Whether guest register n keeps its value until the current operation's flags were last asked for. */
+bool flags_operand_survives(const Emit *e, unsigned n);
+/* A register operand as it is after the operation; stores it to the record if it does not survive. */
+RecipeArg flags_keep_a(Emit *e, IrArg x);
+RecipeArg flags_keep_b(Emit *e, IrArg x);
+/* The same before an operation that overwrites its dst. */
+RecipeArg flags_save_a(Emit *e, IrArg x);
+RecipeArg flags_save_b(Emit *e, IrArg x);
+/* A value in a host register, stored to the record. */
+RecipeArg flags_slot_a(Emit *e, AsmReg value);
+RecipeArg flags_slot_b(Emit *e, AsmReg value);
+
+/* After a full producer: its recipe; or none, by an image of the host's flags. */
+void flags_produced(Emit *e, unsigned kind, RecipeArg a, RecipeArg b);
+void flags_produced_image(Emit *e);
+void flags_produced_unseen(Emit *e);
+/* After an operation that wrote CF alone, which is in the host's flags; `others`: the host's other flags are intact. */
+void flags_produced_cf(Emit *e, uint32_t others);
+void flags_produced_cf_constant(Emit *e, bool cf);
+/* After an INC or DEC with its result in a register or (stored) memory. */
+void flags_produced_top(Emit *e, unsigned kind, IrArg result);
+/* Before a partial producer that has a slow path, which works on the record. */
+void flags_before_partial(Emit *e);
+
+static inline unsigned size_log2(unsigned size) { return __builtin_ctz(size); }
+
+#endif
