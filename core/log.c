@@ -12,9 +12,14 @@
 
 #define GUEST_ERRORS_PER_SECOND 20
 
+typedef struct LogRange {
+    guint64 first, last;
+} LogRange;
+
 unsigned log_mask;
 
 static FILE *log_file; /* NULL: stderr */
+static GArray *log_ranges; /* of LogRange; NULL: all addresses */
 
 /* Lines of log_guest_error in the current second; under `lock`. */
 static struct {
@@ -33,6 +38,9 @@ static const struct {
     { "cpu_reset", LOG_CPU_RESET, "show CPU state before CPU resets" },
     { "guest_errors", LOG_GUEST_ERRORS, "show what the guest does wrong (at most 20 lines a second)" },
     { "in_asm", LOG_IN_ASM, "show guest code of each block when it is first decoded" },
+    { "op", LOG_OP, "show the recompiler's operations for each unit" },
+    { "op_opt", LOG_OP_OPT, "show them after the recompiler's passes" },
+    { "out_asm", LOG_OUT_ASM, "show recompiled code of each unit" },
     { "exec", LOG_EXEC, "show the address of each block when it runs" },
     { "mmu", LOG_MMU, "show page walks and TLB flushes" },
     { "pcall", LOG_PCALL, "show far calls, returns and other protected mode transfers" },
@@ -91,6 +99,49 @@ gboolean log_configure(const char *categories, const char *file, GError **err)
     }
     log_mask = mask;
     return TRUE;
+}
+
+/* START..END, START+SIZE or END-SIZE. */
+static gboolean log_parse_range(const char *text, LogRange *r, GError **err)
+{
+    char *end;
+    guint64 a = g_ascii_strtoull(text, &end, 0), b;
+    char kind = *end;
+    const char *second = end + (kind == '.' ? 2 : 1);
+
+    if (end == text || (kind != '+' && kind != '-' && !g_str_has_prefix(end, "..")))
+        return error_set(err, "-dfilter: '%s' is no range: START..END, START+SIZE or END-SIZE", text);
+    b = g_ascii_strtoull(second, &end, 0);
+    if (end == second || *end || (kind == '.' ? b < a : b == 0))
+        return error_set(err, "-dfilter: '%s' is no range: START..END, START+SIZE or END-SIZE", text);
+    r->first = kind == '-' ? a - b + 1 : a;
+    r->last = kind == '.' ? b : kind == '+' ? a + b - 1 : a;
+    return TRUE;
+}
+
+gboolean log_set_filter(const char *ranges, GError **err)
+{
+    g_auto(GStrv) words = g_strsplit(ranges, ",", -1);
+
+    if (!log_ranges)
+        log_ranges = g_array_new(FALSE, FALSE, sizeof(LogRange));
+    for (char **word = words; *word; word++) {
+        LogRange r;
+        if (!log_parse_range(*word, &r, err))
+            return FALSE;
+        g_array_append_val(log_ranges, r);
+    }
+    return TRUE;
+}
+
+bool log_in_range(guint64 address)
+{
+    for (unsigned i = 0; log_ranges && i < log_ranges->len; i++) {
+        const LogRange *r = &g_array_index(log_ranges, LogRange, i);
+        if (r->first <= address && address <= r->last)
+            return true;
+    }
+    return !log_ranges;
 }
 
 void log_list(void)

@@ -19,6 +19,9 @@ enum LogMask {
     LOG_PCALL = 1 << 7,        /* far control transfers */
     LOG_UNIMP = 1 << 8,        /* what Myna does not emulate */
     LOG_IO = 1 << 9,           /* each device access */
+    LOG_OP = 1 << 10,          /* the recompiler's operations, as lowered */
+    LOG_OP_OPT = 1 << 11,      /* the same after its passes */
+    LOG_OUT_ASM = 1 << 12,     /* recompiled code */
 };
 
 extern unsigned log_mask; /* read often, set by log_configure only, before the machine starts */
@@ -31,6 +34,15 @@ extern unsigned log_mask; /* read often, set by log_configure only, before the m
  */
 gboolean log_configure(const char *categories, const char *file, GError **err);
 void log_list(void);
+
+/*
+ * Restricts what is logged by address to a list of ranges (`-dfilter`): START..END, START+SIZE, END-SIZE, separated by
+ * commas.  FALSE with *err.
+ */
+gboolean log_set_filter(const char *ranges, GError **err);
+
+/* Whether the filter lets an address pass; all do without one. */
+bool log_in_range(guint64 address);
 
 /* Writes to the log, with no newline added, if the category is on. */
 void log_printf(enum LogMask category, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -31,6 +31,16 @@
 
 /* ================================================================================================== RAM pool ===== */
 
+typedef struct CodeListener {
+    RamWrittenFn *fn;
+    void *opaque;
+} CodeListener;
+
+typedef struct DirtyListener {
+    RamClearedFn *fn;
+    void *opaque;
+} DirtyListener;
+
 static void *reserve_host_memory(uint64_t size)
 {
     if (size > SIZE_MAX)
@@ -48,6 +58,8 @@ RamPool *ram_pool_new(uint64_t reserve, GError **err)
         error_set(err, "cannot reserve %" G_GUINT64_FORMAT " bytes of guest memory: too large", reserve);
         return NULL;
     }
+    pool->code_listeners = g_array_new(FALSE, FALSE, sizeof(CodeListener));
+    pool->dirty_listeners = g_array_new(FALSE, FALSE, sizeof(DirtyListener));
     pool->reserved = align_up(reserve, POOL_ALIGN) + POOL_SLACK;
     pool->host = reserve_host_memory(pool->reserved);
     pool->page_flags = reserve_host_memory(pool->reserved >> RAM_PAGE_BITS);
@@ -69,7 +81,44 @@ void ram_pool_free(RamPool *pool)
         munmap(pool->host, pool->reserved);
     if (pool->page_flags)
         munmap(pool->page_flags, pool->reserved >> RAM_PAGE_BITS);
+    g_array_free(pool->code_listeners, TRUE);
+    g_array_free(pool->dirty_listeners, TRUE);
     g_free(pool);
+}
+
+#define RAM_LISTENERS(kind, Type, Fn)                                                                                  \
+    void ram_add_##kind##_listener(RamPool *pool, Fn *fn, void *opaque)                                                \
+    {                                                                                                                  \
+        Type l = { fn, opaque };                                                                                       \
+        g_array_append_val(pool->kind##_listeners, l);                                                                 \
+    }                                                                                                                  \
+    void ram_remove_##kind##_listener(RamPool *pool, Fn *fn, void *opaque)                                             \
+    {                                                                                                                  \
+        for (unsigned i = 0; i < pool->kind##_listeners->len; i++) {                                                   \
+            const Type *l = &g_array_index(pool->kind##_listeners, Type, i);                                           \
+            if (l->fn == fn && l->opaque == opaque) {                                                                  \
+                g_array_remove_index(pool->kind##_listeners, i);                                                       \
+                return;                                                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+RAM_LISTENERS(code, CodeListener, RamWrittenFn)
+RAM_LISTENERS(dirty, DirtyListener, RamClearedFn)
+
+static void tell_code_written(RamPool *pool, uint64_t offset, uint64_t size)
+{
+    for (unsigned i = 0; i < pool->code_listeners->len; i++) {
+        const CodeListener *l = &g_array_index(pool->code_listeners, CodeListener, i);
+        l->fn(l->opaque, offset, size);
+    }
+}
+
+static void tell_dirty_cleared(RamPool *pool)
+{
+    for (unsigned i = 0; i < pool->dirty_listeners->len; i++) {
+        const DirtyListener *l = &g_array_index(pool->dirty_listeners, DirtyListener, i);
+        l->fn(l->opaque);
+    }
 }
 
 bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask)
@@ -85,8 +134,8 @@ bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uin
         atomic_fetch_and(&pool->page_flags[page], (uint8_t)~mask);
         dirty = true;
     }
-    if (dirty && pool->dirty_cleared)
-        pool->dirty_cleared(pool->dirty_opaque);
+    if (dirty)
+        tell_dirty_cleared(pool);
     return dirty;
 }
 
@@ -102,17 +151,8 @@ static inline void ram_note_page(RamPool *pool, uint64_t offset, uint64_t size)
     uint8_t now = atomic_load_explicit(flags, memory_order_relaxed);
     if (unlikely((now & PAGE_DIRTY_ALL) != PAGE_DIRTY_ALL))
         atomic_fetch_or_explicit(flags, PAGE_DIRTY_ALL, memory_order_relaxed);
-    if (unlikely(now & PAGE_CODE) && pool->code_written)
-        pool->code_written(pool->code_opaque, offset, size);
-}
-
-/* Announces a write within one page to whoever decoded code there. */
-static inline void ram_announce_page(RamPool *pool, uint64_t offset, uint64_t size)
-{
-    uint8_t now = atomic_load_explicit(&pool->page_flags[offset >> RAM_PAGE_BITS], memory_order_relaxed);
-
-    if (unlikely(now & PAGE_CODE) && pool->code_written)
-        pool->code_written(pool->code_opaque, offset, size);
+    if (unlikely(now & PAGE_CODE))
+        tell_code_written(pool, offset, size);
 }
 
 /* Does `fn` for the part of [offset, offset+size) on each page. */
@@ -133,7 +173,6 @@ void ram_mark_written(RamPool *pool, uint64_t offset, uint64_t size)
 /* Copies bytes into RAM; memmove, as the source may be guest memory too. */
 static void ram_write_bytes(RamPool *pool, uint64_t offset, uint8_t *host, const uint8_t *from, uint64_t size)
 {
-    ram_each_page(pool, offset, size, ram_announce_page);
     memmove(host, from, size);
     ram_each_page(pool, offset, size, ram_note_page);
 }
@@ -897,7 +936,6 @@ void as_write(AddressSpace *as, uint64_t addr, uint64_t value, unsigned size)
         write_slow(as, addr, value, size);
         return;
     }
-    ram_announce_page(as->pool, t.pool_offset, size);
     stle(t.host, value, size);
     ram_note_page(as->pool, t.pool_offset, size);
 }

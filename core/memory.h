@@ -33,22 +33,29 @@ typedef struct RamPool {
     uint64_t size;              /* bytes in use */
     uint64_t reserved;          /* bytes of address space reserved */
     _Atomic uint8_t *page_flags; /* PAGE_*, one for each 4 KiB page */
-    /* Called before a write to pool bytes [offset, offset+size) of a page with PAGE_CODE; from the writing thread. */
-    void (*code_written)(void *opaque, uint64_t offset, uint64_t size);
-    void *code_opaque;
-    /* Called after dirty bits were cleared: whoever caches "dirty already" must look again; from any thread. */
-    void (*dirty_cleared)(void *opaque);
-    void *dirty_opaque;
+    GArray *code_listeners, *dirty_listeners; /* private to memory.c */
 } RamPool;
 
 /* Reserves room for `reserve` bytes of RAM altogether; memory is committed by the host as it is touched. */
 RamPool *ram_pool_new(uint64_t reserve, GError **err);
 void ram_pool_free(RamPool *pool);
 
+/*
+ * Listeners, added and removed while nothing runs.  A code listener is called after a write to pool bytes
+ * [offset, offset+size) of a page with PAGE_CODE, by the writing thread; a dirty listener after dirty bits were cleared,
+ * from any thread: whoever caches "dirty already" must look again.
+ */
+typedef void RamWrittenFn(void *opaque, uint64_t offset, uint64_t size);
+typedef void RamClearedFn(void *opaque);
+void ram_add_code_listener(RamPool *pool, RamWrittenFn *fn, void *opaque);
+void ram_remove_code_listener(RamPool *pool, RamWrittenFn *fn, void *opaque);
+void ram_add_dirty_listener(RamPool *pool, RamClearedFn *fn, void *opaque);
+void ram_remove_dirty_listener(RamPool *pool, RamClearedFn *fn, void *opaque);
+
 /* Clears `mask` dirty bits of the pages of [offset, offset+size); true when any was set (that is, was written since). */
 bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask);
 
-/* Notes a write of size bytes at a pool offset that went past the functions below: dirty bits, code_written. */
+/* Notes a finished write of size bytes at a pool offset that went past the functions below: dirty bits, listeners. */
 void ram_mark_written(RamPool *pool, uint64_t offset, uint64_t size);
 
 /*

@@ -111,13 +111,13 @@ static void physical_write(Cpu *cpu, uint64_t gpa, uint64_t v, unsigned size)
 
 static uint64_t read_spot(Cpu *cpu, const Spot *s, unsigned size)
 {
-    return s->host ? ldle(s->host, size) : physical_read(cpu, s->gpa, size);
+    return s->host ? guest_load(cpu, s->host, size) : physical_read(cpu, s->gpa, size);
 }
 
 static void write_spot(Cpu *cpu, const Spot *s, uint64_t v, unsigned size)
 {
     if (s->host)
-        stle(s->host, v, size);
+        guest_store(cpu, s->host, v, size);
     else
         physical_write(cpu, s->gpa, v, size);
 }
@@ -200,7 +200,7 @@ uint64_t mem_read_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size)
     uint64_t la = segment_linear(cpu, seg, ea, size, false);
     const uint8_t *p = tlb_read_hit(cpu, la, size);
     if (likely(p != NULL))
-        return ldle(p, size);
+        return guest_load(cpu, p, size);
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     uint64_t v = read_linear(cpu, mode, la, size);
@@ -213,7 +213,7 @@ void mem_write_slow(Cpu *cpu, unsigned seg, uint64_t ea, uint64_t v, unsigned si
     uint64_t la = segment_linear(cpu, seg, ea, size, true);
     uint8_t *p = tlb_write_hit(cpu, la, size);
     if (likely(p != NULL)) {
-        stle(p, v, size);
+        guest_store(cpu, p, v, size);
         return;
     }
     unsigned mode = mmu_data_mode(cpu);
@@ -222,37 +222,63 @@ void mem_write_slow(Cpu *cpu, unsigned seg, uint64_t ea, uint64_t v, unsigned si
     check_watch(cpu, la, size, true);
 }
 
+/* Host address of size bytes of RAM within a page, whatever the TLB says of them, or NULL. */
+static uint8_t *ram_at(Cpu *cpu, uint64_t gpa, unsigned size)
+{
+    if ((gpa & GUEST_PAGE_MASK) == cpu->intc_page)
+        return NULL;
+    AsTarget t = as_lookup(cpu->machine->memory, gpa);
+    return t.readonly || t.room < size ? NULL : t.host;
+}
+
+uint64_t mem_rmw_again(Cpu *cpu, const MemRef *ref, unsigned size)
+{
+    uint64_t v = 0;
+    if (ref->first == size)
+        return physical_read(cpu, ref->gpa[0], size);
+    for (unsigned k = 0; k < size; k++)
+        v |= physical_read(cpu, k < ref->first ? ref->gpa[0] + k : ref->gpa[1] + k - ref->first, 1) << (k * 8);
+    return v;
+}
+
 uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef *ref)
 {
     uint64_t la = segment_linear(cpu, seg, ea, size, true);
     ref->la = la;
     ref->host = tlb_write_hit(cpu, la, size);
     if (ref->host)
-        return ldle(ref->host, size);
+        return guest_load(cpu, ref->host, size);
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     unsigned room = room_in_page(la);
     ref->first = MIN(room, size);
     Spot a = find_spot(cpu, mode, la, true);
     ref->gpa[0] = a.gpa;
-    if (ref->first < size)
+    ref->ram = NULL;
+    if (ref->first < size) {
         ref->gpa[1] = find_spot(cpu, mode, wrap_linear(cpu, la + room), true).gpa;
-    uint64_t v = 0;
-    if (ref->first == size)
-        v = physical_read(cpu, a.gpa, size);
-    else
-        for (unsigned k = 0; k < size; k++)
-            v |= physical_read(cpu, k < room ? a.gpa + k : ref->gpa[1] + k - room, 1) << (k * 8);
-    return v;
+        return mem_rmw_again(cpu, ref, size);
+    }
+    ref->host = a.host;
+    if (!a.host)
+        ref->ram = ram_at(cpu, a.gpa, size);
+    const uint8_t *bytes = a.host ? a.host : ref->ram;
+    return bytes ? guest_load(cpu, bytes, size) : physical_read(cpu, a.gpa, size);
+}
+
+/* After a write to the page of ref->gpa[0]. */
+static void refresh_after(Cpu *cpu, const MemRef *ref)
+{
+    unsigned mode = mmu_data_mode(cpu);
+    Spot s = { .entry = &cpu->tlb[mode].entry[tlb_index(ref->la)], .gpa = ref->gpa[0] };
+    refresh_write_tag(cpu, mode, &s, ref->la);
 }
 
 void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size)
 {
     if (ref->first == size) {
         physical_write(cpu, ref->gpa[0], v, size);
-        unsigned mode = mmu_data_mode(cpu);
-        Spot s = { .entry = &cpu->tlb[mode].entry[tlb_index(ref->la)], .gpa = ref->gpa[0] };
-        refresh_write_tag(cpu, mode, &s, ref->la);
+        refresh_after(cpu, ref);
     } else {
         for (unsigned k = 0; k < size; k++)
             physical_write(cpu, k < ref->first ? ref->gpa[0] + k : ref->gpa[1] + k - ref->first,
@@ -261,9 +287,18 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size)
     check_watch(cpu, ref->la, size, true);
 }
 
+void mem_commit_noted(Cpu *cpu, const MemRef *ref, unsigned size)
+{
+    RamPool *pool = cpu->machine->pool;
+    ram_mark_written(pool, ref->ram - pool->host, size);
+    refresh_after(cpu, ref);
+    check_watch(cpu, ref->la, size, true);
+}
+
 /* Bytes of a buffer and guest memory, page by page; la has been checked against the segment. */
 static void copy_linear(Cpu *cpu, unsigned mode, uint64_t la, uint8_t *buf, unsigned size, bool write)
 {
+    guest_store_fence(cpu->parallel && write);
     while (size) {
         unsigned n = MIN(size, room_in_page(la));
         Spot s = find_spot(cpu, mode, la, write);
@@ -279,6 +314,7 @@ static void copy_linear(Cpu *cpu, unsigned mode, uint64_t la, uint8_t *buf, unsi
         buf += n;
         size -= n;
     }
+    guest_load_fence(cpu->parallel && !write);
 }
 
 /* All pages of a span are checked before any byte moves. */

@@ -9,7 +9,7 @@
 
 #include "cpu/fault.h"
 #include "cpu/state.h"
-#include "util/endian.h"
+#include "util/guest_atomic.h"
 
 /* Where hundreds of functions of one file use these, compilers would call them; the fast path must be in line. */
 #define ACCESS_INLINE static inline __attribute__((always_inline))
@@ -39,6 +39,19 @@ static inline uint8_t *tlb_write_hit(const Cpu *cpu, uint64_t la, unsigned size)
     return likely(tlb_hits(e->write, la, size)) ? (uint8_t *)(e->host + (uintptr_t)(la - e->write)) : NULL;
 }
 
+/* Loads and stores of guest memory by its host address, in x86's order. */
+ACCESS_INLINE uint64_t guest_load(const Cpu *cpu, const uint8_t *p, unsigned size)
+{
+    uint64_t v = ldle(p, size);
+    guest_load_fence(cpu->parallel);
+    return v;
+}
+ACCESS_INLINE void guest_store(const Cpu *cpu, uint8_t *p, uint64_t v, unsigned size)
+{
+    guest_store_fence(cpu->parallel);
+    stle(p, v, size);
+}
+
 /* The complete forms, for any segment, size (1, 2, 4 or 8) and page (access.c). */
 uint64_t mem_read_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size);
 void mem_write_slow(Cpu *cpu, unsigned seg, uint64_t ea, uint64_t v, unsigned size);
@@ -49,12 +62,17 @@ void mem_write_slow(Cpu *cpu, unsigned seg, uint64_t ea, uint64_t v, unsigned si
  */
 typedef struct MemRef {
     uint8_t *host;    /* the bytes, when plain RAM within a page */
+    uint8_t *ram;     /* else: the same for RAM whose writing has to be noted, or NULL */
     uint64_t gpa[2];  /* else: guest-physical addresses of the first byte, and of the second page */
     uint64_t la;
     uint8_t first;    /* bytes on the first page */
 } MemRef;
 uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef *ref);
 void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
+/* The same after the bytes at ref->ram were written by other means. */
+void mem_commit_noted(Cpu *cpu, const MemRef *ref, unsigned size);
+/* The value of a read-modify-write that is not RAM within a page, read again. */
+uint64_t mem_rmw_again(Cpu *cpu, const MemRef *ref, unsigned size);
 
 #define MEM_ACCESS(bits)                                                                                               \
     ACCESS_INLINE uint##bits##_t mem_read##bits(Cpu *cpu, unsigned seg, uint64_t ea)                                   \
@@ -62,7 +80,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
         if (likely(cpu->flat >> seg & 1)) {                                                                            \
             const uint8_t *p = tlb_read_hit(cpu, ea, bits / 8);                                                        \
             if (likely(p != NULL))                                                                                     \
-                return ldle(p, bits / 8);                                                                              \
+                return guest_load(cpu, p, bits / 8);                                                                   \
         }                                                                                                              \
         return mem_read_slow(cpu, seg, ea, bits / 8);                                                                  \
     }                                                                                                                  \
@@ -71,7 +89,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
         if (likely(cpu->flat >> seg & 1)) {                                                                            \
             uint8_t *p = tlb_write_hit(cpu, ea, bits / 8);                                                             \
             if (likely(p != NULL)) {                                                                                   \
-                stle(p, v, bits / 8);                                                                                  \
+                guest_store(cpu, p, v, bits / 8);                                                                      \
                 return;                                                                                                \
             }                                                                                                          \
         }                                                                                                              \
@@ -82,14 +100,14 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size);
         if (likely(cpu->flat >> seg & 1)) {                                                                            \
             ref->host = tlb_write_hit(cpu, ea, bits / 8);                                                              \
             if (likely(ref->host != NULL))                                                                             \
-                return ldle(ref->host, bits / 8);                                                                      \
+                return guest_load(cpu, ref->host, bits / 8);                                                           \
         }                                                                                                              \
         return mem_rmw_slow(cpu, seg, ea, bits / 8, ref);                                                              \
     }                                                                                                                  \
     ACCESS_INLINE void mem_commit##bits(Cpu *cpu, const MemRef *ref, uint##bits##_t v)                                 \
     {                                                                                                                  \
         if (likely(ref->host != NULL))                                                                                 \
-            stle(ref->host, v, bits / 8);                                                                              \
+            guest_store(cpu, ref->host, v, bits / 8);                                                                  \
         else                                                                                                           \
             mem_commit_slow(cpu, ref, v, bits / 8);                                                                    \
     }

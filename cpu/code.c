@@ -9,16 +9,21 @@
 #include "core/machine.h"
 #include "cpu/cpu.h"
 #include "cpu/fault.h"
+#include "cpu/group.h"
 #include "cpu/mmu.h"
 
 #define HASH_SIZE (1u << 16)
 #define ARENA_SIZE (64 * MiB)
 #define GRANULE_BITS 7
+#define ALL_GRANULES UINT32_MAX
+#define QUEUE_MAX 512
+#define INSN_MAX_BYTES 15
 
 /* What is known of a page that holds code. */
 typedef struct CodePage {
     uint32_t granules; /* bit n: a block has bytes in [128n, 128n+128) */
     Block *blocks;
+    uint64_t unheard;  /* until others have served this place of the group's log their writes may go unheard; 0: no more */
 } CodePage;
 
 typedef struct CodeWrite {
@@ -67,18 +72,30 @@ static void kill_block(CodeCache *c, Block *b)
         c->cpu->insn_end = NULL;
 }
 
-static void clear_page(CodeCache *c, uint64_t page)
+/*
+ * Other threads see here whether a write concerns this cache.  All of the page does while something of it is being
+ * decoded, while writes may go unheard, and when it has no blocks left (the next write ends its being code).
+ */
+static void publish_watch(CodeCache *c, uint64_t page)
 {
-    atomic_fetch_and(&c->cpu->machine->pool->page_flags[page], (uint8_t)~PAGE_CODE);
-    g_free(c->pages[page]);
-    c->pages[page] = NULL;
+    const CodePage *cp = c->pages[page];
+    uint32_t watch = !cp ? 0 : cp->unheard || !cp->blocks ? ALL_GRANULES : cp->granules;
+    atomic_store_explicit(&c->watch[page], watch, memory_order_release);
 }
 
-/* Drops the page's blocks that overlap bytes [start, start+size) of it. */
+static void clear_page(CodeCache *c, uint64_t page)
+{
+    g_free(c->pages[page]);
+    c->pages[page] = NULL;
+    publish_watch(c, page);
+    group_remove_code_page(c->cpu, page);
+}
+
+/* Drops the page's blocks that overlap bytes [start, start+size) of it, and the page when none is left. */
 static void invalidate_in_page(CodeCache *c, uint64_t page, uint64_t start, uint64_t size)
 {
     CodePage *cp = c->pages[page];
-    if (!cp || !(cp->granules & granule_mask(start, size)))
+    if (!cp || (cp->blocks && !(cp->granules & granule_mask(start, size))))
         return;
     uint32_t granules = 0;
     for (Block **p = &cp->blocks; *p;) {
@@ -93,7 +110,9 @@ static void invalidate_in_page(CodeCache *c, uint64_t page, uint64_t start, uint
         }
     }
     cp->granules = granules;
-    if (!cp->blocks)
+    if (cp->blocks)
+        publish_watch(c, page);
+    else
         clear_page(c, page);
 }
 
@@ -107,30 +126,104 @@ static void invalidate(CodeCache *c, uint64_t offset, uint64_t size)
     }
 }
 
-/* RamPool.code_written: from the CPU's own thread at once, from others by way of the queue. */
+/* Adds a write to the queue, or widens the last one when it is to the same page. */
+static void queue_write(CodeCache *c, uint64_t offset, uint64_t size)
+{
+    CodeWrite w = { offset, size };
+    g_mutex_lock(&c->queue_lock);
+    CodeWrite *last = c->queue->len ? &g_array_index(c->queue, CodeWrite, c->queue->len - 1) : NULL;
+    if (last && last->offset >> RAM_PAGE_BITS == offset >> RAM_PAGE_BITS) {
+        uint64_t end = MAX(last->offset + last->size, offset + size);
+        last->offset = MIN(last->offset, offset);
+        last->size = end - last->offset;
+    } else if (c->queue->len < QUEUE_MAX) {
+        g_array_append_val(c->queue, w);
+    } else {
+        c->queue_full = true;
+    }
+    g_mutex_unlock(&c->queue_lock);
+}
+
+/* A write within one page: by the CPU's own thread at once, by others by way of the queue. */
 static void code_written(void *opaque, uint64_t offset, uint64_t size)
 {
     CodeCache *c = opaque;
-    if (c->cpu->thread == g_thread_self() || !c->cpu->thread) {
-        invalidate(c, offset, size);
-        return;
+    uint64_t start = offset & (RAM_PAGE_SIZE - 1);
+    if (atomic_load_explicit(&c->cpu->thread, memory_order_relaxed) == g_thread_self()) {
+        invalidate_in_page(c, offset >> RAM_PAGE_BITS, start, size);
+    } else if (atomic_load(&c->watch[offset >> RAM_PAGE_BITS]) & granule_mask(start, size)) {
+        queue_write(c, offset, size);
+        cpu_post_lazily(c->cpu, EVENT_CODE);
     }
-    CodeWrite w = { offset, size };
-    g_mutex_lock(&c->queue_lock);
-    g_array_append_val(c->queue, w);
-    g_mutex_unlock(&c->queue_lock);
-    cpu_post_event(c->cpu, EVENT_CODE);
 }
 
-void code_drain_queue(CodeCache *c)
+static void drain_queue(CodeCache *c)
 {
     g_mutex_lock(&c->queue_lock);
+    if (c->queue_full)
+        code_flush(c);
     for (unsigned k = 0; k < c->queue->len; k++) {
-        CodeWrite w = g_array_index(c->queue, CodeWrite, k);
-        invalidate(c, w.offset, w.size);
+        const CodeWrite *w = &g_array_index(c->queue, CodeWrite, k);
+        invalidate(c, w->offset, w->size);
     }
     g_array_set_size(c->queue, 0);
+    c->queue_full = false;
     g_mutex_unlock(&c->queue_lock);
+}
+
+static const uint8_t *block_bytes(const CodeCache *c, uint64_t pool_offset)
+{
+    return c->cpu->machine->pool->host + pool_offset;
+}
+
+/* Whether a block's copy, if it has one, is what memory holds. */
+static bool block_holds(const CodeCache *c, const Block *b)
+{
+    return !b->copy || !memcmp(b->copy, block_bytes(c, b->pool_offset), b->bytes);
+}
+
+/* From now on every write to the page is heard of: blocks that hold now go on to. */
+static void settle_page(CodeCache *c, uint64_t page)
+{
+    CodePage *cp = c->pages[page];
+    cp->unheard = 0;
+    for (Block *b = cp->blocks, *next; b; b = next) {
+        next = b->page_next;
+        if (!block_holds(c, b))
+            invalidate_in_page(c, page, b->pool_offset & (RAM_PAGE_SIZE - 1), b->bytes);
+        else
+            b->copy = NULL;
+        if (!c->pages[page])
+            return;
+    }
+    publish_watch(c, page);
+}
+
+static void settle_pages(CodeCache *c)
+{
+    uint64_t awaited = 0;
+    unsigned kept = 0;
+    for (unsigned k = 0; k < c->unheard->len; k++) {
+        uint64_t page = g_array_index(c->unheard, uint64_t, k);
+        const CodePage *cp = c->pages[page];
+        if (!cp || !cp->unheard)
+            continue;
+        if (group_heard(c->cpu, cp->unheard)) {
+            settle_page(c, page);
+            continue;
+        }
+        awaited = awaited ? MIN(awaited, cp->unheard) : cp->unheard;
+        g_array_index(c->unheard, uint64_t, kept++) = page;
+    }
+    g_array_set_size(c->unheard, kept);
+    group_await(c->cpu, awaited);
+}
+
+void code_serve(CodeCache *c)
+{
+    drain_queue(c);
+    if (c->unheard->len)
+        settle_pages(c);
 }
 
 static void *map_zero(size_t size)
@@ -155,14 +248,15 @@ CodeCache *code_cache_new(Cpu *cpu)
     c->page_count = pool->reserved >> RAM_PAGE_BITS;
     c->hash = map_zero(HASH_SIZE * sizeof *c->hash);
     c->pages = map_zero(c->page_count * sizeof *c->pages);
+    c->watch = map_zero(c->page_count * sizeof *c->watch);
+    c->unheard = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     c->arena = map_zero(ARENA_SIZE);
     c->lone = g_malloc0(sizeof(Block) + sizeof(Insn));
     c->lone->key = BLOCK_DEAD;
     c->queue = g_array_new(FALSE, FALSE, sizeof(CodeWrite));
     g_mutex_init(&c->queue_lock);
     clear_jump_cache(c);
-    pool->code_written = code_written;
-    pool->code_opaque = c;
+    ram_add_code_listener(pool, code_written, c);
     return c;
 }
 
@@ -174,10 +268,12 @@ void code_cache_free(CodeCache *c)
     code_flush(c);
     if (c->engine)
         c->engine->release(c->cpu);
-    pool->code_written = NULL;
+    ram_remove_code_listener(pool, code_written, c);
     munmap(c->hash, HASH_SIZE * sizeof *c->hash);
     munmap(c->pages, c->page_count * sizeof *c->pages);
+    munmap(c->watch, c->page_count * sizeof *c->watch);
     munmap(c->arena, ARENA_SIZE);
+    g_array_free(c->unheard, TRUE);
     g_array_free(c->queue, TRUE);
     g_mutex_clear(&c->queue_lock);
     g_free(c->lone);
@@ -190,6 +286,8 @@ void code_flush(CodeCache *c)
     for (uint64_t page = 0; page < pages; page++)
         if (c->pages[page])
             clear_page(c, page);
+    g_array_set_size(c->unheard, 0);
+    group_await(c->cpu, 0);
     memset(c->hash, 0, HASH_SIZE * sizeof *c->hash);
     c->arena_used = 0;
     c->current = NULL;
@@ -212,6 +310,8 @@ static void make_too_long(Insn *i)
 
 static void log_block(Cpu *cpu, uint64_t la, const uint8_t *bytes, unsigned size)
 {
+    if (!log_in_range(la))
+        return;
     g_autoptr(GString) out = g_string_new("----------------\nIN:\n");
     for (unsigned at = 0; at < size;) {
         g_string_append_printf(out, "0x%08" PRIx64 ":  ", la + at);
@@ -224,7 +324,7 @@ static void log_block(Cpu *cpu, uint64_t la, const uint8_t *bytes, unsigned size
 /* A conditional jump or a repeated instruction: what follows is likely to run as well. */
 static bool falls_through(const InsnRow *row)
 {
-    return (row->operands[0] == 'J' && row->flags_read) || (row->attr & A_REP);
+    return (row->operands[0] == 'J' && row->flags_read) || (row->attr & (A_REP | A_SHADOW));
 }
 
 /* Decodes into insns as much as makes a block (or a unit), at most `max`; returns its length in bytes. */
@@ -250,13 +350,24 @@ static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *
     return pos;
 }
 
-static Block *arena_take(CodeCache *c, unsigned count)
+static size_t block_size(unsigned count, unsigned copied)
 {
-    size_t size = sizeof(Block) + count * sizeof(Insn);
-    if (c->arena_used + size > ARENA_SIZE)
-        code_flush(c);
+    return sizeof(Block) + count * sizeof(Insn) + align_up(copied, _Alignof(Block));
+}
+
+/* Makes sure that there is room for a block, if need be by dropping all; false then. */
+static bool arena_reserve(CodeCache *c, unsigned count)
+{
+    if (c->arena_used + block_size(count, count * INSN_MAX_BYTES) <= ARENA_SIZE)
+        return true;
+    code_flush(c);
+    return false;
+}
+
+static Block *arena_take(CodeCache *c, unsigned count, unsigned copied)
+{
     Block *b = (Block *)(c->arena + c->arena_used);
-    c->arena_used += size;
+    c->arena_used += block_size(count, copied);
     return b;
 }
 
@@ -271,55 +382,75 @@ static void enter_page(CodeCache *c, Block *b)
 {
     uint64_t page = b->pool_offset >> RAM_PAGE_BITS;
     CodePage *cp = c->pages[page];
-    if (!cp)
-        cp = c->pages[page] = g_new0(CodePage, 1);
     b->page_next = cp->blocks;
     cp->blocks = b;
     cp->granules |= granule_mask(b->pool_offset & (RAM_PAGE_SIZE - 1), b->bytes);
+    publish_watch(c, page);
 }
 
-/* Before bytes are decoded their page is marked, so that no later write to it goes unseen. */
-static void mark_code_page(Cpu *cpu, uint64_t pool_offset, uint64_t gpa)
+/*
+ * Before bytes are decoded their page is marked and all of it watched, so that no later write to it goes unseen: the
+ * writer looks at marks and watches after a fence too.
+ */
+static CodePage *open_page(CodeCache *c, uint64_t page, uint64_t gpa)
 {
-    _Atomic uint8_t *flags = &cpu->machine->pool->page_flags[pool_offset >> RAM_PAGE_BITS];
-    if (!(atomic_fetch_or(flags, PAGE_CODE) & PAGE_CODE))
-        tlb_protect_gpa(cpu, gpa & GUEST_PAGE_MASK);
+    CodePage *cp = c->pages[page];
+    if (!cp) {
+        cp = c->pages[page] = g_new0(CodePage, 1);
+        cp->unheard = group_add_code_page(c->cpu, page, gpa & GUEST_PAGE_MASK);
+        if (cp->unheard)
+            g_array_append_val(c->unheard, page);
+    }
+    atomic_store_explicit(&c->watch[page], ALL_GRANULES, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    return cp;
 }
 
 /* A block at pool_offset, or NULL when not even one instruction lies wholly within the page. */
 static Block *build_block(Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t pool_offset)
 {
+    CodeCache *c = cpu->code;
     Insn insns[BLOCK_MAX_INSNS];
+    uint8_t copy[BLOCK_MAX_INSNS * INSN_MAX_BYTES];
     unsigned count, room = RAM_PAGE_SIZE - (pool_offset & (RAM_PAGE_SIZE - 1));
-    const uint8_t *bytes = cpu->machine->pool->host + pool_offset;
-    mark_code_page(cpu, pool_offset, gpa);
-    unsigned size = decode_run(cpu, bytes, room, insns, BLOCK_MAX_INSNS, false, &count);
+    const uint8_t *bytes = block_bytes(c, pool_offset);
+    arena_reserve(c, BLOCK_MAX_INSNS);
+    bool copied = open_page(c, pool_offset >> RAM_PAGE_BITS, gpa)->unheard;
+    if (copied)
+        bytes = memcpy(copy, bytes, MIN(room, sizeof copy));
+    unsigned size = decode_run(cpu, bytes, MIN(room, sizeof copy), insns, BLOCK_MAX_INSNS, false, &count);
     if (!count)
         return NULL;
     if (log_enabled(LOG_IN_ASM))
         log_block(cpu, la, bytes, size);
-    Block *b = arena_take(cpu->code, count);
-    mark_code_page(cpu, pool_offset, gpa); /* arena_take may have dropped the page */
+    Block *b = arena_take(c, count, copied ? size : 0);
     *b = (Block){ .pool_offset = pool_offset, .key = cpu->key, .bytes = size, .count = count };
     memcpy(b->insn, insns, count * sizeof *insns);
-    enter_hash(cpu->code, b);
-    enter_page(cpu->code, b);
+    if (copied)
+        b->copy = memcpy(b->insn + count, copy, size);
+    enter_hash(c, b);
+    enter_page(c, b);
     return b;
 }
 
 Block *code_make_unit(Cpu *cpu, Block *b, unsigned max)
 {
+    CodeCache *c = cpu->code;
     Insn insns[max];
     unsigned count, room = RAM_PAGE_SIZE - (b->pool_offset & (RAM_PAGE_SIZE - 1));
-    uint64_t pool_offset = b->pool_offset;
-    unsigned size = decode_run(cpu, cpu->machine->pool->host + pool_offset, room, insns, max, true, &count);
-    size_t used = cpu->code->arena_used;
-    Block *unit = arena_take(cpu->code, count);
-    if (cpu->code->arena_used < used)
-        return NULL; /* the arena was emptied */
+    uint64_t pool_offset = b->pool_offset, page = pool_offset >> RAM_PAGE_BITS;
+    if (b->copy) {
+        b->heat = 0;
+        return NULL;
+    }
+    if (!arena_reserve(c, max))
+        return NULL;
+    open_page(c, page, 0);
+    unsigned size = decode_run(cpu, block_bytes(c, pool_offset), room, insns, max, true, &count);
+    Block *unit = arena_take(c, count, 0);
     *unit = (Block){ .pool_offset = pool_offset, .key = b->key, .bytes = size, .count = count, .is_unit = true, .peer = b };
     memcpy(unit->insn, insns, count * sizeof *insns);
-    enter_page(cpu->code, unit);
+    enter_page(c, unit);
     b->peer = unit;
     return unit;
 }
@@ -379,10 +510,16 @@ Block *code_find(Cpu *cpu, uint64_t la)
         return build_lone(cpu, la);
     uint64_t pool_offset = e->host - (uintptr_t)cpu->machine->pool->host + (la & ~GUEST_PAGE_MASK);
     Block *b = find_hashed(c, pool_offset, cpu->key);
+    if (b && unlikely(!block_holds(c, b))) {
+        invalidate(c, pool_offset, b->bytes);
+        b = NULL;
+    }
     if (!b)
         b = build_block(cpu, la, gpa, pool_offset);
     if (!b)
         return build_lone(cpu, la);
+    if (unlikely(b->copy != NULL))
+        return b;
     *jump_entry(cpu, la) = (JumpEntry){ .la = la, .tag = cpu->jump_tag, .block = b,
                                         .host = b->host ? b->host : c->no_host };
     return b;

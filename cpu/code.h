@@ -5,7 +5,9 @@
  * flow of control or the mode.  It is found in three steps, each slower than the last: the jump cache (by linear
  * address, valid until the TLB is flushed), the hash table (by place in RAM and decode key), and decoding.
  * A page with blocks carries PAGE_CODE, so that every write to it reaches code_written(), which drops the blocks that
- * overlap the written bytes; 32 bits a page, one for each 128 bytes, tell quickly that none does.
+ * overlap the written bytes; 32 bits a page, one for each 128 bytes, tell quickly that none does.  Until other CPUs have
+ * noticed that the page is code (group.h), its blocks are compared with memory before each run, stay out of the jump
+ * cache, and are not recompiled.
  * Blocks live in an arena that is emptied as a whole when it is full: a block's memory is never reused before, so a
  * dropped block may safely still be referred to; its key is BLOCK_DEAD.
  */
@@ -27,6 +29,7 @@ typedef struct Block {
     struct Block *peer;       /* a block's unit, or NULL; a unit's block */
     const uint8_t *host;      /* a block's recompiled code, or NULL */
     void *recompiled;         /* a unit's: what the recompiler keeps of it */
+    const uint8_t *copy;      /* its bytes, while others' writes to the page may go unheard; else NULL */
     uint32_t heat;            /* how often the interpreter ran it */
     uint16_t key;             /* KEY_*, or BLOCK_DEAD */
     uint16_t bytes, count;    /* length in bytes and instructions */
@@ -55,12 +58,15 @@ struct CodeCache {
     Block **hash;
     struct CodePage **pages;  /* by pool page */
     uint64_t page_count;
+    _Atomic uint32_t *watch;  /* by pool page: the granules whose writing by other threads matters */
+    GArray *unheard;          /* of uint64_t: pages whose writing may go unheard, some of them perhaps no more */
     uint8_t *arena;
     size_t arena_used;
     Block *lone;              /* room for an instruction that crosses a page, or lies outside RAM; not cached */
     Block *current;           /* being executed */
     GMutex queue_lock;        /* for the queue: writes by other threads, served at EVENT_CODE */
     GArray *queue;            /* of struct CodeWrite */
+    bool queue_full;          /* more than it holds: drop everything */
 };
 
 CodeCache *code_cache_new(Cpu *cpu);
@@ -69,8 +75,8 @@ void code_cache_free(CodeCache *c);
 /* Drops everything. */
 void code_flush(CodeCache *c);
 
-/* Drops what other threads' writes made stale (EVENT_CODE). */
-void code_drain_queue(CodeCache *c);
+/* EVENT_CODE: drops what other threads' writes made stale, and looks which pages' writing is heard of now. */
+void code_serve(CodeCache *c);
 
 /*
  * The block at linear address la (the CPU's CS base + RIP); decodes it when it is not there.  May raise #PF or #GP.
@@ -79,16 +85,20 @@ Block *code_find(Cpu *cpu, uint64_t la);
 
 /*
  * The unit that begins with block b, decoded and entered so that writes to its bytes drop it; at most `max`
- * instructions.  May flush the whole cache, b included; NULL then.
+ * instructions.  NULL when the whole cache had to be flushed, b included, or when writes to the page might go unheard:
+ * then b becomes hot again later.
  */
 Block *code_make_unit(Cpu *cpu, Block *b, unsigned max);
 
 /* The block at a place in RAM if there is one already, or NULL. */
 Block *code_peek(Cpu *cpu, uint64_t pool_offset);
 
+/* A multiplication mixes the bits; recompiled code computes the same. */
+#define JUMP_HASH_FACTOR 0x9e3779b1u
+
 static inline JumpEntry *jump_entry(Cpu *cpu, uint64_t la)
 {
-    return &cpu->jump[(la ^ la >> 11) & (JUMP_CACHE_SIZE - 1)];
+    return &cpu->jump[(uint32_t)la * JUMP_HASH_FACTOR >> 21 & (JUMP_CACHE_SIZE - 1)];
 }
 
 static inline Block *code_lookup(Cpu *cpu, uint64_t la)

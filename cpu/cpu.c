@@ -7,6 +7,7 @@
 #include "core/state.h"
 #include "cpu/code.h"
 #include "cpu/flags.h"
+#include "cpu/group.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
 #include "cpu/system.h"
@@ -21,10 +22,18 @@ typedef struct CpuBox {
 void cpu_post_event(Cpu *cpu, unsigned events)
 {
     atomic_fetch_or(&cpu->events, events);
-    g_mutex_lock(&cpu->wait_lock);
+    g_mutex_lock(&cpu->wait->lock);
     atomic_store(&cpu->attention, 1);
-    g_cond_signal(&cpu->wait_cond);
-    g_mutex_unlock(&cpu->wait_lock);
+    g_cond_signal(&cpu->wait->cond);
+    g_mutex_unlock(&cpu->wait->lock);
+}
+
+/* The CPU clears `quiet` before it looks at its events: one of the two sees the other's store. */
+void cpu_post_lazily(Cpu *cpu, unsigned events)
+{
+    atomic_fetch_or(&cpu->events, events);
+    if (!atomic_load(&cpu->quiet))
+        cpu_post_event(cpu, events);
 }
 
 static void port_intr(void *opaque, int level)
@@ -36,7 +45,12 @@ static void port_intr(void *opaque, int level)
         cpu_post_event(cpu, EVENT_INTR);
 }
 
-static void port_nmi(void *opaque) { cpu_post_event(opaque, EVENT_NMI); }
+static void port_nmi(void *opaque)
+{
+    Cpu *cpu = opaque;
+    cpu_post_event(cpu, atomic_load(&cpu->events) & EVENT_NMI ? EVENT_NMI_2 : EVENT_NMI);
+}
+
 static void port_smi(void *opaque) { cpu_post_event(opaque, EVENT_SMI); }
 static void port_init(void *opaque) { cpu_post_event(opaque, EVENT_INIT); }
 static void port_power_off(void *opaque) { cpu_post_event(opaque, EVENT_POWER_OFF); }
@@ -45,25 +59,43 @@ static void port_reset(void *opaque) { cpu_post_event(opaque, EVENT_RESET); }
 static void port_sipi(void *opaque, uint8_t vector)
 {
     Cpu *cpu = opaque;
-    cpu->sipi_vector = vector;
+    __atomic_store_n(&cpu->sipi_vector, vector, __ATOMIC_RELAXED);
     cpu_post_event(cpu, EVENT_SIPI);
+}
+
+static void update_gpa_mask(Cpu *cpu)
+{
+    cpu->gpa_mask = __atomic_load_n(&cpu->a20_enabled, __ATOMIC_RELAXED) ? ~UINT64_C(0) : ~BIT(20);
 }
 
 /* The gate masks line A20 of every physical address (SDM vol. 3A 9.7.12.4). */
 static void port_a20(void *opaque, bool enabled)
 {
     Cpu *cpu = opaque;
-    if (cpu->a20_enabled == enabled)
-        return;
-    cpu->a20_enabled = enabled;
-    cpu->gpa_mask = enabled ? ~UINT64_C(0) : ~BIT(20);
-    cpu_post_event(cpu, EVENT_MEMORY);
+    if (__atomic_exchange_n(&cpu->a20_enabled, enabled, __ATOMIC_RELAXED) != enabled)
+        cpu_post_event(cpu, EVENT_MEMORY);
 }
 
-static void memory_changed(void *opaque) { cpu_post_event(opaque, EVENT_MEMORY); }
+static void memory_changed(void *opaque) { cpu_post_lazily(opaque, EVENT_MEMORY); }
+
+void cpu_follow_memory(Cpu *cpu)
+{
+    update_gpa_mask(cpu);
+    cpu->ram_window.size = 0;
+    tlb_flush_all(cpu);
+}
+
+/* Bits 61:48 of the empty slots' tag are neither all 0 nor all 1 together with the sign: not canonical in any mode. */
+static void clear_micro_tlb(MicroTlb *m)
+{
+    m->nowhere = BIT(62) | ((uint64_t)g_random_int() << 16 & bit_mask(48) & GUEST_PAGE_MASK);
+    for (unsigned k = 0; k < MICRO_SIZE; k++)
+        m->slot[k] = (MicroEntry){ m->nowhere, (uintptr_t)m->scratch };
+}
 
 static void clear_tlbs(Cpu *cpu)
 {
+    clear_micro_tlb(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned k = 0; k < TLB_SIZE; k++)
             cpu->tlb[mode].entry[k] = (TlbEntry){ tlb_invalid_tag(k), tlb_invalid_tag(k), tlb_invalid_tag(k), 0 };
@@ -77,18 +109,20 @@ Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t a
     cpu->model = model;
     cpu->index = index;
     cpu->apic_id = apic_id;
-    g_mutex_init(&cpu->wait_lock);
-    g_cond_init(&cpu->wait_cond);
+    cpu->quiet = true;
+    cpu->wait = &cpu->own_wait;
+    g_mutex_init(&cpu->wait->lock);
+    g_cond_init(&cpu->wait->cond);
     cpu_model_apply(cpu, model);
     cpu->gpr[R_SIXTEEN] = 16;
     cpu->a20_enabled = true;
     cpu->gpa_mask = ~UINT64_C(0);
     cpu->decoder = insn_decoder_new(cpu->features);
     clear_tlbs(cpu);
+    group_join(cpu);
     cpu->code = code_cache_new(cpu);
     as_add_listener(machine->memory, memory_changed, cpu);
-    machine->pool->dirty_cleared = memory_changed;
-    machine->pool->dirty_opaque = cpu;
+    ram_add_dirty_listener(machine->pool, memory_changed, cpu);
     box->port = (CpuPort){ .cpu = cpu, .intr = port_intr, .nmi = port_nmi, .smi = port_smi, .init = port_init,
                            .sipi = port_sipi, .a20 = port_a20, .reset = port_reset, .power_off = port_power_off };
     cpu_reset(cpu);
@@ -99,12 +133,13 @@ void cpu_free(Cpu *cpu)
 {
     if (!cpu)
         return;
-    cpu->machine->pool->dirty_cleared = NULL;
+    ram_remove_dirty_listener(cpu->machine->pool, memory_changed, cpu);
     as_remove_listener(cpu->machine->memory, memory_changed, cpu);
     code_cache_free(cpu->code);
+    group_leave(cpu);
     insn_decoder_free(cpu->decoder);
-    g_mutex_clear(&cpu->wait_lock);
-    g_cond_clear(&cpu->wait_cond);
+    g_mutex_clear(&cpu->own_wait.lock);
+    g_cond_clear(&cpu->own_wait.cond);
     g_aligned_free((CpuBox *)cpu);
 }
 
@@ -201,7 +236,7 @@ void cpu_post_load(Cpu *cpu)
     uint32_t eflags = ((CpuBox *)cpu)->saved_eflags;
     cpu->eflags = eflags & ~(F_ARITH | EFLAGS_FIXED);
     set_flags_arith(cpu, eflags);
-    cpu->gpa_mask = cpu->a20_enabled ? ~UINT64_C(0) : ~BIT(20);
+    update_gpa_mask(cpu);
     code_flush(cpu->code);
     tlb_flush_all(cpu);
     cpu_update_mode(cpu);

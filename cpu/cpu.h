@@ -43,6 +43,16 @@ void cpu_set_intc(Cpu *cpu, const IntcOps *ops, void *opaque);
  */
 void cpu_run(Cpu *cpu);
 
+/*
+ * For several CPUs in one thread: runs in the calling thread for about that many instructions at most, or until the CPU
+ * halts, waits for another (cpu_yield) or sees EVENT_STOP.  Whether it has more to do; a CPU that has not does nothing.
+ */
+bool cpu_run_slice(Cpu *cpu, unsigned instructions);
+
+/* Prepares CPUs for that, before they first run; waits until something wants the attention of one of them. */
+void cpus_share_thread(Cpu *const *cpus, unsigned count);
+void cpus_wait(Cpu *const *cpus, unsigned count);
+
 /* Power-on reset; the CPU must not be running. */
 void cpu_reset(Cpu *cpu);
 

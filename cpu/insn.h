@@ -121,6 +121,7 @@ enum {
     A_BYTE = 1 << 14,  /* ModRM.rm/reg are byte registers for both operands (set by the decoder from operands) */
     A_FENCE = 1 << 15, /* orders memory */
     A_PROT = 1 << 16,  /* #UD in real and virtual-8086 mode */
+    A_SHADOW = 1 << 17, /* interrupts wait for the instruction that follows, which may stand in the same unit */
 };
 
 /* Everything of a row; the strings are those of the table file. */

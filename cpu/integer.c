@@ -7,13 +7,27 @@
  */
 #include "cpu/integer.h"
 
-bool locked_replace(uint8_t *host, uint64_t old, uint64_t v, unsigned size)
+#include "cpu/group.h"
+#include "util/guest_atomic.h"
+
+/* A split lock: the host's own, or one that excludes other split locks alone. */
+static bool split_replace(Cpu *cpu, uint8_t *host, uint64_t old, uint64_t v, unsigned size)
+{
+    if (HOST_SPLIT_CAS)
+        return split_cas(host, le64(old), le64(v), size);
+    g_mutex_lock(&cpu->group->split_lock);
+    bool same = ldle(host, size) == old;
+    if (same)
+        stle(host, v, size);
+    g_mutex_unlock(&cpu->group->split_lock);
+    return same;
+}
+
+bool locked_replace(Cpu *cpu, uint8_t *host, uint64_t old, uint64_t v, unsigned size)
 {
     unsigned at = (uintptr_t)host & 7;
-    if (at + size > 8) {
-        stle(host, v, size);
-        return true;
-    }
+    if (at + size > 8)
+        return split_replace(cpu, host, old, v, size);
     /* The quadword around the operand; its other bytes must not have changed either, or the caller tries again. */
     uint64_t *quad = (uint64_t *)(void *)(host - at);
     uint64_t raw = __atomic_load_n(quad, __ATOMIC_RELAXED), q = le64(raw);
@@ -21,6 +35,31 @@ bool locked_replace(uint8_t *host, uint64_t old, uint64_t v, unsigned size)
         return false;
     uint64_t new_raw = le64(bits_deposit(q, at * 8, size * 8, v));
     return __atomic_compare_exchange_n(quad, &raw, new_raw, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* Across pages, or a device. */
+static bool replace_elsewhere(Cpu *cpu, const MemRef *ref, uint64_t old, uint64_t v, unsigned size)
+{
+    if (ref->first == size) {
+        mem_commit_slow(cpu, ref, v, size);
+        return true;
+    }
+    g_mutex_lock(&cpu->group->split_lock);
+    bool same = mem_rmw_again(cpu, ref, size) == old;
+    if (same)
+        mem_commit_slow(cpu, ref, v, size);
+    g_mutex_unlock(&cpu->group->split_lock);
+    return same;
+}
+
+bool mem_finish_slow(Cpu *cpu, const MemRef *ref, uint64_t old, uint64_t v, unsigned size)
+{
+    if (!ref->ram)
+        return replace_elsewhere(cpu, ref, old, v, size);
+    if (!locked_replace(cpu, ref->ram, old, v, size))
+        return false;
+    mem_commit_noted(cpu, ref, size);
+    return true;
 }
 
 /* Makes all sizes of a family: M(op, bits, operand type, suffix of register form, of memory form). */
@@ -454,20 +493,25 @@ typedef struct Pair {
     uint64_t lo, hi;
 } Pair;
 
-/* locked_replace for 16 aligned bytes; atomic where the host's compiler can (x86 with -mcx16, arm64). */
-static bool locked_replace_pair(uint8_t *host, Pair old, Pair v)
+/* locked_replace for 16 aligned bytes; atomic where the host's compiler can (x86 with -mcx16, arm64), else a split lock. */
+static bool locked_replace_pair(Cpu *cpu, uint8_t *host, Pair old, Pair v)
 {
 #ifdef __GCC_HAVE_SYNC_COMPARE_AND_SWAP_16
     uint64_t from[2] = { le64(old.lo), le64(old.hi) }, to[2] = { le64(v.lo), le64(v.hi) };
     unsigned __int128 raw, new_raw;
+    (void)cpu;
     memcpy(&raw, from, sizeof raw);
     memcpy(&new_raw, to, sizeof new_raw);
     return __sync_bool_compare_and_swap((unsigned __int128 *)(void *)host, raw, new_raw);
 #else
-    (void)old;
-    st64le(host, v.lo);
-    st64le(host + 8, v.hi);
-    return true;
+    g_mutex_lock(&cpu->group->split_lock);
+    bool same = ld64le(host) == old.lo && ld64le(host + 8) == old.hi;
+    if (same) {
+        st64le(host, v.lo);
+        st64le(host + 8, v.hi);
+    }
+    g_mutex_unlock(&cpu->group->split_lock);
+    return same;
 #endif
 }
 
@@ -479,8 +523,13 @@ static bool cmpxchg16b_try(Cpu *cpu, const Insn *i, Pair acc, Pair *a)
     a->hi = mem_rmw64(cpu, i->seg, insn_ea_at(cpu, i, 8), &hi);
     bool equal = a->lo == acc.lo && a->hi == acc.hi;
     Pair v = equal ? (Pair){ cpu->gpr[R_BX], cpu->gpr[R_CX] } : *a;
-    if (i->lock && lo.host && hi.host)
-        return locked_replace_pair(lo.host, *a, v);
+    uint8_t *bytes = lo.host ? lo.host : lo.ram;
+    if (i->lock && bytes) {
+        bool done = locked_replace_pair(cpu, bytes, *a, v);
+        if (done && !lo.host)
+            mem_commit_noted(cpu, &lo, 16);
+        return done;
+    }
     mem_commit64(cpu, &lo, v.lo);
     mem_commit64(cpu, &hi, v.hi);
     return true;

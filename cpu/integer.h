@@ -33,9 +33,12 @@ static inline void set_address_reg(Cpu *cpu, unsigned asz, unsigned n, uint64_t 
 
 /*
  * Stores v at host if the `size` bytes there still are `old`: one atomic step against other CPUs' threads.  Bytes that
- * cross an aligned quadword (a split lock) are stored without that guarantee.
+ * cross an aligned quadword (a split lock) are only so against each other where the host has nothing for them.
  */
-bool locked_replace(uint8_t *host, uint64_t old, uint64_t v, unsigned size);
+bool locked_replace(Cpu *cpu, uint8_t *host, uint64_t old, uint64_t v, unsigned size);
+
+/* mem_finish with LOCK where locked_replace at the host address alone does not do. */
+bool mem_finish_slow(Cpu *cpu, const MemRef *ref, uint64_t old, uint64_t v, unsigned size);
 
 /*
  * The end of a read-modify-write whose mem_rmw* gave `old`.  False: with LOCK another CPU was faster, and the
@@ -44,11 +47,13 @@ bool locked_replace(uint8_t *host, uint64_t old, uint64_t v, unsigned size);
 #define MEM_FINISH(bits)                                                                                               \
     static inline bool mem_finish##bits(Cpu *cpu, const MemRef *ref, uint##bits##_t old, uint##bits##_t v, bool lock)  \
     {                                                                                                                  \
-        if (likely(!lock) || ref->host == NULL) {                                                                      \
+        if (likely(!lock)) {                                                                                           \
             mem_commit##bits(cpu, ref, v);                                                                             \
             return true;                                                                                               \
         }                                                                                                              \
-        return locked_replace(ref->host, old, v, bits / 8);                                                            \
+        if (unlikely(ref->host == NULL))                                                                               \
+            return mem_finish_slow(cpu, ref, old, v, bits / 8);                                                        \
+        return locked_replace(cpu, ref->host, old, v, bits / 8);                                                       \
     }
 MEM_FINISH(8)
 MEM_FINISH(16)

@@ -15,7 +15,7 @@
 #include "cpu/cpu.h"
 #include "cpu/fault.h"
 #include "cpu/flags.h"
-#include "cpu/mmu.h"
+#include "cpu/group.h"
 #include "cpu/system.h"
 
 /* A fetch where CS has a base or a limit below 4 GiB: the linear address, after the limit check of one byte. */
@@ -65,7 +65,10 @@ static bool may_run_on(const Cpu *cpu)
     return likely(!(atomic_load_explicit(&cpu->attention, memory_order_relaxed) | cpu->shadow | cpu->step_mode));
 }
 
-static void run_blocks(Cpu *cpu)
+/* These loops stay out of the function that calls setjmp(), where compilers keep little in registers. */
+#define RUN_LOOP static G_GNUC_NO_INLINE void
+
+RUN_LOOP run_blocks(Cpu *cpu)
 {
     while (may_run_on(cpu)) {
         Block *b = code_lookup(cpu, fetch_linear(cpu));
@@ -73,24 +76,61 @@ static void run_blocks(Cpu *cpu)
     }
 }
 
-/* The same with a recompiler beside: what is not recompiled yet is interpreted until it is worth it. */
-static void run_recompiled(Cpu *cpu)
+/* The block to go on with, which is recompiled if it has become worth it. */
+static Block *find_block(Cpu *cpu)
 {
     CodeCache *c = cpu->code;
+    Block *b = code_lookup(cpu, fetch_linear(cpu));
+    if (b->host || !c->engine || likely(++b->heat != c->hot_after) || b->key == BLOCK_DEAD)
+        return b;
+    c->engine->hot(cpu, b);
+    return code_lookup(cpu, fetch_linear(cpu)); /* the cache may have been emptied */
+}
+
+/* The same with a recompiler beside. */
+RUN_LOOP run_recompiled(Cpu *cpu)
+{
     while (may_run_on(cpu)) {
-        Block *b = code_lookup(cpu, fetch_linear(cpu));
+        Block *b = find_block(cpu);
+        if (b->host)
+            cpu->code->engine->run(cpu, b);
+        else
+            run_block(cpu, b, within_limit(cpu, b));
+    }
+}
+
+/* Either of these, until the time slice is over. */
+RUN_LOOP run_counted(Cpu *cpu)
+{
+    while (may_run_on(cpu) && cpu->rec.budget >= 0) {
+        Block *b = find_block(cpu);
         if (b->host) {
-            c->engine->run(cpu, b);
+            cpu->code->engine->run(cpu, b);
             continue;
         }
-        run_block(cpu, b, within_limit(cpu, b));
-        if (unlikely(++b->heat == c->hot_after) && b->key == cpu->key)
-            c->engine->hot(cpu, b);
+        unsigned count = within_limit(cpu, b);
+        cpu->rec.budget -= count;
+        run_block(cpu, b, count);
+    }
+}
+
+/* Spinning CPUs give their host processor away now and then: whom they wait for may need it. */
+#define PAUSES_A_YIELD 32
+
+void cpu_yield(Cpu *cpu)
+{
+    if (cpu->counted) {
+        cpu->rec.budget = -1;
+        cpu->insn_end = NULL;
+    } else if (++cpu->pauses % PAUSES_A_YIELD == 0) {
+        g_thread_yield();
     }
 }
 
 static void log_step(Cpu *cpu)
 {
+    if (!log_in_range(cpu->rip))
+        return;
     log_printf(LOG_EXEC, "Trace %u: %04x:%016" PRIx64 "\n", cpu->index, cpu->seg[SEG_CS].sel, cpu->rip);
     if (log_enabled(LOG_CPU)) {
         g_autoptr(GString) out = g_string_new(NULL);
@@ -171,8 +211,9 @@ static void do_sipi(Cpu *cpu)
 {
     if (cpu->run_state != CPU_WAIT_SIPI)
         return;
-    cpu->seg[SEG_CS].sel = cpu->sipi_vector << 8;
-    cpu->seg[SEG_CS].base = (uint64_t)cpu->sipi_vector << 12;
+    uint8_t vector = __atomic_load_n(&cpu->sipi_vector, __ATOMIC_RELAXED);
+    cpu->seg[SEG_CS].sel = vector << 8;
+    cpu->seg[SEG_CS].base = (uint64_t)vector << 12;
     cpu->rip = 0;
     cpu->run_state = CPU_RUNNING;
     cpu_update_mode(cpu);
@@ -183,6 +224,19 @@ static void do_init(Cpu *cpu)
     cpu_reset_state(cpu, true);
     if (cpu->index != 0)
         cpu->run_state = CPU_WAIT_SIPI;
+}
+
+/*
+ * One NMI can be pending while another is being handled; two that come together before the first is are both
+ * delivered.
+ */
+static bool take_nmi(Cpu *cpu)
+{
+    if (!cpu->nmi_blocked && !cpu->shadow && cpu->run_state != CPU_WAIT_SIPI)
+        return take_event(cpu, EVENT_NMI_2) || take_event(cpu, EVENT_NMI);
+    if (cpu->nmi_blocked && (atomic_load(&cpu->events) & EVENT_NMI))
+        take_event(cpu, EVENT_NMI_2);
+    return false;
 }
 
 static void deliver_nmi(Cpu *cpu)
@@ -203,12 +257,6 @@ static void deliver_intr(Cpu *cpu)
     interrupt_deliver(cpu, vector, INTERRUPT_EXTERNAL, false, 0);
 }
 
-static void do_memory_event(Cpu *cpu)
-{
-    cpu->ram_window.size = 0;
-    tlb_flush_all(cpu);
-}
-
 static bool intr_possible(const Cpu *cpu)
 {
     return (atomic_load(&cpu->events) & EVENT_INTR) && (cpu->eflags & F_IF) && !cpu->shadow &&
@@ -218,10 +266,11 @@ static bool intr_possible(const Cpu *cpu)
 /* Upkeep of caches, and the reset line. */
 static void do_housekeeping(Cpu *cpu)
 {
+    group_serve(cpu);
     if (take_event(cpu, EVENT_MEMORY))
-        do_memory_event(cpu);
+        cpu_follow_memory(cpu);
     if (take_event(cpu, EVENT_CODE))
-        code_drain_queue(cpu->code);
+        code_serve(cpu->code);
     if (take_event(cpu, EVENT_RESET))
         cpu_reset(cpu);
 }
@@ -254,19 +303,33 @@ static void serve_events(Cpu *cpu)
         raise_debug_trap(cpu);
     if (!cpu->in_smm && take_event(cpu, EVENT_SMI))
         smm_enter(cpu);
-    if (!cpu->nmi_blocked && !cpu->shadow && cpu->run_state != CPU_WAIT_SIPI && take_event(cpu, EVENT_NMI))
+    if (take_nmi(cpu))
         deliver_nmi(cpu);
     if (intr_possible(cpu))
         deliver_intr(cpu);
 }
 
+/* From now on the CPU executes nothing; it goes on by wake_up(). */
+static void fall_quiet(Cpu *cpu)
+{
+    atomic_store(&cpu->quiet, true);
+}
+
+static void wake_up(Cpu *cpu)
+{
+    atomic_store(&cpu->quiet, false);
+    do_housekeeping(cpu);
+}
+
 /* Sleeps until something wants attention. */
 static void wait_halted(Cpu *cpu)
 {
-    g_mutex_lock(&cpu->wait_lock);
+    fall_quiet(cpu);
+    g_mutex_lock(&cpu->wait->lock);
     while (!atomic_load(&cpu->attention))
-        g_cond_wait(&cpu->wait_cond, &cpu->wait_lock);
-    g_mutex_unlock(&cpu->wait_lock);
+        g_cond_wait(&cpu->wait->cond, &cpu->wait->lock);
+    g_mutex_unlock(&cpu->wait->lock);
+    wake_up(cpu);
 }
 
 static bool must_look(const Cpu *cpu)
@@ -285,23 +348,85 @@ static void run_once(Cpu *cpu)
         return;
     if (cpu->shadow || cpu->step_mode || cpu->dr6_pending)
         run_carefully(cpu);
+    else if (cpu->counted)
+        run_counted(cpu);
     else if (cpu->code->engine)
         run_recompiled(cpu);
     else
         run_blocks(cpu);
 }
 
+/* The same; an exception comes back here. */
+static void run_guarded(Cpu *cpu)
+{
+    if (!_setjmp(cpu->unwind))
+        run_once(cpu);
+    else if (cpu->rec.here)
+        cpu->code->engine->unwound(cpu);
+}
+
+static void begin_run(Cpu *cpu, bool counted)
+{
+    cpu->counted = counted;
+    atomic_store_explicit(&cpu->thread, g_thread_self(), memory_order_relaxed);
+    wake_up(cpu);
+    cpu_request_attention(cpu);
+}
+
+static void end_run(Cpu *cpu)
+{
+    fall_quiet(cpu);
+    atomic_store_explicit(&cpu->thread, NULL, memory_order_relaxed);
+}
+
+static bool is_stopped(const Cpu *cpu) { return atomic_load(&cpu->events) & EVENT_STOP; }
+
+/* Nothing to do before something wakes it. */
+static bool is_idle(const Cpu *cpu) { return cpu->run_state != CPU_RUNNING && !must_look(cpu); }
+
 void cpu_run(Cpu *cpu)
 {
-    cpu->thread = g_thread_self();
-    cpu_request_attention(cpu);
-    while (!(atomic_load(&cpu->events) & EVENT_STOP)) {
-        if (!_setjmp(cpu->unwind))
-            run_once(cpu);
-        else if (cpu->rec.here)
-            cpu->code->engine->unwound(cpu);
-        if (cpu->run_state != CPU_RUNNING && !must_look(cpu))
+    begin_run(cpu, false);
+    while (!is_stopped(cpu)) {
+        run_guarded(cpu);
+        if (is_idle(cpu))
             wait_halted(cpu);
     }
-    cpu->thread = NULL;
+    end_run(cpu);
+}
+
+bool cpu_run_slice(Cpu *cpu, unsigned instructions)
+{
+    if (is_idle(cpu))
+        return false;
+    begin_run(cpu, true);
+    for (cpu->rec.budget = instructions; cpu->rec.budget > 0 && !is_stopped(cpu) && !is_idle(cpu);) {
+        cpu->rec.budget--; /* what one instruction at a time does not count */
+        run_guarded(cpu);
+    }
+    end_run(cpu);
+    return !is_idle(cpu);
+}
+
+static bool any_attention(Cpu *const *cpus, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++)
+        if (atomic_load(&cpus[k]->attention))
+            return true;
+    return false;
+}
+
+void cpus_share_thread(Cpu *const *cpus, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++)
+        cpus[k]->wait = &cpus[0]->own_wait;
+}
+
+void cpus_wait(Cpu *const *cpus, unsigned count)
+{
+    struct CpuWait *wait = cpus[0]->wait;
+    g_mutex_lock(&wait->lock);
+    while (!any_attention(cpus, count))
+        g_cond_wait(&wait->cond, &wait->lock);
+    g_mutex_unlock(&wait->lock);
 }

@@ -358,6 +358,7 @@ static void next_generation(Cpu *cpu)
 
 void tlb_flush_local(Cpu *cpu)
 {
+    micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         flush_set(&cpu->tlb[mode], cpu->tlb[mode].local);
     next_generation(cpu);
@@ -374,6 +375,7 @@ void tlb_flush_all(Cpu *cpu)
 
 void tlb_flush_page(Cpu *cpu, uint64_t la)
 {
+    micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++) {
         Tlb *tlb = &cpu->tlb[mode];
         if (tlb->large_mask && (la & tlb->large_mask) == tlb->large_base) {
@@ -389,6 +391,7 @@ void tlb_flush_page(Cpu *cpu, uint64_t la)
 
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa)
 {
+    micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned k = 0; k < TLB_SIZE; k++) {
             TlbEntry *e = &cpu->tlb[mode].entry[k];

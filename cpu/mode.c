@@ -100,6 +100,6 @@ void cpu_set_eflags(Cpu *cpu, uint32_t value, uint32_t mask)
         cpu_update_mode(cpu);
     else if (changed & (F_TF | EFLAGS_RF))
         cpu->step_mode = step_mode(cpu);
-    if (changed & cpu->eflags & F_IF)
-        cpu_request_attention(cpu); /* an interrupt may have waited for this */
+    if ((changed & cpu->eflags & F_IF) && (atomic_load(&cpu->events) & EVENT_INTR))
+        cpu_request_attention(cpu); /* an interrupt has waited for this; one that comes now asks for it itself */
 }

@@ -138,11 +138,10 @@ static void save_state(Cpu *cpu, bool halted)
 void smm_set(Cpu *cpu, bool in_smm)
 {
     Machine *m = cpu->machine;
-    cpu->in_smm = in_smm;
-    if (!m->smm_changed)
-        return;
     machine_lock(m);
-    m->smm_changed(m->smm_opaque, in_smm);
+    cpu->in_smm = in_smm; /* with the lock: the board looks at all CPUs */
+    if (m->smm_changed)
+        m->smm_changed(m->smm_opaque, in_smm);
     machine_unlock(m);
     cpu->ram_window.size = 0;
 }

@@ -22,6 +22,7 @@
 typedef struct Machine Machine;
 typedef struct CpuModel CpuModel;
 typedef struct CodeCache CodeCache;
+typedef struct CpuGroup CpuGroup;
 
 enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_11, R_12, R_13, R_14, R_15 };
 
@@ -122,8 +123,9 @@ enum {
     EVENT_RESET = 1 << 5,
     EVENT_STOP = 1 << 6,     /* leave the run loop: the machine is paused or a debugger wants in */
     EVENT_MEMORY = 1 << 7,   /* the memory map or dirty tracking changed: drop the TLB */
-    EVENT_CODE = 1 << 8,     /* another thread wrote to pages that hold code */
+    EVENT_CODE = 1 << 8,     /* another thread wrote to pages that hold code, or made a page code (group.h) */
     EVENT_POWER_OFF = 1 << 9,
+    EVENT_NMI_2 = 1 << 10,   /* a second one: while none is being handled, two can be told apart */
 };
 
 /* Interrupt shadows, bits of Cpu.shadow: in force for the one instruction that follows. */
@@ -162,8 +164,7 @@ typedef struct RecompiledState {
     bool mxcsr_here;         /* the host's MXCSR holds the guest's; Cpu.mxcsr is stale */
     uint64_t a, b, top;
     uint64_t page;           /* linear address of the page that is being executed */
-    const uint8_t *next;     /* host code of the jump under way, and the page that it is in */
-    uint64_t next_page;
+    uint64_t next;           /* place in `jump` of the target of the jump under way */
     uint64_t spill[4];
     int64_t budget;          /* instructions left in this time slice, where they are counted */
     uint64_t host_sp;        /* stack pointer of the caller of recompiled code */
@@ -258,16 +259,26 @@ struct Cpu {
     uint64_t tlb_generation; /* rises with every flush */
     uint64_t jump_tag;       /* made of tlb_generation and key: caches keyed by linear address check it */
     JumpEntry jump[JUMP_CACHE_SIZE];
-    GMutex wait_lock;        /* with wait_cond: a halted CPU sleeps until attention is set */
-    GCond wait_cond;
+    struct CpuWait {         /* a halted CPU sleeps until attention is set */
+        GMutex lock;
+        GCond cond;
+    } own_wait, *wait;       /* one for all CPUs that share a thread */
     Tlb tlb[TLB_MODES];
+    MicroTlb micro;
     struct RamWindow {       /* the range of RAM that page tables were last found in */
         uint64_t start, size;
         uint8_t *host;
     } ram_window;
     CodeCache *code;
     InsnDecoder *decoder;
-    GThread *thread;         /* that runs this CPU now, or NULL */
+    GThread *_Atomic thread; /* that runs this CPU now, or NULL */
+    CpuGroup *group;
+    _Atomic uint64_t log_served; /* how far the group's log of code pages was served (group.h) */
+    uint64_t awaited;        /* place in that log which others have to reach, or 0; under the group's lock */
+    atomic_bool quiet;       /* executes nothing, and will serve its events before it does */
+    bool parallel;           /* there are other CPUs */
+    bool counted;            /* runs until rec.budget is used up: a time slice (thread=single) */
+    unsigned pauses;         /* PAUSE instructions executed */
 
     Machine *machine;
     const CpuModel *model;
@@ -333,7 +344,14 @@ static inline void cpu_request_attention(Cpu *cpu) { atomic_store_explicit(&cpu-
 /* Follows a change of the local interrupt controller's base address. */
 void cpu_update_intc(Cpu *cpu);
 
-/* Sets EVENT_* bits from any thread and wakes the CPU. */
+/* Follows a change of the memory map, the A20 gate or dirty tracking (EVENT_MEMORY). */
+void cpu_follow_memory(Cpu *cpu);
+
+/* Sets EVENT_* bits from any thread and wakes the CPU; the lazy form leaves it asleep and lets it serve them then. */
 void cpu_post_event(Cpu *cpu, unsigned events);
+void cpu_post_lazily(Cpu *cpu, unsigned events);
+
+/* Others should run now: this CPU spins on what one of them will do (PAUSE). */
+void cpu_yield(Cpu *cpu);
 
 #endif

@@ -187,10 +187,12 @@ static void sys_rdpru(Cpu *cpu, const Insn *i)
     set_edx_eax(cpu, reg32(cpu, R_CX) <= 1 ? tsc_read(cpu) : 0);
 }
 
+/* It is serialising, which software uses as a fence. */
 static void sys_cpuid(Cpu *cpu, const Insn *i)
 {
     (void)i;
     uint32_t out[4];
+    atomic_thread_fence(memory_order_seq_cst);
     cpuid_read(cpu, reg32(cpu, R_AX), reg32(cpu, R_CX), out);
     set_reg32(cpu, R_AX, out[CPUID_EAX]);
     set_reg32(cpu, R_BX, out[CPUID_EBX]);
@@ -264,7 +266,7 @@ static void sys_monitor(Cpu *cpu, const Insn *i)
 
 /*
  * MWAIT may end at any time (SDM vol. 3A 9.10.4).  Stores of other CPUs are not watched, so it waits only where none
- * could come: with one CPU, for an interrupt that can be taken.
+ * could come: with one CPU, for an interrupt that can be taken.  With several it is a PAUSE.
  */
 static void sys_mwait(Cpu *cpu, const Insn *i)
 {
@@ -273,7 +275,9 @@ static void sys_mwait(Cpu *cpu, const Insn *i)
         cpu_raise_ud(cpu);
     if (mode_reg(cpu, R_CX) >> 1)
         cpu_raise_gp(cpu);
-    if (cpu->monitor_gpa && cpu->machine->cpu_count <= 1 && (cpu->eflags & F_IF))
+    if (cpu->parallel)
+        cpu_yield(cpu);
+    else if (cpu->monitor_gpa && (cpu->eflags & F_IF))
         halt(cpu);
     cpu->monitor_gpa = 0;
 }
@@ -328,6 +332,14 @@ static void sys_fence(Cpu *cpu, const Insn *i)
     (void)cpu;
     (void)i;
     atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* A sign of spinning on what another CPU will do. */
+static void sys_pause(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    if (cpu->parallel)
+        cpu_yield(cpu);
 }
 
 static void sys_nop(Cpu *cpu, const Insn *i)
@@ -467,6 +479,7 @@ SEM_1(sys_invlpg)
 SEM_1(sys_invpcid)
 SEM_1(sys_clflush)
 SEM_1(sys_fence)
+SEM_1(sys_pause)
 SEM_1(sys_nop)
 SEM_1(sys_swapgs)
 SEM_1(sys_rdfsbase)

@@ -48,6 +48,36 @@ static inline uint64_t tlb_invalid_tag(unsigned index) { return (uint64_t)(index
 
 static inline bool tlb_hits(uint64_t tag, uint64_t la, unsigned size) { return la - tag <= GUEST_PAGE_SIZE - size; }
 
+/*
+ * The micro TLB: what recompiled code looks at first.  Each of its accesses has a slot, chosen when it is translated, with
+ * the page that it met last; so the look-up does not depend on the address.  Slots are filled from the TLB (by recompiled
+ * code only) and dropped with any change to it.  An empty slot is tagged with a page of `micro_nowhere`, a random
+ * non-canonical address, and refers to a scratch page: no access is meant to reach it, nor can a guest find it.
+ * Slots of different TLB modes, and of reads and writes, are different ones.
+ */
+#define MICRO_BITS 10
+#define MICRO_SIZE (1u << MICRO_BITS)
+
+typedef struct MicroEntry {
+    uint64_t tag;
+    uintptr_t host;
+} MicroEntry;
+
+typedef struct MicroTlb {
+    MicroEntry slot[MICRO_SIZE];
+    uint64_t nowhere;
+    uint32_t used_count;       /* slots that are filled, in used[] as offsets in bytes */
+    uint16_t used[MICRO_SIZE];
+    uint8_t scratch[GUEST_PAGE_SIZE + 64];
+} MicroTlb;
+
+static inline void micro_tlb_drop(MicroTlb *m)
+{
+    for (uint32_t k = 0; k < m->used_count; k++)
+        m->slot[m->used[k] / sizeof(MicroEntry)] = (MicroEntry){ m->nowhere, (uintptr_t)m->scratch };
+    m->used_count = 0;
+}
+
 static inline unsigned tlb_index(uint64_t la) { return la >> GUEST_PAGE_BITS & (TLB_SIZE - 1); }
 
 #endif

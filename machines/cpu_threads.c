@@ -1,14 +1,17 @@
 /*
- * A thread for each CPU (machines/cpu_threads.h).
+ * A thread for each CPU, or for all (machines/cpu_threads.h).
  *
- * `resumed` says whether CPUs may run; each thread waits for it, runs its CPU until EVENT_STOP, and notes in `running`
+ * `resumed` says whether CPUs may run; each thread waits for it, runs its CPUs until EVENT_STOP, and notes in `running`
  * that it came back.  Both belong to `mutex`, which is never held while the machine lock is taken.
  */
 #include "machines/cpu_threads.h"
 
+#define SLICE 50000 /* instructions that a CPU executes before the next one's turn, where all share a thread */
+
 typedef struct CpuThread {
     CpuThreads *all;
-    Cpu *cpu;
+    Cpu *const *cpus;
+    unsigned count;     /* of CPUs that it runs */
     GThread *thread;
 } CpuThread;
 
@@ -19,10 +22,26 @@ struct CpuThreads {
     GMutex mutex;
     GCond changed;      /* resumed, quit or running */
     bool resumed, quit;
-    unsigned running;   /* threads within cpu_run() */
+    unsigned running;   /* threads that run CPUs now */
+    unsigned cpu_count;
+    Cpu **cpus;
     unsigned count;
     CpuThread thread[];
 };
+
+/* All get EVENT_STOP at the same time. */
+static bool is_stopped(const CpuThread *self) { return atomic_load(&self->cpus[0]->events) & EVENT_STOP; }
+
+static void run_in_turn(const CpuThread *self)
+{
+    while (!is_stopped(self)) {
+        bool busy = false;
+        for (unsigned i = 0; i < self->count; i++)
+            busy |= cpu_run_slice(self->cpus[i], SLICE);
+        if (!busy)
+            cpus_wait(self->cpus, self->count);
+    }
+}
 
 static gpointer thread_main(gpointer opaque)
 {
@@ -36,7 +55,10 @@ static gpointer thread_main(gpointer opaque)
         }
         t->running++;
         g_mutex_unlock(&t->mutex);
-        cpu_run(self->cpu);
+        if (self->count == 1)
+            cpu_run(self->cpus[0]);
+        else
+            run_in_turn(self);
         g_mutex_lock(&t->mutex);
         t->running--;
         g_cond_broadcast(&t->changed);
@@ -49,8 +71,8 @@ static void threads_resume(void *opaque)
 {
     CpuThreads *t = opaque;
     g_mutex_lock(&t->mutex);
-    for (unsigned i = 0; i < t->count; i++)
-        atomic_fetch_and(&t->thread[i].cpu->events, ~(unsigned)EVENT_STOP);
+    for (unsigned i = 0; i < t->cpu_count; i++)
+        atomic_fetch_and(&t->cpus[i]->events, ~(unsigned)EVENT_STOP);
     t->resumed = true;
     g_cond_broadcast(&t->changed);
     g_mutex_unlock(&t->mutex);
@@ -62,8 +84,8 @@ static void threads_pause(void *opaque)
     CpuThreads *t = opaque;
     g_mutex_lock(&t->mutex);
     t->resumed = false;
-    for (unsigned i = 0; i < t->count; i++)
-        cpu_post_event(t->thread[i].cpu, EVENT_STOP);
+    for (unsigned i = 0; i < t->cpu_count; i++)
+        cpu_post_event(t->cpus[i], EVENT_STOP);
     while (t->running)
         g_cond_wait(&t->changed, &t->mutex);
     g_mutex_unlock(&t->mutex);
@@ -72,29 +94,38 @@ static void threads_pause(void *opaque)
 static void threads_reset(void *opaque)
 {
     CpuThreads *t = opaque;
-    for (unsigned i = 0; i < t->count; i++)
-        cpu_reset(t->thread[i].cpu);
+    for (unsigned i = 0; i < t->cpu_count; i++)
+        cpu_reset(t->cpus[i]);
     if (t->after_reset)
         t->after_reset(t->opaque);
 }
 
 static const MachineCpuOps ops = {threads_resume, threads_pause, threads_reset};
 
-CpuThreads *cpu_threads_new(Machine *m, Cpu *const *cpus, unsigned count, void (*after_reset)(void *), void *opaque)
+static void thread_start(CpuThreads *t, unsigned i, unsigned cpus)
+{
+    char name[16];
+    g_snprintf(name, sizeof name, "cpu%u", i);
+    t->thread[i] = (CpuThread){.all = t, .cpus = t->cpus + i, .count = cpus};
+    t->thread[i].thread = g_thread_new(name, thread_main, &t->thread[i]);
+}
+
+CpuThreads *cpu_threads_new(Machine *m, Cpu *const *cpus, unsigned count, bool single, void (*after_reset)(void *),
+                            void *opaque)
 {
     CpuThreads *t = g_malloc0(sizeof *t + count * sizeof t->thread[0]);
     t->machine = m;
     t->after_reset = after_reset;
     t->opaque = opaque;
-    t->count = count;
+    t->cpus = g_memdup2(cpus, count * sizeof *cpus);
+    t->cpu_count = count;
+    t->count = single ? 1 : count;
     g_mutex_init(&t->mutex);
     g_cond_init(&t->changed);
-    for (unsigned i = 0; i < count; i++) {
-        char name[16];
-        g_snprintf(name, sizeof name, "cpu%u", i);
-        t->thread[i] = (CpuThread){.all = t, .cpu = cpus[i]};
-        t->thread[i].thread = g_thread_new(name, thread_main, &t->thread[i]);
-    }
+    if (single)
+        cpus_share_thread(cpus, count);
+    for (unsigned i = 0; i < t->count; i++)
+        thread_start(t, i, count / t->count);
     m->cpu_ops = &ops;
     m->cpu_opaque = t;
     return t;
@@ -115,5 +146,6 @@ void cpu_threads_free(CpuThreads *t)
     t->machine->cpu_opaque = NULL;
     g_mutex_clear(&t->mutex);
     g_cond_clear(&t->changed);
+    g_free(t->cpus);
     g_free(t);
 }

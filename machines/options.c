@@ -13,6 +13,7 @@
 #include "core/version.h"
 #include "cpu/cpu.h"
 #include "machines/board.h"
+#include "tcg/tcg.h"
 #include "util/bits.h"
 
 typedef enum OptionKind {
@@ -42,7 +43,7 @@ static const char *const words_media[] = {"disk", "cdrom", NULL};
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
 static const char *const words_vga[] = {"std", "none", NULL};
-static const char *const words_accel[] = {"interp", NULL};
+static const char *const words_thread[] = {"multi", "single", NULL};
 
 static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, type, "type", OPTION_STRING),
@@ -55,6 +56,15 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"), OPTION_FIELD_IGNORED("vmport"),
     OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
     OPTION_FIELD_IGNORED("graphics"),
+    OPTION_FIELD_END,
+};
+static const OptionField accel_fields[] = {
+    OPTION_FIELD(AccelOptions, name, "accel", OPTION_STRING),
+    OPTION_CHOICE(AccelOptions, thread, "thread", words_thread),
+    OPTION_FIELD(AccelOptions, tb_size, "tb-size", OPTION_SIZE_MIB),
+    OPTION_FIELD(AccelOptions, verify, "verify", OPTION_BOOL),
+    OPTION_FIELD(AccelOptions, hot, "hot", OPTION_UNSIGNED),
+    OPTION_FIELD_IGNORED("split-wx"),
     OPTION_FIELD_END,
 };
 static const OptionField drive_fields[] = {
@@ -121,33 +131,47 @@ static gboolean set_machine(Options *o, const char *argument, GError **err)
     return o->board != NULL;
 }
 
-/* "kvm:interp": the first that is there; what follows a comma are the accelerator's own properties. */
-static gboolean check_accel(const char *accel, GError **err)
+/* The engines of this host, the best first. */
+static const char *const *accels(void)
 {
-    char *list = g_strndup(accel, strcspn(accel, ","));
+    static const char *const all[] = {"tcg", "interp", NULL};
+    return tcg_available() ? all : all + 1;
+}
+
+/* "kvm:tcg": the first that is there. */
+static gboolean accel_choose(AccelOptions *a, const char *list, GError **err)
+{
     char **names = g_strsplit(list, ":", -1);
-    gboolean found = FALSE;
-    for (char **n = names; *n; n++)
-        found = found || g_strv_contains(words_accel, *n);
-    if (!found && (!strcmp(list, "tcg") || !strcmp(list, "kvm")))
-        error_set(err, "-accel: '%s' is not built yet; known: interp", list);
-    else if (!found)
-        error_unknown(err, "-accel", "accelerator", list, words_accel);
+    const char *chosen = NULL;
+    for (char **n = names; *n && !chosen; n++)
+        chosen = g_strv_contains(accels(), *n) ? *n : NULL;
+    a->recompile = chosen && !strcmp(chosen, "tcg");
+    if (!chosen && !strcmp(list, "kvm"))
+        error_set(err, "-accel: 'kvm' is not built yet; known: tcg, interp");
+    else if (!chosen && !strcmp(list, "tcg"))
+        error_set(err, "-accel: 'tcg' has no back end for this host; known: interp");
+    else if (!chosen)
+        error_unknown(err, "-accel", "accelerator", list, accels());
     g_strfreev(names);
-    g_free(list);
-    return found;
+    return chosen != NULL;
 }
 
 static gboolean set_accel(Options *o, const char *argument, GError **err)
 {
     if (asks_help(argument)) {
-        g_print("Accelerators:\ninterp     interpreter\n");
+        g_print("Accelerators:\n%sinterp     interpreter\n", tcg_available() ? "tcg        recompiler\n" : "");
         o->done = true;
         return TRUE;
     }
-    g_free(o->machine.accel);
-    o->machine.accel = g_strdup(argument);
-    return check_accel(argument, err);
+    return option_fields_parse("-accel", argument, "accel", accel_fields, &o->accel, err) &&
+           (!o->accel.name || accel_choose(&o->accel, o->accel.name, err));
+}
+
+/* -accel, or else -machine accel=, or else the best. */
+static gboolean accel_settle(Options *o, GError **err)
+{
+    const char *list = o->accel.name ? o->accel.name : o->machine.accel;
+    return accel_choose(&o->accel, list ? list : accels()[0], err);
 }
 
 static gboolean set_cpu(Options *o, const char *argument, GError **err)
@@ -321,7 +345,7 @@ static gboolean print_help(Options *o, const char *argument, GError **err);
 static const Option table[] = {
     CALL("machine", set_machine, "NAME[,PROP=VALUE]...", "board, and its properties (help: list)"),
     CALL("M", set_machine, "NAME", NULL),
-    CALL("accel", set_accel, "NAME", "engine that runs the processors (help: list)"),
+    CALL("accel", set_accel, "NAME[,thread=single][,tb-size=MIB]...", "engine that runs the processors (help: list)"),
     CALL("cpu", set_cpu, "MODEL[,+FLAG][,-FLAG]...", "processor model (help: list; MODEL,help: its flags)"),
     CALL("smp", set_smp, "N[,sockets=,cores=,threads=]", "number of processors"),
     FIELDS("m", memory, "size", "SIZE", "memory, in MiB or with a suffix (default 128)"),
@@ -363,7 +387,9 @@ static const Option table[] = {
     FLAG("no-shutdown", no_shutdown, "a shutdown of the guest pauses the machine"),
     FLAG("S", stopped, "start paused"),
     CALL("d", set_log, "ITEM[,ITEM]...", "what to log (help: list)"),
+    STRING("dfilter", log_filter, "RANGE[,RANGE]...", "log code of these addresses only: A..B, A+SIZE or B-SIZE"),
     STRING("D", log_file, "FILE", "where to log, instead of standard error"),
+    FLAG("perfmap", perf_map, "names recompiled code for Linux perf, in /tmp/perf-PID.map"),
     STRING("pidfile", pid_file, "FILE", "writes the process number to a file"),
     IGNORED("no-user-config", NULL),
     IGNORED("msg", "PROPERTIES"),
@@ -496,6 +522,7 @@ void options_free(Options *o)
         g_ptr_array_unref(lists[i]);
     g_ptr_array_unref(o->drives);
     option_fields_clear(machine_fields, &o->machine);
+    option_fields_clear(accel_fields, &o->accel);
     option_fields_clear(smp_fields, &o->smp);
     g_free(o->cpu);
     g_free(o->log);
@@ -528,13 +555,15 @@ static void options_default(Options *o)
 }
 
 /* What no option can check alone. */
-static gboolean options_check(const Options *o, GError **err)
+static gboolean options_check(Options *o, GError **err)
 {
-    if (o->machine.accel && !check_accel(o->machine.accel, err))
+    if (!accel_settle(o, err))
         return FALSE;
     if (o->smp.cpus < 1 || o->smp.cpus > o->board->max_cpus)
         return error_set(err, "-smp: %u processors; machine '%s' has 1 to %u", o->smp.cpus, o->board->name,
                          o->board->max_cpus);
+    if (o->accel.verify && o->accel.recompile && o->smp.cpus > 1)
+        return error_set(err, "-accel tcg,verify=on: it compares one processor; there are %u (-smp)", o->smp.cpus);
     if (o->memory.size < MiB || o->memory.size > o->board->max_ram)
         return error_set(err, "-m: %" PRIu64 " bytes; machine '%s' has 1 MiB to %" PRIu64 " GiB", o->memory.size,
                          o->board->name, o->board->max_ram / GiB);

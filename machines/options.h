@@ -19,6 +19,16 @@ typedef struct MachineOptions {
     bool pit, i8042, hpet, acpi;
 } MachineOptions;
 
+/* -accel */
+typedef struct AccelOptions {
+    char *name;                /* "kvm:tcg": the first that is there; NULL: the best */
+    char *thread;              /* "multi" or "single"; NULL: multi */
+    uint64_t tb_size;          /* bytes of recompiled code for each processor; 0: the default */
+    unsigned hot;              /* runs of a block before it is recompiled; 0: the default */
+    bool verify;
+    bool recompile;            /* what came of it: the recompiler, not the interpreter alone */
+} AccelOptions;
+
 /* -drive and its short forms */
 typedef struct DriveOptions {
     char *file, *format, *interface, *media, *id;
@@ -53,16 +63,18 @@ typedef struct Options {
     const DeviceType *const *types; /* all device types, ended by NULL */
     const struct Board *board;
     MachineOptions machine;
+    AccelOptions accel;
     MemoryOptions memory;
     SmpOptions smp;
     RtcOptions rtc;
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
-    char *name, *display, *log, *log_file, *pid_file, *vga, *net;
+    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *net;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons; /* char * */
+    bool perf_map;             /* -perfmap */
     bool snapshot, nographic, nodefaults, no_reboot, no_shutdown, stopped;
     bool done;                 /* a list or text was printed: there is nothing to run */
 } Options;

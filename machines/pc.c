@@ -18,6 +18,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "tcg/tcg.h"
 #include "util/bits.h"
 
 /* ---- processors ---- */
@@ -30,20 +31,36 @@ static void cpu_announce(Pc *pc, unsigned i, Cpu *cpu)
     g_free(name);
 }
 
+/* All processors run in one thread. */
+static bool in_turn(const Pc *pc)
+{
+    return pc->cpu_count > 1 && !g_strcmp0(pc->o->accel.thread, "single");
+}
+
+static gboolean recompiler_attach(Pc *pc, GError **err)
+{
+    const AccelOptions *a = &pc->o->accel;
+    TcgConfig config = {.code_bytes = a->tb_size, .hot_after = a->hot, .counted = in_turn(pc),
+                        .verify = a->verify, .named = pc->o->perf_map};
+    for (unsigned i = 0; i < pc->cpu_count; i++) {
+        if (!tcg_attach(pc->cpus[i], &config, err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean cpus_create(Pc *pc, GError **err)
 {
     pc->model = cpu_model_parse(pc->o->cpu ? pc->o->cpu : cpu_model_default, err);
     if (!pc->model)
         return FALSE;
     pc->cpu_count = pc->m->cpu_count = pc->o->smp.cpus;
-    if (pc->cpu_count > 1) /* its code cache and soft TLB do not yet hear of other processors' writes */
-        return error_set(err, "-smp %u: the interpreter runs one processor", pc->cpu_count);
     for (unsigned i = 0; i < pc->cpu_count; i++) {
         pc->cpus[i] = cpu_new(pc->m, pc->model, i, i);
         pc->m->cpu_ports[i] = cpu_port(pc->cpus[i]);
         cpu_announce(pc, i, pc->cpus[i]);
     }
-    return TRUE;
+    return !pc->o->accel.recompile || recompiler_attach(pc, err);
 }
 
 /* ---- interrupts ---- */
@@ -436,7 +453,7 @@ static void *pc_create(Machine *m, const Options *o, GError **err)
     }
     for (unsigned i = 0; i < pc->cpu_count; i++)
         cpu_state_add(pc, i);
-    pc->threads = cpu_threads_new(m, pc->cpus, pc->cpu_count, pc_after_reset, pc);
+    pc->threads = cpu_threads_new(m, pc->cpus, pc->cpu_count, in_turn(pc), pc_after_reset, pc);
     machine_reset(m);
     return pc;
 }

@@ -22,9 +22,13 @@ enum { BAR_IO_START = 0xc000, BAR_IO_END = 0x10000 };
 /* ISA lines of PIRQA..D. */
 static const uint8_t pirq_lines[4] = {10, 10, 11, 11};
 
+/* SMIACT# is up while any processor is in SMM; the bridge does not know whose access it sees. */
 static void smm_changed(void *opaque, bool in_smm)
 {
-    i440fx_set_smm(opaque, in_smm);
+    Pc *pc = opaque;
+    for (unsigned i = 0; i < pc->cpu_count; i++)
+        in_smm = in_smm || pc->cpus[i]->in_smm;
+    i440fx_set_smm(pc->bridge, in_smm);
 }
 
 static void power_button(void *opaque)
@@ -55,7 +59,7 @@ gboolean pc_chipset_create(Pc *pc, GError **err)
         return FALSE;
     piix3_set_isa_lines(south, pc->isa.irq);
     pc->m->smm_changed = smm_changed;
-    pc->m->smm_opaque = pc->bridge;
+    pc->m->smm_opaque = pc;
     return pm_create(pc, err);
 }
 

@@ -331,7 +331,10 @@ static void test_crossing(Fixture *f, gconstpointer data)
 typedef struct CodeLog {
     unsigned count;
     uint64_t offset, size;
+    unsigned cleared; /* dirty bits */
 } CodeLog;
+
+static void dirty_cleared(void *opaque) { ((CodeLog *)opaque)->cleared++; }
 
 static void code_written(void *opaque, uint64_t offset, uint64_t size)
 {
@@ -345,7 +348,7 @@ static void test_flags(Fixture *f, gconstpointer data)
 {
     Region *ram = region_new_ram(f->pool, "ram", 0x10000, NULL);
     uint64_t base = region_pool_offset(ram);
-    CodeLog log = { 0 };
+    CodeLog log = { 0 }, other = { 0 };
     uint8_t big[0x2000] = { 0 };
     (void)data;
 
@@ -361,8 +364,8 @@ static void test_flags(Fixture *f, gconstpointer data)
     g_assert_true(ram_test_and_clear_dirty(f->pool, base + 0x2000, 1, PAGE_DIRTY_ALL));
     g_assert_true(ram_test_and_clear_dirty(f->pool, base + 0x3000, 1, PAGE_DIRTY_ALL));
 
-    f->pool->code_written = code_written;
-    f->pool->code_opaque = &log;
+    ram_add_code_listener(f->pool, code_written, &log);
+    ram_add_code_listener(f->pool, code_written, &other);
     f->pool->page_flags[(base >> 12) + 5] = PAGE_CODE;
     as_write(f->as, 0x4ffc, 0, 4);
     as_read(f->as, 0x5000, 4);
@@ -383,6 +386,21 @@ static void test_flags(Fixture *f, gconstpointer data)
     g_assert_cmpuint(log.count, ==, 1);
     g_assert_cmphex(log.offset, ==, base + 0x5ffe);
     g_assert_cmphex(log.size, ==, 2);
+    g_assert_cmphex(other.offset, ==, base + 0x5ffe);
+    ram_remove_code_listener(f->pool, code_written, &log);
+    other.count = 0;
+    ram_mark_written(f->pool, base + 0x5000, 1);
+    g_assert_cmpuint(log.count, ==, 1);
+    g_assert_cmpuint(other.count, ==, 1);
+    ram_add_dirty_listener(f->pool, dirty_cleared, &log);
+    ram_add_dirty_listener(f->pool, dirty_cleared, &other);
+    ram_test_and_clear_dirty(f->pool, base + 0x5000, 1, PAGE_DIRTY_ALL);
+    ram_remove_dirty_listener(f->pool, dirty_cleared, &log);
+    ram_mark_written(f->pool, base + 0x5000, 1);
+    ram_test_and_clear_dirty(f->pool, base + 0x5000, 1, PAGE_DIRTY_ALL);
+    ram_test_and_clear_dirty(f->pool, base + 0x5000, 1, PAGE_DIRTY_ALL); /* nothing to clear: no call */
+    g_assert_cmpuint(log.cleared, ==, 1);
+    g_assert_cmpuint(other.cleared, ==, 2);
     region_free(ram);
 }
 

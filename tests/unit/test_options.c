@@ -4,6 +4,7 @@
 #include "core/options.h"
 #include "machines/board.h"
 #include "machines/options.h"
+#include "tcg/tcg.h"
 #include "util/bits.h"
 
 static const DeviceType serial = {.name = "isa-serial", .bus = "isa", .user = true, .description = "serial port"};
@@ -34,9 +35,13 @@ static const struct { const char *line, *error; } mistakes[] = {
                       "i8042, hpet, acpi, kernel-irqchip, usb, vmport, smm, dump-guest-core, mem-merge, graphics"},
     {"-M pc,pit=maybe", "-machine pit=: 'maybe' is neither on nor off"},
     {"-M pc,accel", "-machine: property 'accel' needs a value"},
-    {"-accel tcg", "-accel: 'tcg' is not built yet; known: interp"},
-    {"-M pc,accel=kvm", "-accel: 'kvm' is not built yet; known: interp"},
-    {"-accel interpp", "-accel: unknown accelerator 'interpp' (did you mean 'interp'?); known: interp"},
+    {"-M pc,accel=kvm", "-accel: 'kvm' is not built yet; known: tcg, interp"},
+    {"-accel kvm,thread=multi", "-accel: 'kvm' is not built yet; known: tcg, interp"},
+    {"-accel interp,thraed=single", "-accel: unknown property 'thraed' (did you mean 'thread'?); known: accel, thread, "
+                                    "tb-size, verify, hot, split-wx"},
+    {"-accel interp,thread=two", "-accel thread=: unknown value 'two'; known: multi, single"},
+    {"-accel interp,hot=x", "-accel hot=: 'x' is not a number"},
+    {"-accel interp,verify=1", "-accel verify=: '1' is neither on nor off"},
     {"-smp 0", "-smp: 0 processors; machine 'pc' has 1 to 255"},
     {"-smp two", "-smp cpus=: 'two' is not a number"},
     {"-smp 99999999999", "-smp cpus=: 99999999999 is too large, the most is 4294967295"},
@@ -69,6 +74,34 @@ static Options *parse_right(const char *line)
     Options *o = parse(line, &err);
     g_assert_no_error(err);
     return o;
+}
+
+/* What the recompiler's being there decides. */
+static void test_accel(void)
+{
+    GError *err = NULL;
+    Options *o = parse("-accel interpp", &err);
+    g_assert_null(o);
+    g_assert_true(g_str_has_prefix(err->message, "-accel: unknown accelerator 'interpp' (did you mean 'interp'?); known: "));
+    g_assert_true(g_str_has_suffix(err->message, tcg_available() ? ": tcg, interp" : ": interp"));
+    g_clear_error(&err);
+    o = parse("-accel tcg", &err);
+    g_assert_true((o != NULL) == tcg_available());
+    g_clear_error(&err);
+    options_free(o);
+    o = parse_right("-S");
+    g_assert_true(o->accel.recompile == tcg_available());
+    options_free(o);
+    o = parse_right("-accel kvm:interp:tcg,thread=single,tb-size=64,verify=on,hot=5");
+    g_assert_false(o->accel.recompile);
+    g_assert_cmpstr(o->accel.thread, ==, "single");
+    g_assert_cmpuint(o->accel.tb_size, ==, 64 * MiB);
+    g_assert_cmpuint(o->accel.hot, ==, 5);
+    g_assert_true(o->accel.verify);
+    options_free(o);
+    o = parse_right("-M pc,accel=interp -accel thread=single");
+    g_assert_false(o->accel.recompile);
+    options_free(o);
 }
 
 static void test_values(void)
@@ -158,6 +191,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/options/mistakes", test_mistakes);
     g_test_add_func("/options/values", test_values);
+    g_test_add_func("/options/accel", test_accel);
     g_test_add_func("/options/drives", test_drives);
     g_test_add_func("/options/terminals", test_terminals);
     g_test_add_func("/options/pairs", test_pairs);
