@@ -21,7 +21,7 @@ typedef struct UnitCode {
     Block *block;
     const uint8_t *entry;      /* as executed */
     const uint8_t *entry_stub; /* leaves with RIP at the unit's first instruction */
-    uint32_t size;             /* bytes of host code */
+    uint32_t size, line_size;  /* bytes of host code; of it without slow paths and exits */
     UnitExit *links;           /* ways into it */
     unsigned exit_count;
     UnitExit exit[];
@@ -31,6 +31,7 @@ typedef struct UnitCode {
 typedef struct EngineCalls {
     bool (*call)(Cpu *cpu, const Insn *i, uint64_t page_offset); /* semantic function; true: leave host code */
     const uint8_t *(*exit)(Cpu *cpu, UnitExit *e);               /* an exit that is not linked */
+    const uint8_t *(*call_next)(Cpu *cpu, const Insn *i, uint64_t page_offset); /* both: call, then next */
     const uint8_t *(*next)(Cpu *cpu);                            /* cpu->rip is where to go on */
     uint64_t (*flags)(Cpu *cpu);                                 /* EFLAGS image of the record */
 } EngineCalls;

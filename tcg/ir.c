@@ -49,6 +49,8 @@ static void print_arg(IrArg x, const IrOp *op, GString *out)
         g_string_append(out, names[x]);
     else if (ir_is_h(x))
         g_string_append(out, high[x & 3]);
+    else if (ir_is_x(x))
+        g_string_append_printf(out, "xmm%u", ir_number(x));
     else if (ir_is_t(x))
         g_string_append_printf(out, "t%u", ir_number(x));
     else if (ir_is_m(x))
@@ -93,8 +95,10 @@ static void print_op(const IrOp *op, GString *out)
             print_arg(args[k], op, out);
         comma = ", ";
     }
-    if (op->code == IR_JCC || op->code == IR_EXIT || op->code == IR_PC || op->code == IR_SSE)
+    if (op->code == IR_JCC || op->code == IR_EXIT || op->code == IR_PC || (op->code >= IR_VSET && op->code <= IR_FENCE))
         g_string_append_printf(out, "%s%#" PRIx64, comma, (uint64_t)op->imm);
+    if (op->flags_next)
+        g_string_append(out, "  ; flags");
     if (op->flags_seen)
         g_string_append_printf(out, "  ; flags to %u", op->last);
     g_string_append_c(out, '\n');
@@ -135,6 +139,9 @@ static const char *check_operand(Validator *v, char kind, IrArg x)
     case 't': return ir_is_t(x) && ir_number(x) < IR_TEMPS ? NULL : "no temporary";
     case 'd': return ir_is_t(x) || (x != IR_IMM && arg_defined(v, x)) ? NULL : "no place to write to";
     case 'u': return x != IR_IMM && arg_defined(v, x) ? NULL : "no place to read and write";
+    case 'D': return ir_is_x(x) ? NULL : check_operand(v, 'd', x);
+    case 'U': return ir_is_x(x) ? NULL : check_operand(v, 'u', x);
+    case 'V': return ir_is_x(x) ? NULL : check_operand(v, 'v', x);
     default: return arg_defined(v, x) ? NULL : "a value that is not defined";
     }
 }
@@ -177,7 +184,8 @@ const char *ir_validate(const IrUnit *u)
         else if (!wrong)
             wrong = check_op(&v, op);
         if (wrong) {
-            g_snprintf(text, sizeof text, "operation %u (%s): %s", k, ir_info[op->code].text, wrong);
+            const char *name = op->code < IR_CODES ? ir_info[op->code].text : "?";
+            g_snprintf(text, sizeof text, "operation %u (%s): %s", k, name, wrong);
             return text;
         }
         v.left = op->code == IR_EXIT || op->code == IR_JUMP || op->code == IR_NEXT;

@@ -11,8 +11,8 @@
  * goes on behind it.  TLB misses, devices, faults, code that is overwritten, watchpoints, odd operands: all are slow
  * paths of the same form.  An instruction without a lowering is a CALL of that function.
  *
- * Values.  An operand is a guest register, the second byte of one (AH), a temporary, the memory that a temporary
- * points to, or the immediate.  Temporaries live within one instruction: nothing but guest state crosses from one
+ * Values.  An operand is a guest register, the second byte of one (AH), a vector register (its low 128 bits), a
+ * temporary, the memory that a temporary points to, or the immediate.  Temporaries live within one instruction: nothing but guest state crosses from one
  * to the next.
  */
 #ifndef MYNA_TCG_IR_H
@@ -41,14 +41,16 @@ enum { E_CHECK = 1, E_EXIT = 2, E_CALL = 4 };
 
 /* Operands. */
 typedef uint8_t IrArg;
-enum { IR_G = 0, IR_H = 0x10, IR_T = 0x20, IR_M = 0x40, IR_IMM = 0x80, IR_NONE = 0xff };
+enum { IR_G = 0, IR_H = 0x10, IR_T = 0x20, IR_M = 0x40, IR_X = 0x60, IR_IMM = 0x80, IR_NONE = 0xff };
 static inline IrArg ir_g(unsigned n) { return IR_G + n; }
 static inline IrArg ir_t(unsigned n) { return IR_T + n; }
 static inline IrArg ir_m(unsigned n) { return IR_M + n; }
+static inline IrArg ir_x(unsigned n) { return IR_X + n; }
 static inline bool ir_is_g(IrArg x) { return x < IR_H; }
 static inline bool ir_is_h(IrArg x) { return (x & 0xf0) == IR_H; }
 static inline bool ir_is_t(IrArg x) { return (x & 0xf0) == IR_T; }
 static inline bool ir_is_m(IrArg x) { return (x & 0xf0) == IR_M; }
+static inline bool ir_is_x(IrArg x) { return (x & 0xf0) == IR_X; }
 static inline unsigned ir_number(IrArg x) { return x & 15; }
 
 /* A memory operand: seg base + base + (index << scale) + disp, cut to `bits`.  base: a register, R_NONE or R_IP. */
@@ -67,7 +69,8 @@ typedef struct IrOp {
     IrArg dst, a, b;
     bool lock;
     /* What liveness.c finds: */
-    bool flags_seen; /* some flag that is written here may be seen */
+    bool flags_seen; /* some flag that is written here may be seen later, beyond `flags_next` */
+    bool flags_next; /* flags are read right behind, by operations with nothing between them that changes flags */
     uint16_t last;   /* index of the last operation that may see them */
     int64_t imm;
     IrMem mem;
@@ -78,7 +81,9 @@ typedef struct IrUnit {
     bool code64;
     unsigned page_offset;    /* of the first instruction */
     unsigned count, insns;   /* operations, instructions */
+    bool alone;              /* a jump to its own entry leaves it like any other exit (verify=on) */
     uint16_t insn_offset[IR_MAX_INSNS + 1]; /* of each instruction, in the page; the last: of what follows */
+    uint32_t host_offset[IR_MAX_INSNS], slow_offset[IR_MAX_INSNS]; /* by the back end: of its code and slow path, or 0 */
     IrOp op[IR_MAX_OPS];
 } IrUnit;
 

@@ -8,29 +8,45 @@
  */
 #include "tcg/ir.h"
 
-/* Whether flags in `mask` may be seen after operation k; *last is the last operation that sees them. */
-static bool flags_seen(const IrUnit *u, unsigned k, uint32_t mask, uint16_t *last)
+/* Operations that leave a host's flags alone, whatever the host: moves between registers, and readers of flags. */
+static bool keeps_flags(const IrOp *op)
 {
-    bool seen = false, own_insn = true;
+    switch (op->code) {
+    case IR_INSN: case IR_LEA: return true;
+    case IR_MOV: case IR_ZEXT: case IR_SEXT: return !ir_is_h(op->dst) && !ir_is_h(op->a);
+    case IR_SETCC: case IR_CMOV: case IR_ADC: case IR_SBB: return true;
+    default: return false;
+    }
+}
+
+/* By a count in a register: it may be 0, and the flags are then those of before. */
+static bool may_write_nothing(const IrOp *op) { return op->code >= IR_SHL && op->code <= IR_SAR && op->b != IR_IMM; }
+
+static void find_uses(IrUnit *u, unsigned k)
+{
+    IrOp *producer = &u->op[k];
+    uint32_t mask = ir_info[producer->code].writes;
+    bool own_insn = true, at_once = !may_write_nothing(producer);
     for (unsigned j = k + 1; j < u->count; j++) {
         const IrOp *op = &u->op[j];
-        const IrInfo *info = &ir_info[op->code];
+        bool reads = ir_reads(op) & mask;
         own_insn &= op->code != IR_INSN;
-        if ((ir_reads(op) & mask) || (ir_effects(op) & (E_EXIT | E_CALL)) || ((ir_effects(op) & E_CHECK) && !own_insn)) {
-            seen = true;
-            *last = j;
+        bool left = (ir_effects(op) & (E_EXIT | E_CALL)) || ((ir_effects(op) & E_CHECK) && !own_insn);
+        at_once &= keeps_flags(op);
+        if (reads && at_once)
+            producer->flags_next = true;
+        if (left || (reads && !at_once)) {
+            producer->flags_seen = true;
+            producer->last = j;
         }
-        if (info->writes == F_ARITH || op->code == IR_CALL)
+        if (ir_info[op->code].writes == F_ARITH || op->code == IR_CALL)
             break; /* after a call they are in memory */
     }
-    return seen;
 }
 
 void ir_find_live_flags(IrUnit *u)
 {
-    for (unsigned k = 0; k < u->count; k++) {
-        IrOp *op = &u->op[k];
-        uint32_t writes = ir_info[op->code].writes;
-        op->flags_seen = writes && flags_seen(u, k, writes, &op->last);
-    }
+    for (unsigned k = 0; k < u->count; k++)
+        if (ir_info[u->op[k].code].writes)
+            find_uses(u, k);
 }

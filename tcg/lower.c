@@ -80,9 +80,10 @@ static void lower_call(Lower *l)
 {
     uint32_t attr = l->i->row < insn_row_count ? insn_rows[l->i->row].attr : A_JUMP;
     lower_op(l, IR_CALL, 0, IR_NONE, IR_NONE, IR_NONE);
+    bool last = l->u->insns == l->u->block->count;
     if (attr & A_REP) {
         lower_op(l, IR_REPEAT, 0, IR_NONE, IR_NONE, IR_NONE);
-    } else if (attr & (A_JUMP | A_END)) {
+    } else if ((attr & (A_JUMP | A_END)) && !((attr & A_SHADOW) && !last)) {
         lower_op(l, IR_NEXT, 0, IR_NONE, IR_NONE, IR_NONE);
         l->ends = true;
     }

@@ -7,6 +7,8 @@ static bool takes_high(unsigned code)
     return code == IR_MOV || code == IR_CMP || code == IR_TEST || code == IR_ZEXT || code == IR_SEXT;
 }
 
+static bool is_logic(unsigned code) { return code == IR_AND || code == IR_OR || code == IR_XOR; }
+
 static bool compares(unsigned code) { return code == IR_CMP || code == IR_TEST; }
 
 /* E = E op b, for a register or memory; b is a register or (IR_IMM) the immediate. */
@@ -14,7 +16,8 @@ static bool lower_to_rm(Lower *l, unsigned code, unsigned size, IrArg b)
 {
     const Insn *i = l->i;
     IrArg place = i->mem ? ir_m(0) : lower_reg(i->rm, size);
-    if ((ir_is_h(place) || ir_is_h(b)) && (!takes_high(code) || i->mem))
+    bool high_logic = is_logic(code) && ir_is_h(place) && b == IR_IMM;
+    if ((ir_is_h(place) || ir_is_h(b)) && !high_logic && (!takes_high(code) || i->mem))
         return false;
     if (i->mem && !lower_ref(l, compares(code) ? IR_REF_R : IR_REF_W, size, 0))
         return false;
@@ -200,6 +203,17 @@ static bool push_I(Lower *l, unsigned code, unsigned size)
 {
     (void)code;
     return push(l, size, IR_IMM);
+}
+
+static bool push_E(Lower *l, unsigned code, unsigned size)
+{
+    (void)code;
+    if (!stack_size(l, size) || !l->i->mem)
+        return stack_size(l, size) && push(l, size, l->i->rm);
+    if (!lower_ref(l, IR_REF_R, size, 0))
+        return false;
+    lower_op(l, IR_MOV, size, ir_t(1), ir_m(0), IR_NONE);
+    return push(l, size, ir_t(1));
 }
 
 static bool pop_Z(Lower *l, unsigned code, unsigned size)
@@ -399,6 +413,7 @@ const Lowering lower_int_rows[ROW_COUNT] = {
     [ROW_PUSH_Zv] = { push_Z, 0, 0 },
     [ROW_PUSH_Iz] = { push_I, 0, 0 },
     [ROW_PUSH_Ib] = { push_I, 0, 0 },
+    [ROW_PUSH_Ev] = { push_E, 0, 0 },
     [ROW_POP_Zv] = { pop_Z, 0, 0 },
     [ROW_LEAVE] = { leave, 0, 0 },
 

@@ -17,6 +17,7 @@ typedef struct TcgConfig {
     uint32_t hot_after;  /* translate a block after this many runs; 0: the default */
     bool counted;        /* count instructions, so that a CPU stops after a given number of them (thread=single) */
     bool verify;         /* verify=on: run each unit in the interpreter too, and compare */
+    bool named;          /* -perfmap: name recompiled code for Linux perf */
 } TcgConfig;
 
 /* Whether this host has a back end. */
@@ -27,5 +28,8 @@ bool tcg_available(void);
  * end for this host or no executable memory.
  */
 bool tcg_attach(Cpu *cpu, const TcgConfig *config, GError **err);
+
+/* What a CPU's recompiler has done, as text (info jit); the CPU is paused.  Nothing when none is attached. */
+void tcg_info(Cpu *cpu, GString *out);
 
 #endif

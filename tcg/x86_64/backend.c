@@ -6,11 +6,20 @@
 
 #include <cpuid.h>
 
-/* BMI2: CPUID.7.0:EBX bit 8 (SDM vol. 2, CPUID). */
-static bool host_has_bmi2(void)
+/* Whether the host has a feature that CPUID tells; those without a bit have no meaning here. */
+static bool host_has(unsigned leaf, unsigned subleaf, unsigned reg, unsigned bit)
 {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 8 & 1);
+    unsigned r[4];
+    return __get_cpuid_count(leaf, subleaf, &r[0], &r[1], &r[2], &r[3]) && (r[reg] >> bit & 1);
+}
+
+static void find_host_features(X86Backend *be)
+{
+#define HOST_FEATURE(name, option, leaf, subleaf, reg, bit)                                                            \
+    be->features[FEAT_##name / 64] |= (uint64_t)host_has(leaf, subleaf, reg, bit) << FEAT_##name % 64;
+    FEATURES(HOST_FEATURE)
+#undef HOST_FEATURE
+    be->has_rorx = be->features[FEAT_BMI2 / 64] >> FEAT_BMI2 % 64 & 1;
 }
 
 static void x86_destroy(void *opaque)
@@ -26,9 +35,10 @@ static void *x86_create(size_t code_bytes, const EngineCalls *calls, bool counte
     if (!mem)
         return NULL;
     X86Backend *be = g_new0(X86Backend, 1);
-    *be = (X86Backend){ .mem = mem, .calls = *calls, .counted = counted, .has_rorx = host_has_bmi2() };
+    *be = (X86Backend){ .mem = mem, .calls = *calls, .counted = counted };
+    find_host_features(be);
     Asm a;
-    asm_init(&a, mem->write, MIN(mem->size, 4096), (uintptr_t)mem->exec);
+    asm_init(&a, mem->write, MIN(mem->size, 65536), (uintptr_t)mem->exec);
     execmem_begin_write(mem);
     if (!thunks_write(be, &a))
         g_error("the recompiler's thunks were not assembled");

@@ -50,23 +50,25 @@ static void add_segment(Emit *e, const IrMem *m)
                                                           offsetof(Segment, base)));
 }
 
-/* T1 = offset of the TLB entry for the address in T0. */
-static void load_tlb_offset(Emit *e)
+/*
+ * Which slot of the micro TLB an access has.  Accesses off one base register in a unit share one; the stack has its own.
+ * A quarter of the slots is for each TLB mode, half of these for writes.
+ */
+static unsigned micro_slot(const Emit *e, const IrMem *m, bool write)
 {
-    const unsigned shift = GUEST_PAGE_BITS - 5;
-    _Static_assert(sizeof(TlbEntry) == 32, "the shift is made for it");
-    if (e->be->has_rorx) {
-        asm_rorx_rmi(&e->a, 32, H_T1, asm_reg(H_T0), shift);
-    } else {
-        asm_mov_rr(&e->a, 32, H_T1, H_T0);
-        asm_shift_ri(&e->a, A_SHR, 32, H_T1, shift);
-    }
-    asm_alu_ri(&e->a, A_AND, 32, H_T1, (TLB_SIZE - 1) << 5);
+    const unsigned part = MICRO_SIZE / TLB_MODES / 2;
+    uint32_t hash = 0;
+    if (m->seg == SEG_FS || m->seg == SEG_GS)
+        hash = 1 + m->seg;
+    else if (m->base != R_SP || m->index != R_NONE)
+        hash = ((uint32_t)e->u->block->pool_offset * 31 + m->base * 7 + m->index * 3 +
+                (m->base >= R_NONE ? (uint32_t)m->disp >> GUEST_PAGE_BITS : 0)) * JUMP_HASH_FACTOR >> 20;
+    return (e->data_mode * 2 + write) * part + hash % part;
 }
 
-static AsmMem tlb_field(const Emit *e, size_t field)
+static AsmMem micro_field(unsigned slot, size_t field)
 {
-    return asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, tlb) + e->data_mode * sizeof(Tlb) + offsetof(Tlb, entry) + field);
+    return asm_mem(H_CPU, offsetof(Cpu, micro) + offsetof(MicroTlb, slot) + slot * sizeof(MicroEntry) + field);
 }
 
 /* T0 = checked host pointer (cpu/tlb.h). */
@@ -81,12 +83,25 @@ static void emit_ref(Emit *e, bool write, unsigned align)
         asm_test_ri(a, 32, H_T0, align - 1);
         asm_jcc(a, A_NZ, slow);
     }
-    load_tlb_offset(e);
-    asm_alu_rm(a, A_SUB, 64, H_T0, tlb_field(e, write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read)));
+    MicroMiss *miss = &e->miss[e->misses++];
+    *miss = (MicroMiss){ .slot = micro_slot(e, &op->mem, write), .insn = e->insn, .size = op->size, .write = write };
+    asm_alu_rm(a, A_SUB, 64, H_T0, micro_field(miss->slot, offsetof(MicroEntry, tag)));
     asm_alu_ri(a, A_CMP, 64, H_T0, GUEST_PAGE_SIZE - op->size);
-    asm_jcc(a, A_A, slow);
-    asm_alu_rm(a, A_ADD, 64, H_T0, tlb_field(e, offsetof(TlbEntry, host)));
+    asm_jcc(a, A_A, &miss->enter);
+    asm_alu_rm(a, A_ADD, 64, H_T0, micro_field(miss->slot, offsetof(MicroEntry, host)));
+    asm_bind(a, &miss->resume);
     flags_clobber(e);
+}
+
+static void emit_micro_miss(Emit *e, MicroMiss *m)
+{
+    asm_bind(&e->a, &m->enter);
+    asm_mov_mr(&e->a, 64, REC_FIELD(spill[2]), H_T1);
+    asm_mov_ri(&e->a, 32, H_T1, m->slot * sizeof(MicroEntry));
+    asm_call_abs(&e->a, e->be->thunks.micro[e->data_mode][m->write][size_log2(m->size)], A_NONE);
+    asm_mov_rm(&e->a, 64, H_T1, REC_FIELD(spill[2]));
+    asm_jcc(&e->a, A_A, &e->slow[m->insn].enter);
+    asm_jmp(&e->a, &m->resume);
 }
 
 static void emit_lea(Emit *e)
@@ -106,13 +121,6 @@ static void emit_lea(Emit *e)
         emit_write(e, op->dst, op->size, to);
 }
 
-static void emit_pc(Emit *e)
-{
-    AsmReg to = ir_number(e->op->dst) ? H_T1 : H_T0;
-    asm_mov_rm(&e->a, 64, to, REC_FIELD(page));
-    asm_lea(&e->a, e->u->code64 ? 64 : 32, to, asm_mem(to, e->op->imm));
-}
-
 /* ---- going on elsewhere ---- */
 
 static AsmMem jump_field(size_t field) { return asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, jump) + field); }
@@ -122,25 +130,24 @@ static void probe_jump_cache(Emit *e, AsmLabel *miss)
 {
     Asm *a = &e->a;
     _Static_assert(sizeof(JumpEntry) == 32, "the shift is made for it");
-    asm_mov_rr(a, 32, H_T1, H_T0);
-    asm_shift_ri(a, A_SHR, 32, H_T1, 11);
-    asm_alu_rr(a, A_XOR, 32, H_T1, H_T0);
-    asm_alu_ri(a, A_AND, 32, H_T1, JUMP_CACHE_SIZE - 1);
-    asm_shift_ri(a, A_SHL, 32, H_T1, 5);
+    asm_imul_rri(a, 32, H_T1, H_T0, (int32_t)JUMP_HASH_FACTOR);
+    asm_shift_ri(a, A_SHR, 32, H_T1, 16);
+    asm_alu_ri(a, A_AND, 32, H_T1, (JUMP_CACHE_SIZE - 1) << 5);
     asm_alu_rm(a, A_CMP, 64, H_T0, jump_field(offsetof(JumpEntry, la)));
     asm_jcc(a, A_NE, miss);
-    asm_mov_mr(a, 64, REC_FIELD(next_page), H_T0);
     asm_mov_rm(a, 64, H_T0, CPU_FIELD(jump_tag));
     asm_alu_rm(a, A_CMP, 64, H_T0, jump_field(offsetof(JumpEntry, tag)));
     asm_jcc(a, A_NE, miss);
     flags_clobber(e);
 }
 
-static void enter_next_page(Emit *e)
+/* Goes to the entry's code.  Flags are lost. */
+static void jump_to_entry(Emit *e)
 {
-    asm_mov_rm(&e->a, 64, H_T0, REC_FIELD(next_page));
+    asm_mov_rm(&e->a, 64, H_T0, jump_field(offsetof(JumpEntry, la)));
     asm_alu_ri(&e->a, A_AND, 64, H_T0, -(int)GUEST_PAGE_SIZE);
     asm_mov_mr(&e->a, 64, REC_FIELD(page), H_T0);
+    asm_jmp_m(&e->a, jump_field(offsetof(JumpEntry, host)));
 }
 
 static void emit_find(Emit *e)
@@ -152,36 +159,36 @@ static void emit_find(Emit *e)
     while (after->code == IR_LEA && host_of_guest[after->dst] != A_NONE)
         after++;
     e->fused = after->code == IR_JUMP;
-    if (e->fused)
-        return;
-    asm_mov_rm(&e->a, 64, H_T1, jump_field(offsetof(JumpEntry, host)));
-    asm_mov_mr(&e->a, 64, REC_FIELD(next), H_T1);
+    if (!e->fused)
+        asm_mov_mr(&e->a, 64, REC_FIELD(next), H_T1);
 }
 
 static void emit_jump(Emit *e)
 {
     flags_store(e, &e->flags);
-    enter_next_page(e);
-    if (e->fused)
-        asm_jmp_m(&e->a, jump_field(offsetof(JumpEntry, host)));
-    else
-        asm_jmp_m(&e->a, REC_FIELD(next));
+    xmm_store(e, &e->xmm);
+    if (!e->fused)
+        asm_mov_rm(&e->a, 64, H_T1, REC_FIELD(next));
+    jump_to_entry(e);
 }
 
-/* To another page: by the jump cache, else by C.  What is not recompiled gets its address in next_page. */
+/* The linear address of an offset in the page that executes. */
+static void load_pc(Emit *e, AsmReg to, int64_t offset)
+{
+    asm_mov_rm(&e->a, 64, to, REC_FIELD(page));
+    asm_lea(&e->a, e->u->code64 ? 64 : 32, to, asm_mem(to, offset));
+}
+
+/* To another page: by the jump cache, else by C. */
 static void goto_far(Emit *e, int64_t target)
 {
-    Asm *a = &e->a;
     AsmLabel miss = { 0 };
-    asm_mov_rm(a, 64, H_T0, REC_FIELD(page));
-    asm_lea(a, e->u->code64 ? 64 : 32, H_T0, asm_mem(H_T0, target));
-    asm_mov_mr(a, 64, REC_FIELD(next_page), H_T0);
+    load_pc(e, H_T0, target);
     probe_jump_cache(e, &miss);
-    enter_next_page(e);
-    asm_jmp_m(a, jump_field(offsetof(JumpEntry, host)));
-    asm_bind(a, &miss);
-    asm_mov_rm(a, 64, H_T0, REC_FIELD(next_page));
-    asm_jmp_abs(a, e->be->thunks.far, H_T1);
+    jump_to_entry(e);
+    asm_bind(&e->a, &miss);
+    load_pc(e, H_T0, target);
+    asm_jmp_abs(&e->a, e->be->thunks.far, A_NONE);
 }
 
 static UnitExit *new_exit(Emit *e, int64_t target, uint8_t *field)
@@ -193,10 +200,18 @@ static UnitExit *new_exit(Emit *e, int64_t target, uint8_t *field)
 
 static bool in_page(int64_t target) { return target >= 0 && target < (int64_t)GUEST_PAGE_SIZE; }
 
+static bool is_own_entry(const Emit *e, int64_t target)
+{
+    return target == (int64_t)e->u->page_offset && !e->u->alone;
+}
+
+/* Whether a jump there keeps vector registers as they are. */
+static bool keeps_xmm(const Emit *e, int64_t target) { return is_own_entry(e, target) && e->loop_xmm.valid; }
+
 void emit_goto(Emit *e, int64_t target)
 {
-    if (target == (int64_t)e->u->page_offset)
-        asm_jmp(&e->a, &e->entry);
+    if (is_own_entry(e, target))
+        asm_jmp(&e->a, keeps_xmm(e, target) ? &e->loop : &e->entry);
     else if (in_page(target))
         new_exit(e, target, asm_jmp_patchable(&e->a, ASM_NEXT));
     else
@@ -208,7 +223,7 @@ void emit_goto(Emit *e, int64_t target)
 static void jcc_to_edge(Emit *e)
 {
     Edge *edge = &e->edge[e->edges++];
-    *edge = (Edge){ .flags = e->flags, .target = e->op->imm };
+    *edge = (Edge){ .flags = e->flags, .xmm = e->xmm, .target = e->op->imm };
     asm_jcc(&e->a, e->op->cc, &edge->label);
 }
 
@@ -222,12 +237,16 @@ void emit_jcc(Emit *e)
 {
     const IrOp *op = e->op;
     flags_to_host(e, ir_reads(op));
-    if (in_page(op->imm) && op->imm <= e->u->insn_offset[e->insn])
+    bool keeps = keeps_xmm(e, op->imm);
+    if (in_page(op->imm) && op->imm <= e->u->insn_offset[e->insn]) {
         flags_store(e, &e->flags);
-    if (!in_page(op->imm) || !record_complete(&e->flags))
+        if (!keeps)
+            xmm_store(e, &e->xmm);
+    }
+    if (!in_page(op->imm) || !record_complete(&e->flags) || (e->xmm.dirty && !keeps))
         jcc_to_edge(e);
-    else if (op->imm == (int64_t)e->u->page_offset)
-        asm_jcc(&e->a, op->cc, &e->entry);
+    else if (is_own_entry(e, op->imm))
+        asm_jcc(&e->a, op->cc, keeps ? &e->loop : &e->entry);
     else
         new_exit(e, op->imm, asm_jcc_patchable(&e->a, op->cc, ASM_NEXT));
 }
@@ -236,6 +255,8 @@ static void emit_edge(Emit *e, Edge *edge)
 {
     asm_bind(&e->a, &edge->label);
     flags_store(e, &edge->flags);
+    if (!keeps_xmm(e, edge->target))
+        xmm_store(e, &edge->xmm);
     emit_goto(e, edge->target);
 }
 
@@ -251,25 +272,29 @@ static void emit_exit_stub(Emit *e, UnitExit *x)
 
 /* ---- calls of semantic functions ---- */
 
-static void call_function(Emit *e, unsigned insn)
+static void load_function(Emit *e, unsigned insn)
 {
     asm_mov_ri(&e->a, 64, H_T0, (uintptr_t)&e->u->block->insn[insn]);
     asm_mov_ri(&e->a, 32, H_T1, e->u->insn_offset[insn]);
-    asm_call_abs(&e->a, e->be->thunks.call, A_NONE);
 }
 
 static void emit_call(Emit *e)
 {
     flags_store(e, &e->flags);
-    call_function(e, e->insn);
+    xmm_store(e, &e->xmm);
+    load_function(e, e->insn);
     e->flags = (Flags){ .recorded = true };
+    e->xmm = (XmmState){ 0 };
+    if (e->op[1].code == IR_NEXT)
+        asm_jmp_abs(&e->a, e->be->thunks.call_next, A_NONE);
+    else
+        asm_call_abs(&e->a, e->be->thunks.call, A_NONE);
 }
 
 /* A repeated instruction that is not done stays at its own address. */
 static void emit_repeat(Emit *e)
 {
-    asm_mov_rm(&e->a, 64, H_T0, REC_FIELD(page));
-    asm_lea(&e->a, e->u->code64 ? 64 : 32, H_T0, asm_mem(H_T0, e->u->insn_offset[e->insn + 1]));
+    load_pc(e, H_T0, e->u->insn_offset[e->insn + 1]);
     asm_alu_rm(&e->a, A_CMP, 64, H_T0, CPU_FIELD(rip));
     asm_jcc_abs(&e->a, A_NE, e->be->thunks.next, A_NONE);
     flags_clobber(e);
@@ -278,27 +303,51 @@ static void emit_repeat(Emit *e)
 static void emit_slow_path(Emit *e, unsigned insn)
 {
     SlowPath *s = &e->slow[insn];
+    e->u->slow_offset[insn] = asm_size(&e->a);
     asm_bind(&e->a, &s->enter);
     flags_store(e, &s->flags);
-    call_function(e, insn);
+    xmm_store(e, &s->before);
+    load_function(e, insn);
     if (e->u->block->insn[insn].jump) {
-        asm_jmp_abs(&e->a, e->be->thunks.next, A_NONE);
+        asm_jmp_abs(&e->a, e->be->thunks.call_next, A_NONE);
         return;
     }
-    if (s->wants_flags)
-        asm_call_abs(&e->a, e->be->thunks.flags, A_NONE);
+    asm_call_abs(&e->a, e->be->thunks.call, A_NONE);
+    xmm_resume(e, &s->after, s->wants_flags);
     asm_jmp(&e->a, &s->resume);
 }
 
 /* ---- the unit ---- */
 
+/* The slow path of the current instruction goes on here. */
+static void resume_here(Emit *e)
+{
+    asm_bind(&e->a, &e->slow[e->insn].resume);
+    e->slow[e->insn].after = e->xmm;
+}
+
 static void begin_insn(Emit *e)
 {
     if (e->k > 0)
-        asm_bind(&e->a, &e->slow[e->insn].resume);
+        resume_here(e);
     e->insn = e->op->imm;
     e->checked = false;
     e->slow[e->insn].flags = e->flags;
+    e->slow[e->insn].before = e->xmm;
+    e->u->host_offset[e->insn] = asm_size(&e->a);
+    e->u->slow_offset[e->insn] = 0;
+}
+
+static void emit_exit(Emit *e)
+{
+    flags_store(e, &e->flags);
+    if (!keeps_xmm(e, e->op->imm)) {
+        xmm_store(e, &e->xmm);
+        e->xmm = (XmmState){ 0 };
+    }
+    if (!e->u->block->insn[e->insn].jump)
+        resume_here(e);
+    emit_goto(e, e->op->imm);
 }
 
 static void emit_op(Emit *e)
@@ -310,44 +359,76 @@ static void emit_op(Emit *e)
     case IR_REF_X: emit_ref(e, false, 16); break;
     case IR_REF_XW: emit_ref(e, true, 16); break;
     case IR_LEA: emit_lea(e); break;
-    case IR_PC: emit_pc(e); break;
+    case IR_PC: load_pc(e, ir_number(e->op->dst) ? H_T1 : H_T0, e->op->imm); break;
     case IR_CALL: emit_call(e); break;
     case IR_REPEAT: emit_repeat(e); break;
     case IR_JCC: emit_jcc(e); break;
-    case IR_EXIT:
-        flags_store(e, &e->flags);
-        if (!e->u->block->insn[e->insn].jump)
-            asm_bind(&e->a, &e->slow[e->insn].resume);
-        emit_goto(e, e->op->imm);
-        break;
+    case IR_EXIT: emit_exit(e); break;
     case IR_FIND: emit_find(e); break;
     case IR_JUMP: emit_jump(e); break;
-    case IR_NEXT: asm_jmp_abs(&e->a, e->be->thunks.next, A_NONE); break;
+    case IR_NEXT: break; /* done by the CALL before it */
+    case IR_VSET: case IR_VMOD: case IR_VMOD3: case IR_VTEST: case IR_VFIND: case IR_FSET: case IR_FMOD: case IR_FCMP:
+    case IR_FENCE: emit_vector(e); break;
     default: emit_integer(e); break;
     }
 }
 
 /* Every unit begins with a look at `attention`: there is no loop without one. */
-static void emit_entry(Emit *e)
+static void emit_look(Emit *e, AsmLabel *leave)
 {
-    asm_bind(&e->a, &e->entry);
     asm_alu_mi(&e->a, A_CMP, 32, CPU_FIELD(attention), 0);
-    asm_jcc(&e->a, A_NE, &e->entry_stub);
+    asm_jcc(&e->a, A_NE, leave);
     if (e->be->counted) {
         asm_alu_mi(&e->a, A_SUB, 64, REC_FIELD(budget), e->u->insns);
-        asm_jcc(&e->a, A_S, &e->entry_stub);
+        asm_jcc(&e->a, A_S, leave);
     }
+}
+
+/* A unit that jumps to its own entry and calls nothing keeps its vector registers from one time to the next. */
+static XmmState find_loop(const Emit *e)
+{
+    unsigned used, written;
+    bool loops = false;
+    for (unsigned k = 0; k < e->u->count; k++) {
+        const IrOp *op = &e->u->op[k];
+        loops |= (op->code == IR_JCC || op->code == IR_EXIT) && is_own_entry(e, op->imm);
+        if (op->code == IR_CALL)
+            return (XmmState){ 0 };
+    }
+    xmm_unit_use(e->u, &used, &written);
+    return loops ? (XmmState){ .valid = used, .dirty = written } : (XmmState){ 0 };
+}
+
+static void emit_entry(Emit *e)
+{
+    AsmLabel body = { 0 };
+    asm_bind(&e->a, &e->entry);
+    emit_look(e, &e->entry_stub);
+    e->loop_xmm = find_loop(e);
+    if (!e->loop_xmm.valid)
+        return;
+    xmm_load(e, e->loop_xmm.valid);
+    asm_jmp8(&e->a, &body);
+    asm_bind(&e->a, &e->loop);
+    emit_look(e, &e->loop_stub);
+    asm_bind(&e->a, &body);
+    e->xmm = e->loop_xmm;
 }
 
 static void emit_out_of_line(Emit *e)
 {
     for (unsigned k = 0; k < e->edges; k++)
         emit_edge(e, &e->edge[k]);
+    for (unsigned k = 0; k < e->misses; k++)
+        emit_micro_miss(e, &e->miss[k]);
+    emit_mxcsr_checks(e);
     for (unsigned k = 0; k < e->u->insns; k++)
         if (e->slow[k].used)
             emit_slow_path(e, k);
     for (unsigned k = 0; k < e->code->exit_count; k++)
         emit_exit_stub(e, &e->code->exit[k]);
+    asm_bind(&e->a, &e->loop_stub);
+    xmm_store(e, &e->loop_xmm);
     e->code->entry_stub = (const uint8_t *)(uintptr_t)asm_here(&e->a);
     asm_bind(&e->a, &e->entry_stub);
     asm_mov_ri(&e->a, 32, H_T1, e->u->page_offset);
@@ -372,6 +453,7 @@ UnitCode *unit_emit(X86Backend *be, IrUnit *u, uint8_t *at, size_t room)
         e->op = &u->op[e->k];
         emit_op(e);
     }
+    e->code->line_size = asm_size(&e->a);
     emit_out_of_line(e);
     e->code->size = asm_size(&e->a);
     if (asm_ok(&e->a))

@@ -35,10 +35,14 @@ typedef struct Thunks {
     uint64_t leave;    /* back to the caller of enter; registers are live */
     uint64_t leave_at; /* the same, with RIP at page offset R15 */
     uint64_t call;     /* semantic function of the instruction R14 at page offset R15; returns */
+    uint64_t call_next; /* the same for one that ends the unit; goes on at cpu->rip */
     uint64_t exit;     /* UnitExit R14 */
     uint64_t next;     /* go on at cpu->rip */
     uint64_t far;      /* go on at linear address R14 */
-    uint64_t unknown;  /* JumpEntry.host */
+    uint64_t unknown;  /* JumpEntry.host; R15: the entry's place */
+    uint64_t micro[TLB_MODES][2][5]; /* [write][log2 size]: fills micro TLB slot R15 for address R14, which becomes the
+                                        host pointer; the flags say "above" where the slow path must do it; returns */
+    uint64_t mxcsr;    /* loads the guest's if it masks all exceptions, else "not equal"; changes R15; returns */
     uint64_t flags;    /* settles the record and brings the flags to the host's; all registers kept; returns */
 } Thunks;
 
@@ -49,6 +53,7 @@ typedef struct X86Backend {
     EngineCalls calls;
     bool counted;
     bool has_rorx;
+    uint64_t features[FEAT_WORDS]; /* of the host */
 } X86Backend;
 
 /* Writes the thunks at the start of the code memory; false when it is too small. */
@@ -56,7 +61,7 @@ bool thunks_write(X86Backend *be, Asm *a);
 
 /* An operand of a recipe. */
 typedef struct RecipeArg {
-    enum { ARG_SLOT /* stored in the record already */, ARG_REG, ARG_IMM } where;
+    enum { ARG_NONE, ARG_SLOT /* stored in the record already */, ARG_REG, ARG_IMM } where;
     uint8_t reg; /* guest register */
     int32_t imm;
 } RecipeArg;
@@ -74,20 +79,43 @@ typedef struct Flags {
     unsigned host_insn; /* instruction that put them there */
 } Flags;
 
+/* What is known of vector registers at a point of the code (emit_sse.c). */
+typedef struct XmmState {
+    uint16_t valid; /* bit n: host register n is guest register n */
+    uint16_t dirty; /* and Cpu.vec may be older */
+    bool mxcsr;     /* the host's MXCSR is the guest's, which masks all exceptions */
+} XmmState;
+
 /* The slow path of an instruction. */
 typedef struct SlowPath {
     AsmLabel enter, resume;
     bool used;
     bool wants_flags; /* what follows expects them in the host's */
     Flags flags;      /* at the instruction's start */
+    XmmState before, after; /* there, and where it resumes */
 } SlowPath;
+
+/* The part of a REF for a page that is not in its slot of the micro TLB. */
+typedef struct MicroMiss {
+    AsmLabel enter, resume;
+    uint16_t slot;
+    uint8_t insn, size;
+    bool write;
+} MicroMiss;
 
 /* An exit whose code is out of line: the record is stored, then it goes on at `target`. */
 typedef struct Edge {
     AsmLabel label;
     Flags flags;
+    XmmState xmm;
     int64_t target;
 } Edge;
+
+/* Where an instruction finds that the guest's MXCSR is not loaded. */
+typedef struct MxcsrCheck {
+    AsmLabel enter, back;
+    unsigned insn;
+} MxcsrCheck;
 
 typedef struct Emit {
     Asm a;
@@ -100,9 +128,16 @@ typedef struct Emit {
     bool checked;         /* the instruction has a slow path */
     bool fused;           /* FIND has left its result in registers for JUMP */
     Flags flags;
+    XmmState xmm;
     SlowPath slow[IR_MAX_INSNS];
     Edge edge[IR_MAX_INSNS + 1];
     unsigned edges;
+    MicroMiss miss[IR_MAX_OPS / 2];
+    unsigned misses;
+    MxcsrCheck mxcsr[IR_MAX_INSNS];
+    unsigned mxcsr_checks;
+    AsmLabel loop, loop_stub; /* where a jump to the own entry goes that keeps vector registers; leaves from there */
+    XmmState loop_xmm;    /* what is known there; nothing valid: there is no such place */
     AsmLabel entry, entry_stub;
     unsigned data_mode;   /* TLB_* */
 } Emit;
@@ -126,6 +161,20 @@ AsmReg emit_read(Emit *e, IrArg x, unsigned size, AsmReg scratch);
 void emit_write(Emit *e, IrArg x, unsigned size, AsmReg from);
 
 void emit_integer(Emit *e);
+
+/* ---- vector registers (emit_sse.c) ---- */
+
+void emit_vector(Emit *e);
+/* The out-of-line parts. */
+void emit_mxcsr_checks(Emit *e);
+
+/* Stores what is dirty, loads a set of registers; without touching flags. */
+void xmm_store(Emit *e, XmmState *x);
+void xmm_load(Emit *e, unsigned set);
+/* After a semantic function: makes true what the code to go on at assumes, or goes on elsewhere. */
+void xmm_resume(Emit *e, const XmmState *after, bool wants_flags);
+/* Sets of registers that a unit uses, and writes. */
+void xmm_unit_use(const IrUnit *u, unsigned *used, unsigned *written);
 
 /* ---- flags (emit_flags.c) ---- */
 

@@ -33,6 +33,16 @@ static void read_high(Emit *e, IrArg x, AsmReg to)
     flags_clobber(e);
 }
 
+/* The low byte of T1 to AH and so on, which are turned down to the low byte and back.  The flags are lost. */
+static void put_high(Emit *e, IrArg x)
+{
+    AsmReg reg = host_of_guest[x & 3];
+    asm_shift_ri(&e->a, A_ROR, 64, reg, 8);
+    asm_mov_rr(&e->a, 8, reg, H_T1);
+    asm_shift_ri(&e->a, A_ROL, 64, reg, 8);
+    flags_clobber(e);
+}
+
 AsmReg emit_read(Emit *e, IrArg x, unsigned size, AsmReg scratch)
 {
     if (x == IR_IMM) {
@@ -145,13 +155,31 @@ static void alu_register(Emit *e, AsmAlu alu)
     else if (sum)
         flags_produced(e, alu == A_ADD ? FLAGS_ADD : FLAGS_SUB, flags_keep_a(e, op->dst), kept);
     else if (is_logic(alu))
-        flags_produced(e, FLAGS_LOGIC, flags_keep_a(e, op->dst), (RecipeArg){ .where = ARG_SLOT });
+        flags_produced(e, FLAGS_LOGIC, flags_keep_a(e, op->dst), (RecipeArg){ .where = ARG_NONE });
     else
         flags_produced_image(e);
 }
 
+/* AND, OR, XOR of AH to BH with an immediate. */
+static void alu_high(Emit *e, AsmAlu alu)
+{
+    const IrOp *op = e->op;
+    RecipeArg none = { .where = ARG_NONE };
+    read_high(e, op->dst, H_T1);
+    asm_alu_ri(&e->a, alu, 8, H_T1, op->imm);
+    if (op->flags_seen || op->flags_next)
+        flags_produced(e, FLAGS_LOGIC, flags_slot_a(e, H_T1), none);
+    else
+        flags_produced_unseen(e);
+    put_high(e, op->dst);
+}
+
 static void emit_alu(Emit *e, AsmAlu alu)
 {
+    if (ir_is_h(e->op->dst)) {
+        alu_high(e, alu);
+        return;
+    }
     if (alu == A_ADC || alu == A_SBB)
         flags_to_host(e, F_CF);
     if (ir_is_m(e->op->dst))
@@ -207,7 +235,7 @@ static void emit_cmp(Emit *e)
 static void emit_test(Emit *e)
 {
     const IrOp *op = e->op;
-    RecipeArg none = { .where = ARG_SLOT };
+    RecipeArg none = { .where = ARG_NONE };
     if (op->a == op->b && ir_is_g(op->a)) {
         AsmReg reg = emit_read(e, op->a, op->size, H_T1);
         asm_test_rr(&e->a, bits_of(op), reg, reg);
@@ -473,7 +501,7 @@ static void emit_scan(Emit *e, AsmBitCount how)
     asm_count_rr(&e->a, how, bits_of(op), reg, from);
     finish_in(e, op->dst, reg);
     if (op->flags_seen)
-        flags_produced(e, FLAGS_LOGIC, kept, (RecipeArg){ .where = ARG_SLOT });
+        flags_produced(e, FLAGS_LOGIC, kept, (RecipeArg){ .where = ARG_NONE });
     else
         flags_produced_unseen(e);
     e->flags.host &= F_ZF;
@@ -499,17 +527,12 @@ static void emit_crc32(Emit *e)
 
 /* ---- moves ---- */
 
-/* To AH and so on: turned down to the low byte and back. */
 static void write_high(Emit *e, IrArg x, IrArg from)
 {
-    AsmReg reg = host_of_guest[x & 3];
     AsmReg value = emit_read(e, from, 1, H_T1);
     if (value != H_T1)
         asm_mov_rr(&e->a, 32, H_T1, value);
-    asm_shift_ri(&e->a, A_ROR, 64, reg, 8);
-    asm_mov_rr(&e->a, 8, reg, H_T1);
-    asm_shift_ri(&e->a, A_ROL, 64, reg, 8);
-    flags_clobber(e);
+    put_high(e, x);
 }
 
 static void emit_mov(Emit *e)

@@ -56,6 +56,8 @@ void flags_store(Emit *e, Flags *f)
     }
     if (f->top_kind)
         store_arg(e, REC_FIELD(top), &f->top);
+    if (f->top_kind || f->cf != CF_PLAIN)
+        f->kind = 0; /* the recipe is not all of it any more */
     f->recorded = true;
     f->top_kind = 0;
     f->cf = CF_PLAIN;
@@ -83,6 +85,15 @@ static void alu_arg(Emit *e, AsmAlu alu, unsigned bits, AsmReg to, const RecipeA
         asm_alu_ri(&e->a, alu, bits, to, x->imm);
     else
         asm_alu_rm(&e->a, alu, bits, to, arg_place(e, x, slot));
+}
+
+static bool repeat_shift(Emit *e, const Flags *f, AsmShift how)
+{
+    if (f->b.where != ARG_IMM)
+        return false;
+    load_arg(e, H_T1, &f->a, REC_FIELD(a));
+    asm_shift_ri(&e->a, how, 8u << (f->kind & 3), H_T1, f->b.imm);
+    return true;
 }
 
 /* Repeats the comparison; false when that is not simple. */
@@ -113,6 +124,23 @@ static bool repeat_base(Emit *e, const Flags *f)
         alu_arg(e, A_ADD, bits, t, &f->b, b);
         alu_arg(e, A_SUB, bits, t, &f->b, b);
         return true;
+    case FLAGS_IMAGE:
+        asm_mov_rr(&e->a, 64, t, A_RAX);
+        asm_mov_rm(&e->a, 32, A_RAX, REC_FIELD(a));
+        asm_alu_ri(&e->a, A_ADD, 8, A_RAX, 0x7f); /* OF, which was 0 or 1 */
+        asm_sahf(&e->a);
+        asm_mov_rr(&e->a, 64, A_RAX, t);
+        return true;
+    case FLAGS_IMUL:
+        load_arg(e, t, &f->a, REC_FIELD(a));
+        if (f->b.where == ARG_IMM)
+            asm_imul_rri(&e->a, bits, t, t, f->b.imm);
+        else
+            asm_imul_rm(&e->a, bits, t, arg_place(e, &f->b, b));
+        return true;
+    case FLAGS_SHL: return repeat_shift(e, f, A_SHL);
+    case FLAGS_SHR: return repeat_shift(e, f, A_SHR);
+    case FLAGS_SAR: return repeat_shift(e, f, A_SAR);
     default: return false;
     }
 }
@@ -141,8 +169,6 @@ static bool repeat_top(Emit *e, const Flags *f)
 /* Without the record; false when it takes more. */
 static bool repeat_flags(Emit *e, Flags *f, uint32_t mask)
 {
-    if (f->recorded && !(f->cf != CF_PLAIN && mask == F_CF) && !(f->top_kind && !(mask & F_CF)))
-        return false;
     if (f->cf != CF_PLAIN && mask == F_CF) {
         f->host = F_CF;
         return repeat_cf(e, f);
@@ -153,8 +179,10 @@ static bool repeat_flags(Emit *e, Flags *f, uint32_t mask)
     }
     if (f->cf != CF_PLAIN || f->top_kind || f->unseen)
         return false;
+    if (!repeat_base(e, f))
+        return false;
     f->host = F_ARITH;
-    return repeat_base(e, f);
+    return true;
 }
 
 void flags_to_host(Emit *e, uint32_t mask)
@@ -166,7 +194,9 @@ void flags_to_host(Emit *e, uint32_t mask)
     }
     if (!repeat_flags(e, f, mask)) {
         flags_store(e, f);
+        xmm_store(e, &e->xmm);
         asm_call_abs(&e->a, e->be->thunks.flags, A_NONE);
+        xmm_load(e, e->xmm.valid);
         f->host = F_ARITH;
     }
     f->host_insn = e->insn;
@@ -221,8 +251,15 @@ void flags_produced_unseen(Emit *e)
 
 /*
  * A recipe with operands in the record only is stored at once where the instruction has a slow path: that one leaves
- * the whole record, and what follows must not depend on which way was gone.
+ * the record in another form, and what follows must not depend on which way was gone.
  */
+static void store_for_both_ways(Emit *e)
+{
+    flags_store(e, &e->flags);
+    if (e->checked)
+        e->flags.kind = 0;
+}
+
 void flags_produced(Emit *e, unsigned kind, RecipeArg a, RecipeArg b)
 {
     begin_flags(e);
@@ -230,7 +267,7 @@ void flags_produced(Emit *e, unsigned kind, RecipeArg a, RecipeArg b)
     e->flags.a = a;
     e->flags.b = b;
     if (e->checked && (a.where == ARG_SLOT || b.where == ARG_SLOT))
-        flags_store(e, &e->flags);
+        store_for_both_ways(e);
 }
 
 void flags_produced_image(Emit *e)
@@ -248,7 +285,7 @@ void flags_produced_image(Emit *e)
     begin_flags(e);
     e->flags.kind = FLAGS_KIND(FLAGS_IMAGE, 3);
     e->flags.b = (RecipeArg){ .where = ARG_SLOT };
-    flags_store(e, &e->flags);
+    store_for_both_ways(e);
 }
 
 void flags_before_partial(Emit *e)

@@ -1,4 +1,5 @@
 /* Code that is made once: entering and leaving recompiled code, and its calls to C (emit.h). */
+#include "tcg/record.h"
 #include "tcg/x86_64/emit.h"
 
 static const uint8_t callee_saved[] = { A_RBX, A_RBP, A_R12, A_R13, A_R14, A_R15 };
@@ -85,23 +86,73 @@ static void write_call(Asm *a, uint64_t function, AsmLabel *stored, AsmLabel *mx
     asm_jmp(a, stored);
 }
 
-/* Calls C with T0 as its second argument, and goes on where it says. */
+/* Calls C with T0 and T1 as further arguments, and goes on where it says. */
 static void write_goto(Asm *a, uint64_t function, AsmLabel *mxcsr)
 {
     store_guest(a);
     restore_mxcsr(a, mxcsr);
     asm_mov_rr(a, 64, A_RSI, H_T0);
+    asm_mov_rr(a, 32, A_RDX, H_T1);
     call_c(a, function);
     asm_mov_rr(a, 64, H_T0, A_RAX);
     load_guest(a);
     asm_jmp_r(a, H_T0);
 }
 
-/* The image that C returns becomes the host's flags; T0 and T1 are kept. */
-static void write_flags(Asm *a, uint64_t function, AsmLabel *mxcsr)
+/* MXCSR's exception masks are bits 12 to 7 (SDM vol. 1 10.2.3). */
+static void write_mxcsr(Asm *a)
 {
+    AsmLabel unmasked = { 0 };
+    asm_mov_rm(a, 32, H_T1, CPU_FIELD(mxcsr));
+    asm_alu_ri(a, A_AND, 32, H_T1, 0x1f80);
+    asm_alu_ri(a, A_CMP, 32, H_T1, 0x1f80);
+    asm_jcc8(a, A_NE, &unmasked);
+    asm_ldmxcsr(a, CPU_FIELD(mxcsr));
+    asm_mov_mi(a, 8, REC_FIELD(mxcsr_here), 1);
+    asm_bind(a, &unmasked);
+    asm_ret(a);
+}
+
+/* The flags of a plain comparison or sum, from the record. */
+static void write_flags_of(Asm *a, unsigned what, unsigned bits)
+{
+    asm_mov_rm(a, 64, H_T1, REC_FIELD(a));
+    if (what == FLAGS_LOGIC) {
+        asm_test_rr(a, bits, H_T1, H_T1);
+    } else if (what == FLAGS_CMP) {
+        asm_alu_rm(a, A_CMP, bits, H_T1, REC_FIELD(b));
+    } else {
+        asm_alu_rm(a, what == FLAGS_ADD ? A_SUB : A_ADD, bits, H_T1, REC_FIELD(b));
+        asm_alu_rm(a, what == FLAGS_ADD ? A_ADD : A_SUB, bits, H_T1, REC_FIELD(b));
+    }
+    asm_mov_rm(a, 64, H_T1, REC_FIELD(spill[1]));
+    asm_ret(a);
+}
+
+/* Common kinds by themselves, one comparison after the other (the commonest first); all others are left to C. */
+static void write_flags_fast(Asm *a)
+{
+    static const uint8_t kinds[] = { FLAGS_KIND(FLAGS_CMP, 2), FLAGS_KIND(FLAGS_LOGIC, 2), FLAGS_KIND(FLAGS_CMP, 3),
+                                     FLAGS_KIND(FLAGS_LOGIC, 3), FLAGS_KIND(FLAGS_SUB, 3), FLAGS_KIND(FLAGS_SUB, 2),
+                                     FLAGS_KIND(FLAGS_CMP, 0), FLAGS_KIND(FLAGS_LOGIC, 0), FLAGS_KIND(FLAGS_ADD, 3),
+                                     FLAGS_KIND(FLAGS_ADD, 2), FLAGS_KIND(FLAGS_CMP, 1), FLAGS_KIND(FLAGS_LOGIC, 1) };
+    asm_mov_mr(a, 64, REC_FIELD(spill[1]), H_T1);
+    asm_mov_rm(a, 32, H_T1, REC_FIELD(kind)); /* and what comes on top of it, which must be 0 */
+    for (unsigned k = 0; k < sizeof kinds; k++) {
+        AsmLabel other = { 0 };
+        asm_alu_ri(a, A_CMP, 32, H_T1, kinds[k]);
+        asm_jcc8(a, A_NE, &other);
+        write_flags_of(a, kinds[k] >> 2, 8u << (kinds[k] & 3));
+        asm_bind(a, &other);
+    }
+    asm_mov_rm(a, 64, H_T1, REC_FIELD(spill[1]));
+}
+
+/* The image that C returns becomes the host's flags; T0 and T1 are kept, and MXCSR: there is no arithmetic in it. */
+static void write_flags(Asm *a, uint64_t function)
+{
+    write_flags_fast(a);
     store_guest(a);
-    restore_mxcsr(a, mxcsr);
     asm_alu_ri(a, A_SUB, 64, A_RSP, 8);
     call_c(a, function);
     asm_alu_ri(a, A_ADD, 64, A_RSP, 8);
@@ -110,6 +161,74 @@ static void write_flags(Asm *a, uint64_t function, AsmLabel *mxcsr)
     asm_push_m(a, REC_FIELD(spill[0]));
     asm_popfq(a);
     asm_ret(a);
+}
+
+/* The address in T0 is less the slot's tag; the slot's place, in bytes, is in T1. */
+static AsmMem slot_field(size_t field)
+{
+    return asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, micro) + offsetof(MicroTlb, slot) + field);
+}
+
+static AsmMem entry_field(unsigned mode, size_t field)
+{
+    return asm_mem_index(H_CPU, A_RAX, 1, offsetof(Cpu, tlb) + mode * sizeof(Tlb) + offsetof(Tlb, entry) + field);
+}
+
+/* Notes a slot that was empty in the list of filled ones. */
+static void note_used(Asm *a)
+{
+    AsmLabel known = { 0 };
+    const size_t micro = offsetof(Cpu, micro);
+    asm_mov_rm(a, 64, A_RAX, slot_field(offsetof(MicroEntry, tag)));
+    asm_alu_rm(a, A_CMP, 64, A_RAX, asm_mem(H_CPU, micro + offsetof(MicroTlb, nowhere)));
+    asm_jcc8(a, A_NE, &known);
+    asm_mov_rm(a, 32, A_RAX, asm_mem(H_CPU, micro + offsetof(MicroTlb, used_count)));
+    asm_mov_mr(a, 16, asm_mem_index(H_CPU, A_RAX, 2, micro + offsetof(MicroTlb, used)), H_T1);
+    asm_alu_mi(a, A_ADD, 32, asm_mem(H_CPU, micro + offsetof(MicroTlb, used_count)), 1);
+    asm_bind(a, &known);
+}
+
+/* RAX = place of the TLB's entry for the address in T0. */
+static void find_tlb_entry(Asm *a)
+{
+    _Static_assert(sizeof(TlbEntry) == 32, "the shift is made for it");
+    asm_mov_rr(a, 32, A_RAX, H_T0);
+    asm_shift_ri(a, A_SHR, 32, A_RAX, GUEST_PAGE_BITS - 5);
+    asm_alu_ri(a, A_AND, 32, A_RAX, (TLB_SIZE - 1) << 5);
+}
+
+static void write_micro(Asm *a, unsigned mode, bool write, unsigned size)
+{
+    AsmLabel slow = { 0 };
+    size_t tag = write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read);
+    asm_mov_mr(a, 64, REC_FIELD(spill[0]), A_RAX);
+    asm_alu_rm(a, A_ADD, 64, H_T0, slot_field(offsetof(MicroEntry, tag)));
+    find_tlb_entry(a);
+    asm_alu_rm(a, A_SUB, 64, H_T0, entry_field(mode, tag));
+    asm_alu_ri(a, A_CMP, 64, H_T0, GUEST_PAGE_SIZE - size);
+    asm_jcc(a, A_A, &slow);
+    asm_mov_mr(a, 64, REC_FIELD(spill[1]), A_RAX);
+    note_used(a);
+    asm_mov_rm(a, 64, A_RAX, REC_FIELD(spill[1]));
+    asm_push_m(a, entry_field(mode, tag));
+    asm_pop_m(a, slot_field(offsetof(MicroEntry, tag)));
+    asm_mov_rm(a, 64, A_RAX, entry_field(mode, offsetof(TlbEntry, host)));
+    asm_mov_mr(a, 64, slot_field(offsetof(MicroEntry, host)), A_RAX);
+    asm_alu_rr(a, A_ADD, 64, H_T0, A_RAX);
+    asm_alu_rr(a, A_CMP, 32, H_T1, H_T1); /* not "above" */
+    asm_bind(a, &slow);
+    asm_mov_rm(a, 64, A_RAX, REC_FIELD(spill[0]));
+    asm_ret(a);
+}
+
+static void write_micro_thunks(Asm *a, Thunks *t)
+{
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        for (unsigned write = 0; write < 2; write++)
+            for (unsigned size = 0; size < 5; size++) {
+                t->micro[mode][write][size] = asm_here(a);
+                write_micro(a, mode, write, 1u << size);
+            }
 }
 
 static uint64_t begin(Asm *a)
@@ -133,16 +252,21 @@ bool thunks_write(X86Backend *be, Asm *a)
     write_leave_at(a, &stored);
     t->call = begin(a);
     write_call(a, (uintptr_t)be->calls.call, &stored, &mxcsr);
+    t->call_next = begin(a);
+    write_goto(a, (uintptr_t)be->calls.call_next, &mxcsr);
     t->exit = begin(a);
     write_goto(a, (uintptr_t)be->calls.exit, &mxcsr);
     t->next = begin(a);
     write_goto(a, (uintptr_t)be->calls.next, &mxcsr);
-    t->unknown = begin(a); /* the address is in next_page, whole */
-    asm_mov_rm(a, 64, H_T0, REC_FIELD(next_page));
+    t->unknown = begin(a);
+    asm_mov_rm(a, 64, H_T0, asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, jump) + offsetof(JumpEntry, la)));
     t->far = asm_here(a);
     asm_mov_mr(a, 64, CPU_FIELD(rip), H_T0);
     asm_jmp_abs(a, t->next, A_NONE);
     t->flags = begin(a);
-    write_flags(a, (uintptr_t)be->calls.flags, &mxcsr);
+    write_flags(a, (uintptr_t)be->calls.flags);
+    t->mxcsr = begin(a);
+    write_mxcsr(a);
+    write_micro_thunks(a, t);
     return asm_ok(a);
 }
