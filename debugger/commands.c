@@ -10,6 +10,7 @@
 #include "hw/display/console.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
+#include "tcg/tcg.h"
 #include "util/bits.h"
 #include "util/endian.h"
 
@@ -19,7 +20,18 @@ typedef struct Row {
     void (*run)(MonitorCommand *c);
 } Row;
 
-static Cpu *monitor_cpu(MonitorCommand *c) { return machine_find(c->machine, "cpu0"); }
+static Cpu *cpu_number(MonitorCommand *c, unsigned n)
+{
+    g_autofree char *name = g_strdup_printf("cpu%u", n);
+    return machine_find(c->machine, name);
+}
+
+/* The CPU that commands are about: the first, until `cpu` chooses another. */
+static Cpu *monitor_cpu(MonitorCommand *c)
+{
+    Cpu *chosen = machine_find(c->machine, "monitor-cpu");
+    return chosen ? chosen : cpu_number(c, 0);
+}
 
 static bool is_running(MonitorCommand *c) { return c->machine->run_state == RUN_RUNNING; }
 
@@ -41,6 +53,48 @@ static void show_registers(MonitorCommand *c)
         cpu_dump(cpu, c->out);
 }
 static void info_registers(MonitorCommand *c) { with_paused(c, show_registers); }
+
+/* The recompiler of each CPU. */
+static void show_jit(MonitorCommand *c)
+{
+    gsize before = c->out->len;
+    for (unsigned k = 0; k < c->machine->cpu_count; k++) {
+        g_autofree char *name = g_strdup_printf("cpu%u", k);
+        Cpu *cpu = machine_find(c->machine, name);
+        if (c->machine->cpu_count > 1)
+            g_string_append_printf(c->out, "%s:\n", name);
+        if (cpu)
+            tcg_info(cpu, c->out);
+    }
+    if (c->out->len == before)
+        g_string_append(c->out, "there is no recompiler (-accel tcg)\n");
+}
+static void info_jit(MonitorCommand *c) { with_paused(c, show_jit); }
+
+static void show_cpus(MonitorCommand *c)
+{
+    static const char *const states[] = { "", " (halted)", " (waits for SIPI)", " (shut down)" };
+    for (unsigned k = 0; k < c->machine->cpu_count; k++) {
+        const Cpu *cpu = cpu_number(c, k);
+        if (cpu)
+            g_string_append_printf(c->out, "%c CPU #%u: apic id %u, pc 0x%016" PRIx64 "%s\n",
+                                   cpu == monitor_cpu(c) ? '*' : ' ', k, cpu->apic_id,
+                                   cpu->seg[SEG_CS].base + cpu->rip, states[cpu->run_state]);
+    }
+}
+static void info_cpus(MonitorCommand *c) { with_paused(c, show_cpus); }
+
+static void command_cpu(MonitorCommand *c)
+{
+    char *end;
+    unsigned long n = strtoul(c->arguments, &end, 10);
+    Cpu *cpu = end == c->arguments || *end || n >= c->machine->cpu_count ? NULL : cpu_number(c, n);
+    if (cpu)
+        machine_provide(c->machine, "monitor-cpu", cpu);
+    else
+        g_string_append_printf(c->out, "cpu: '%s' is no CPU: there are 0 to %u\n", c->arguments,
+                               MAX(c->machine->cpu_count, 1) - 1);
+}
 
 static void info_status(MonitorCommand *c)
 {
@@ -83,7 +137,9 @@ static void info_pic(MonitorCommand *c) { dump_device(c, i8259_type.name); }
 
 static void info_lapic(MonitorCommand *c)
 {
-    Device *dev = device_first(c->machine, &lapic_type);
+    const Cpu *cpu = monitor_cpu(c);
+    g_autofree char *id = g_strdup_printf("apic%u", cpu ? cpu->index : 0);
+    Device *dev = device_find(c->machine, id);
     if (dev)
         lapic_dump((Lapic *)dev, c->out);
     else
@@ -280,6 +336,7 @@ static void command_info(MonitorCommand *c);
 
 static const Row commands[] = {
     { "cont", "c", "", "go on after a stop", command_cont },
+    { "cpu", NULL, "N", "make CPU N the one that commands are about", command_cpu },
     { "help", "?", "[COMMAND]", "this list, or one line of it", command_help },
     { "info", NULL, "[WHAT]", "state of the machine; without WHAT, what there is", command_info },
     { "quit", "q", "", "end the emulator", command_quit },
@@ -292,7 +349,9 @@ static const Row commands[] = {
 };
 
 static const Row info_rows[] = {
+    { "cpus", NULL, "", "processors; * marks the one that commands are about", info_cpus },
     { "device", NULL, "ID", "state of one device", info_device },
+    { "jit", NULL, "", "the recompiler: units, code memory, time, what it does not translate", info_jit },
     { "lapic", NULL, "", "local APIC", info_lapic },
     { "mtree", NULL, "", "memory and port map", info_mtree },
     { "pic", NULL, "", "8259 interrupt controllers", info_pic },

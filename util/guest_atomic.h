@@ -30,4 +30,47 @@ static inline bool atomic_cas64le(void *p, uint64_t expected, uint64_t desired)
                                        __ATOMIC_RELAXED);
 }
 
+/*
+ * The same at any address, also across the host's cache lines, where the host can (HOST_SPLIT_CAS): x86 alone, whose
+ * recompiled code uses that too.  size: 2, 4 or 8.
+ */
+#if defined(__x86_64__) || defined(__i386__)
+#define HOST_SPLIT_CAS 1
+__attribute__((no_sanitize("alignment"))) static inline bool split_cas(void *p, uint64_t expected, uint64_t desired, unsigned size)
+{
+    switch (size) {
+    case 2: return __sync_bool_compare_and_swap((uint16_t *)p, (uint16_t)expected, (uint16_t)desired);
+    case 4: return __sync_bool_compare_and_swap((uint32_t *)p, (uint32_t)expected, (uint32_t)desired);
+    default: return __sync_bool_compare_and_swap((uint64_t *)p, expected, desired);
+    }
+}
+#else
+#define HOST_SPLIT_CAS 0
+static inline bool split_cas(void *p, uint64_t expected, uint64_t desired, unsigned size)
+{
+    (void)p, (void)expected, (void)desired, (void)size;
+    return false;
+}
+#endif
+
+/*
+ * The order that x86 gives to plain loads and stores (TSO) on hosts that do not: a fence after each load and one before
+ * each store, needed while several threads run CPUs.
+ */
+#if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
+#define HOST_ORDERS_LIKE_X86 1
+#else
+#define HOST_ORDERS_LIKE_X86 0
+#endif
+static inline void guest_load_fence(bool parallel)
+{
+    if (!HOST_ORDERS_LIKE_X86 && parallel)
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+static inline void guest_store_fence(bool parallel)
+{
+    if (!HOST_ORDERS_LIKE_X86 && parallel)
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
 #endif

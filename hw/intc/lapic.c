@@ -123,6 +123,7 @@ static void update_intr(Lapic *a)
 }
 
 static void accept_vector(Lapic *a, uint8_t vector, bool level);
+static void reset_registers(Lapic *a);
 
 static void raise_error(Lapic *a, uint32_t bit)
 {
@@ -146,6 +147,14 @@ static void accept_vector(Lapic *a, uint8_t vector, bool level)
     update_intr(a);
 }
 
+/* INIT reaches the APIC too: all but its id, base and mode (SDM vol. 3A 11.4.7.3). */
+static void accept_init(Lapic *a)
+{
+    reset_registers(a);
+    update_intr(a);
+    a->port->init(a->port->cpu);
+}
+
 static void accept_message(Lapic *a, const ApicMessage *msg)
 {
     switch (msg->mode) {
@@ -156,7 +165,7 @@ static void accept_message(Lapic *a, const ApicMessage *msg)
         break;
     case APIC_SMI: a->port->smi(a->port->cpu); break;
     case APIC_NMI: a->port->nmi(a->port->cpu); break;
-    case APIC_INIT: a->port->init(a->port->cpu); break;
+    case APIC_INIT: accept_init(a); break;
     case APIC_SIPI: a->port->sipi(a->port->cpu, msg->vector); break;
     default: break;
     }
