@@ -62,6 +62,10 @@ static void kill_unit(CodeCache *c, Block *unit)
 
 static void kill_block(CodeCache *c, Block *b)
 {
+    if (b->is_tail)
+        b = b->peer; /* which stays in its own page's list, dead */
+    if (b->key == BLOCK_DEAD)
+        return;
     if (b->is_unit) {
         kill_unit(c, b);
         return;
@@ -433,6 +437,26 @@ static Block *build_block(Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t pool_off
     return b;
 }
 
+static void enter_tail(CodeCache *c, Block *b, uint64_t pool_offset, unsigned bytes)
+{
+    b->tail = arena_take(c, 0, 0);
+    *b->tail = (Block){ .pool_offset = pool_offset, .key = b->key, .bytes = bytes, .is_tail = true, .peer = b };
+    enter_page(c, b->tail);
+}
+
+static Block *make_crossing_unit(CodeCache *c, Block *b)
+{
+    Block *unit = arena_take(c, 1, 0);
+    *unit = *b;
+    unit->is_unit = true;
+    unit->peer = b;
+    unit->insn[0] = b->insn[0];
+    enter_page(c, unit);
+    enter_tail(c, unit, b->tail->pool_offset, b->tail->bytes);
+    b->peer = unit;
+    return unit;
+}
+
 Block *code_make_unit(Cpu *cpu, Block *b, unsigned max)
 {
     CodeCache *c = cpu->code;
@@ -445,6 +469,8 @@ Block *code_make_unit(Cpu *cpu, Block *b, unsigned max)
     }
     if (!arena_reserve(c, max))
         return NULL;
+    if (b->tail)
+        return make_crossing_unit(c, b);
     open_page(c, page, 0);
     unsigned size = decode_run(cpu, block_bytes(c, pool_offset), room, insns, max, true, &count);
     Block *unit = arena_take(c, count, 0);
@@ -466,7 +492,7 @@ static uint64_t translate_code(Cpu *cpu, uint64_t la, const TlbEntry **entry)
     return mmu_translate(cpu, la, MMU_EXEC, mode);
 }
 
-/* One instruction byte by byte, over a page boundary or from a device: not cached. */
+/* One instruction byte by byte, from a device or where it may be over a page boundary: not cached. */
 static Block *build_lone(Cpu *cpu, uint64_t la)
 {
     Block *b = cpu->code->lone;
@@ -492,9 +518,56 @@ static Block *build_lone(Cpu *cpu, uint64_t la)
 static Block *find_hashed(CodeCache *c, uint64_t pool_offset, unsigned key)
 {
     for (Block *b = c->hash[hash_of(pool_offset, key)]; b; b = b->hash_next)
-        if (b->pool_offset == pool_offset && b->key == key)
+        if (b->pool_offset == pool_offset && b->key == key && !b->tail)
             return b;
     return NULL;
+}
+
+static Block *find_crossing(CodeCache *c, uint64_t pool_offset, uint64_t second, unsigned key)
+{
+    for (Block *b = c->hash[hash_of(pool_offset, key)]; b; b = b->hash_next)
+        if (b->pool_offset == pool_offset && b->key == key && b->tail && b->tail->pool_offset == second)
+            return b;
+    return NULL;
+}
+
+/* NULL while writes to either page may go unheard. */
+static Block *build_crossing(Cpu *cpu, uint64_t pool_offset, uint64_t second, uint64_t gpa2)
+{
+    CodeCache *c = cpu->code;
+    uint8_t bytes[INSN_MAX_BYTES];
+    unsigned room = RAM_PAGE_SIZE - (pool_offset & (RAM_PAGE_SIZE - 1));
+    arena_reserve(c, BLOCK_MAX_INSNS);
+    if (open_page(c, second >> RAM_PAGE_BITS, gpa2)->unheard)
+        return NULL;
+    CodePage *first = c->pages[pool_offset >> RAM_PAGE_BITS];
+    if (!first || first->unheard)
+        return NULL;
+    memcpy(bytes, block_bytes(c, pool_offset), room);
+    memcpy(bytes + room, block_bytes(c, second), sizeof bytes - room);
+    Block *b = arena_take(c, 1, 0);
+    *b = (Block){ .pool_offset = pool_offset, .key = cpu->key, .bytes = room, .count = 1 };
+    if (insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, sizeof bytes, b->insn) <= 0)
+        make_too_long(b->insn);
+    enter_hash(c, b);
+    enter_page(c, b);
+    enter_tail(c, b, second, b->insn->len - room);
+    return b;
+}
+
+/* An instruction over a page boundary: it is cached for the pair of physical pages, where both are RAM. */
+static Block *find_or_build_crossing(Cpu *cpu, uint64_t la, uint64_t pool_offset)
+{
+    const TlbEntry *e;
+    uint64_t next = (la + GUEST_PAGE_SIZE) & GUEST_PAGE_MASK & (cpu->code_size == SZ64 ? ~UINT64_C(0) : 0xffffffff);
+    if (!cpu->code_flat || log_enabled(LOG_IN_ASM))
+        return NULL;
+    uint64_t gpa = translate_code(cpu, next, &e);
+    if (e->exec != next)
+        return NULL;
+    uint64_t second = e->host - (uintptr_t)cpu->machine->pool->host;
+    Block *b = find_crossing(cpu->code, pool_offset, second, cpu->key);
+    return b ? b : build_crossing(cpu, pool_offset, second, gpa);
 }
 
 Block *code_peek(Cpu *cpu, uint64_t pool_offset) { return find_hashed(cpu->code, pool_offset, cpu->key); }
@@ -516,6 +589,8 @@ Block *code_find(Cpu *cpu, uint64_t la)
     }
     if (!b)
         b = build_block(cpu, la, gpa, pool_offset);
+    if (!b)
+        b = find_or_build_crossing(cpu, la, pool_offset);
     if (!b)
         return build_lone(cpu, la);
     if (unlikely(b->copy != NULL))

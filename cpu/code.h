@@ -26,14 +26,15 @@
 typedef struct Block {
     uint64_t pool_offset;     /* place in RAM of the first byte */
     struct Block *hash_next, *page_next;
-    struct Block *peer;       /* a block's unit, or NULL; a unit's block */
+    struct Block *peer;       /* a block's unit, or NULL; a unit's block; what a tail is the tail of */
+    struct Block *tail;       /* of an instruction over a page boundary: stands for its bytes in the second page */
     const uint8_t *host;      /* a block's recompiled code, or NULL */
     void *recompiled;         /* a unit's: what the recompiler keeps of it */
     const uint8_t *copy;      /* its bytes, while others' writes to the page may go unheard; else NULL */
     uint32_t heat;            /* how often the interpreter ran it */
     uint16_t key;             /* KEY_*, or BLOCK_DEAD */
     uint16_t bytes, count;    /* length in bytes and instructions */
-    bool is_unit;
+    bool is_unit, is_tail;
     Insn insn[];
 } Block;
 

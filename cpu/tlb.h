@@ -55,7 +55,7 @@ static inline bool tlb_hits(uint64_t tag, uint64_t la, unsigned size) { return l
  * non-canonical address, and refers to a scratch page: no access is meant to reach it, nor can a guest find it.
  * Slots of different TLB modes, and of reads and writes, are different ones.
  */
-#define MICRO_BITS 10
+#define MICRO_BITS 12
 #define MICRO_SIZE (1u << MICRO_BITS)
 
 typedef struct MicroEntry {

@@ -68,6 +68,7 @@ typedef struct IrOp {
     uint8_t cc;      /* condition, as Jcc numbers them */
     IrArg dst, a, b;
     bool lock;
+    bool far;        /* EXIT to an instruction that begins in this page, but does not end there */
     /* What liveness.c finds: */
     bool flags_seen; /* some flag that is written here may be seen later, beyond `flags_next` */
     bool flags_next; /* flags are read right behind, by operations with nothing between them that changes flags */

@@ -105,6 +105,9 @@ void ir_lower(IrUnit *u, Block *block)
         l.offset += l.i->len;
     }
     u->insn_offset[u->insns] = l.offset;
-    if (!l.ends)
-        lower_op(&l, IR_EXIT, 0, IR_NONE, IR_NONE, IR_NONE)->imm = l.offset;
+    if (l.ends)
+        return;
+    IrOp *op = lower_op(&l, IR_EXIT, 0, IR_NONE, IR_NONE, IR_NONE);
+    op->imm = l.offset;
+    op->far = u->insns < IR_MAX_INSNS; /* what follows was not decoded: it goes on in the next page */
 }

@@ -108,7 +108,7 @@ static const uint8_t *leave_by_exit(Cpu *cpu, UnitExit *x)
     Block *b;
     cpu->rip = (cpu->rec.page + x->page_offset) & cpu->rip_mask;
     const uint8_t *to = go_on(cpu, &b);
-    if (b && b->host && b->peer && x->field && x->unit->block->key == b->key)
+    if (b && b->host && b->peer && !b->tail && x->field && x->unit->block->key == b->key)
         link_exit(engine_of(cpu), x, b->peer->recompiled);
     return to;
 }

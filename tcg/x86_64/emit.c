@@ -347,7 +347,10 @@ static void emit_exit(Emit *e)
     }
     if (!e->u->block->insn[e->insn].jump)
         resume_here(e);
-    emit_goto(e, e->op->imm);
+    if (e->op->far)
+        goto_far(e, e->op->imm);
+    else
+        emit_goto(e, e->op->imm);
 }
 
 static void emit_op(Emit *e)

@@ -76,7 +76,8 @@ typedef struct Flags {
     RecipeArg top;
     enum { CF_PLAIN, CF_CLEAR, CF_SET, CF_SLOT } cf; /* CF by itself, not in the record yet (SLOT: but for cf_known) */
     uint32_t host;     /* F_* that the host's flags hold */
-    unsigned host_insn; /* instruction that put them there */
+    uint32_t kept;     /* of these: what `kept_insn` put there, before `host_insn` added the others */
+    unsigned host_insn, kept_insn;
 } Flags;
 
 /* What is known of vector registers at a point of the code (emit_sse.c). */

@@ -56,10 +56,7 @@ AsmReg emit_read(Emit *e, IrArg x, unsigned size, AsmReg scratch)
     AsmMem place = emit_place(e, x);
     if (place.kind == ASM_MEM_REG)
         return place.base;
-    if (in_memory(x))
-        asm_mov_rm(&e->a, 64, scratch, place);
-    else
-        load_sized(e, scratch, place, size);
+    load_sized(e, scratch, place, size); /* no more than was stored: or the store must first reach the cache */
     return scratch;
 }
 

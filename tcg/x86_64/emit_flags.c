@@ -8,12 +8,12 @@
 _Static_assert(offsetof(RecompiledState, kind) == 0 && offsetof(RecompiledState, top_kind) == 1 &&
                offsetof(RecompiledState, cf) == 2 && offsetof(RecompiledState, cf_known) == 3, "head of the record");
 
-static void store_arg(Emit *e, AsmMem slot, const RecipeArg *x)
+static void store_arg(Emit *e, AsmMem slot, const RecipeArg *x, unsigned kind)
 {
     if (x->where == ARG_IMM)
         asm_mov_mi(&e->a, 64, slot, x->imm);
     else if (x->where == ARG_REG)
-        asm_mov_mr(&e->a, 64, slot, emit_read(e, ir_g(x->reg), 8, H_T1));
+        asm_mov_mr(&e->a, 64, slot, emit_read(e, ir_g(x->reg), 1u << (kind & 3), H_T1));
 }
 
 static unsigned cf_bytes(const Flags *f)
@@ -51,11 +51,11 @@ void flags_store(Emit *e, Flags *f)
         store_overrides(e, f);
     } else {
         store_head(e, f);
-        store_arg(e, REC_FIELD(a), &f->a);
-        store_arg(e, REC_FIELD(b), &f->b);
+        store_arg(e, REC_FIELD(a), &f->a, f->kind);
+        store_arg(e, REC_FIELD(b), &f->b, f->kind);
     }
     if (f->top_kind)
-        store_arg(e, REC_FIELD(top), &f->top);
+        store_arg(e, REC_FIELD(top), &f->top, f->top_kind);
     if (f->top_kind || f->cf != CF_PLAIN)
         f->kind = 0; /* the recipe is not all of it any more */
     f->recorded = true;
@@ -189,7 +189,10 @@ void flags_to_host(Emit *e, uint32_t mask)
 {
     Flags *f = &e->flags;
     if ((f->host & mask) == mask) {
-        e->slow[f->host_insn].wants_flags = true;
+        if (mask & ~f->kept)
+            e->slow[f->host_insn].wants_flags = true;
+        if (mask & f->kept)
+            e->slow[f->kept_insn].wants_flags = true;
         return;
     }
     if (!repeat_flags(e, f, mask)) {
@@ -200,6 +203,7 @@ void flags_to_host(Emit *e, uint32_t mask)
         f->host = F_ARITH;
     }
     f->host_insn = e->insn;
+    f->kept = 0;
 }
 
 /* ---- producers ---- */
@@ -294,11 +298,22 @@ void flags_before_partial(Emit *e)
         flags_store(e, &e->flags);
 }
 
+/* The current operation has put `flags` into the host's, and left `others` alone there. */
+static void host_gained(Emit *e, uint32_t flags, uint32_t others)
+{
+    Flags *f = &e->flags;
+    if (f->host_insn != e->insn) {
+        f->kept = f->host & others & ~f->kept;
+        f->kept_insn = f->host_insn;
+    }
+    f->host = flags | f->kept;
+    f->host_insn = e->insn;
+}
+
 void flags_produced_cf(Emit *e, uint32_t others)
 {
     Flags *f = &e->flags;
-    f->host = (f->host & others) | F_CF;
-    f->host_insn = e->insn;
+    host_gained(e, F_CF, others & ~F_CF);
     if (!e->op->flags_seen)
         return;
     asm_setcc_m(&e->a, A_B, KIND_FIELD(2));
@@ -316,8 +331,7 @@ void flags_produced_cf_constant(Emit *e, bool cf)
 void flags_produced_top(Emit *e, unsigned kind, IrArg result)
 {
     Flags *f = &e->flags;
-    f->host = (f->host & F_CF) | (F_ARITH & ~F_CF);
-    f->host_insn = e->insn;
+    host_gained(e, F_ARITH & ~F_CF, F_CF);
     if (!e->op->flags_seen)
         return;
     f->top_kind = FLAGS_KIND(kind, size_log2(e->op->size));
