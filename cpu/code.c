@@ -12,7 +12,8 @@
 #include "cpu/group.h"
 #include "cpu/mmu.h"
 
-#define HASH_SIZE (1u << 16)
+#define HASH_BITS 17
+#define HASH_SIZE (1u << HASH_BITS)
 #define ARENA_SIZE (64 * MiB)
 #define GRANULE_BITS 7
 #define ALL_GRANULES UINT32_MAX
@@ -32,7 +33,7 @@ typedef struct CodeWrite {
 
 static unsigned hash_of(uint64_t pool_offset, unsigned key)
 {
-    return (pool_offset ^ pool_offset >> 13 ^ key << 9) & (HASH_SIZE - 1);
+    return (pool_offset ^ (uint64_t)key << 40) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - HASH_BITS);
 }
 
 static uint32_t granule_mask(uint64_t page_offset, uint64_t size)

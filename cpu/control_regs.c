@@ -46,6 +46,8 @@ void cr0_write(Cpu *cpu, uint64_t v)
         cpu_raise_gp(cpu);
     v = (v & CR0_DEFINED) | CR0_ET;
     uint64_t changed = cpu->cr0 ^ v;
+    if (!changed)
+        return;
     if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && uses_pdptes(cpu, v, cpu->cr4) && !mmu_load_pdptes(cpu, cpu->cr3))
         cpu_raise_gp(cpu);
     cpu->cr0 = v;

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
+#include "cpu/transfer64.h"
 
 #include <inttypes.h>
 
@@ -176,14 +177,58 @@ static void iret_to_v86(Cpu *cpu, const Return *r)
     cpu_update_mode(cpu);
 }
 
-static void iret_protected(Cpu *cpu, Return *r)
+/* Flags that IRET may change in protected mode. */
+static uint32_t iret_mask(const Cpu *cpu)
 {
-    bool code64 = cpu_code64(cpu);
     uint32_t mask = F_ARITH | F_TF | F_DF | EFLAGS_NT | EFLAGS_RF | EFLAGS_AC | EFLAGS_ID;
     if (cpu->cpl <= cpu_iopl(cpu))
         mask |= F_IF;
     if (cpu->cpl == 0)
         mask |= EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP;
+    return mask;
+}
+
+/*
+ * RF keeps one instruction from hitting its breakpoint.  With none enabled there is nothing to keep it from, and the
+ * processor's clearing of RF after that instruction is done at once.
+ */
+static uint32_t useful_flags(const Cpu *cpu, uint32_t flags)
+{
+    return cpu->dr[7] & 0xff ? flags : flags & ~(uint32_t)EFLAGS_RF;
+}
+
+/* IRET from 64-bit code to 64-bit code, where all is in order and the TLB has what is needed; else false. */
+static bool iret_at_once(Cpu *cpu)
+{
+    Descriptor code;
+    Segment ss;
+    unsigned old = cpu->cpl;
+    const uint8_t *p = tlb_read_hit(cpu, cpu->gpr[R_SP], 40);
+    if (unlikely(!p))
+        return false;
+    uint64_t rip = ld64le(p), sp = ld64le(p + 24);
+    uint16_t sel = ld16le(p + 8);
+    unsigned rpl = sel & 3;
+    if (rpl < old || !code64_read_hit(cpu, sel, &code) || descriptor_dpl(&code) != rpl || !cpu_canonical(cpu, rip))
+        return false;
+    if (!stack64_read_hit(cpu, ld16le(p + 32), rpl, &ss))
+        return false;
+    uint32_t flags = ld32le(p + 16), mask = iret_mask(cpu);
+    cpu->seg[SEG_SS] = ss;
+    cpu->gpr[R_SP] = sp;
+    segment_from_descriptor(&cpu->seg[SEG_CS], sel, &code);
+    cpu->rip = rip;
+    cpu_update_level(cpu);
+    if (rpl != old)
+        segment_drop_inaccessible(cpu);
+    cpu_set_eflags(cpu, useful_flags(cpu, flags), mask);
+    return true;
+}
+
+static void iret_protected(Cpu *cpu, Return *r)
+{
+    bool code64 = cpu_code64(cpu);
+    uint32_t mask = iret_mask(cpu);
     r->rip = frame_item(cpu, r, 0, 0);
     r->sel = frame_item(cpu, r, 1, 0);
     r->flags = frame_item(cpu, r, 2, 0);
@@ -198,7 +243,7 @@ static void iret_protected(Cpu *cpu, Return *r)
     } else {
         return_same(cpu, r, 3 * r->size);
     }
-    cpu_set_eflags(cpu, r->flags, sized_flags(r, mask));
+    cpu_set_eflags(cpu, useful_flags(cpu, r->flags), sized_flags(r, mask));
 }
 
 /* To the task in the back link of the current TSS (SDM vol. 3A 7.4). */
@@ -223,6 +268,8 @@ void interrupt_return(Cpu *cpu, unsigned osz, uint64_t next_rip)
     if (log_enabled(LOG_PCALL))
         log_printf(LOG_PCALL, "iret at %04x:%" PRIx64 "\n", cpu->seg[SEG_CS].sel, cpu->rip);
     unblock_nmi(cpu);
+    if (likely(cpu_code64(cpu) && r.size == 8 && !(cpu->eflags & EFLAGS_NT)) && iret_at_once(cpu))
+        return;
     if (!cpu->protected_mode) {
         iret_real(cpu, &r);
     } else if (!(cpu->eflags & EFLAGS_NT)) {

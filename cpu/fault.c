@@ -76,9 +76,15 @@ static void record_fault(Cpu *cpu, unsigned vector, bool has_error, uint32_t err
     if (cpu->fault.chain_length == ARRAY_SIZE(cpu->fault.chain))
         return;
     struct FaultRecord *record = &cpu->fault.chain[cpu->fault.chain_length++];
-    *record = (struct FaultRecord){ .vector = vector, .has_error = has_error, .error = error, .cr2 = cpu->cr2,
-                                    .rip = cpu->rip, .cs = cpu->seg[SEG_CS].sel,
-                                    .fetch = cpu->seg[SEG_CS].base + cpu->rip };
+    record->vector = vector;
+    record->has_error = has_error;
+    record->external = record->software = false;
+    record->error = error;
+    record->cr2 = cpu->cr2;
+    record->rip = cpu->rip;
+    record->cs = cpu->seg[SEG_CS].sel;
+    record->fetch = cpu->seg[SEG_CS].base + cpu->rip;
+    record->why[0] = 0;
 }
 
 /* Without NX and SMEP the error code does not tell a fetch from a read. */

@@ -69,11 +69,23 @@ static inline uint32_t flags_arith(const Cpu *cpu)
 /* The whole EFLAGS register, as PUSHF would show it with all bits. */
 static inline uint32_t cpu_eflags(const Cpu *cpu) { return cpu->eflags | flags_arith(cpu) | EFLAGS_FIXED; }
 
+/* What follows from a change of EFLAGS from `old`. */
+void cpu_set_eflags_slow(Cpu *cpu, uint32_t old);
+
 /*
  * Replaces the bits of EFLAGS named in mask by those of value, with every consequence (mode, pending interrupts,
  * single step).  The caller has checked that the change is allowed.
  */
-void cpu_set_eflags(Cpu *cpu, uint32_t value, uint32_t mask);
+static inline void cpu_set_eflags(Cpu *cpu, uint32_t value, uint32_t mask)
+{
+    const uint32_t consequential = EFLAGS_VM | EFLAGS_AC | EFLAGS_RF | F_TF | F_IF;
+    uint32_t old = cpu->eflags;
+    if (mask & F_ARITH)
+        set_flags_arith(cpu, (mask & F_ARITH) == F_ARITH ? value : (flags_arith(cpu) & ~mask) | (value & mask));
+    cpu->eflags = ((old & ~mask) | (value & mask)) & ~(F_ARITH | EFLAGS_FIXED);
+    if ((old ^ cpu->eflags) & consequential & (cpu->eflags | ~(uint32_t)F_IF)) /* clearing IF is not */
+        cpu_set_eflags_slow(cpu, old);
+}
 
 /* Condition code cc (0..15, as in Jcc): SDM vol. 1 appendix B. */
 static inline bool condition(const Cpu *cpu, unsigned cc)

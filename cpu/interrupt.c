@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
+#include "cpu/transfer64.h"
 
 #include <inttypes.h>
 
@@ -254,13 +255,90 @@ static ControlStack long_stack(Cpu *cpu, const Event *e, unsigned ist, bool inne
     return s;
 }
 
+/* TLB mode of pushes with the privilege of level cpl. */
+static unsigned push_mode(const Cpu *cpu, unsigned cpl)
+{
+    if (cpl == 3)
+        return TLB_USER;
+    return cpu->eflags & EFLAGS_AC ? TLB_KERNEL : mmu_system_mode(cpu);
+}
+
+/* Where deliver_long() would take the stack pointer from; false when a closer look is needed. */
+static bool long_stack_hit(const Cpu *cpu, unsigned ist, bool inner, unsigned cpl, uint64_t *sp)
+{
+    const Segment *tr = &cpu->seg[SEG_TR];
+    unsigned offset = ist ? 28 + ist * 8 : 4 + cpl * 8;
+    if (!ist && !inner) {
+        *sp = cpu->gpr[R_SP];
+        return cpu_code64(cpu);
+    }
+    const uint8_t *p = mmu_system_hit(cpu, tr->base + offset, 8);
+    if (unlikely(!p || offset + 7 > tr->limit))
+        return false;
+    *sp = ld64le(p);
+    return true;
+}
+
+/* What deliver_long() does, where all is in order and the TLB has what is needed; else false, and nothing is done. */
+static bool deliver_long_at_once(Cpu *cpu, const Event *e)
+{
+    Descriptor gate, code;
+    uint64_t sp;
+    unsigned size = e->has_error ? 48 : 40;
+    const uint8_t *p = mmu_system_hit(cpu, cpu->idtr.base + e->vector * 16, 16);
+    if (unlikely(!p || e->vector * 16 + 15 > cpu->idtr.limit))
+        return false;
+    gate.w0 = ld32le(p);
+    gate.w1 = ld32le(p + 4);
+    gate.high = ld32le(p + 8);
+    uint16_t attr = descriptor_attr(&gate);
+    if ((attr & (SA_P | SA_S | (SA_TYPE & ~1))) != (SA_P | SYS_INT32) || (event_is_software(e) && attr_dpl(attr) < cpu->cpl))
+        return false;
+    unsigned ist = gate_count(&gate) & 7;
+    if (!code64_read_hit(cpu, gate_selector(&gate), &code) || !cpu_canonical(cpu, gate_offset(&gate)))
+        return false;
+    unsigned cpl = descriptor_dpl(&code);
+    bool inner = cpl < cpu->cpl, from64 = cpu_code64(cpu);
+    if (cpl > cpu->cpl || !long_stack_hit(cpu, ist, inner, cpl, &sp))
+        return false;
+    sp = (sp & ~UINT64_C(15)) - size;
+    uint8_t *to = mmu_write_hit(cpu, push_mode(cpu, cpl), sp, size);
+    if (unlikely(!to))
+        return false;
+    if (e->has_error) {
+        st64le(to, e->error);
+        to += 8;
+    }
+    st64le(to, e->rip);
+    st64le(to + 8, cpu->seg[SEG_CS].sel);
+    st64le(to + 16, e->flags);
+    st64le(to + 24, cpu->gpr[R_SP]);
+    st64le(to + 32, cpu->seg[SEG_SS].sel);
+    cpu_set_eflags(cpu, 0, F_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM | (attr & 1 ? 0 : F_IF));
+    if (inner)
+        cpu->seg[SEG_SS] = (Segment){ .sel = cpl, .attr = cpl << SA_DPL_SHIFT };
+    cpu->gpr[R_SP] = sp;
+    segment_from_descriptor(&cpu->seg[SEG_CS], (gate_selector(&gate) & ~3) | cpl, &code);
+    cpu->rip = gate_offset(&gate);
+    if (likely(from64))
+        cpu_update_level(cpu);
+    else
+        cpu_update_mode(cpu);
+    return true;
+}
+
 static void deliver_long(Cpu *cpu, const Event *e)
 {
     Descriptor gate, code;
+    if (likely(deliver_long_at_once(cpu, e)))
+        return;
     read_gate(cpu, e, &gate);
+    mmu_keep_system_page(cpu, gate.la);
     read_handler_code(cpu, e, gate_selector(&gate), &code);
     bool inner = is_inner(cpu, &code);
+    mmu_keep_system_page(cpu, code.la);
     ControlStack s = long_stack(cpu, e, gate_count(&gate) & 7, inner, inner ? descriptor_dpl(&code) : cpu->cpl);
+    mmu_keep_system_page(cpu, cpu->seg[SEG_TR].base);
     s.sp &= ~UINT64_C(15);
     control_stack_reserve(cpu, &s, 5 + e->has_error, 8);
     code_check_target(cpu, &code, gate_offset(&gate), e->ext);

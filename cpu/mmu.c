@@ -2,7 +2,14 @@
  * Page walks and the soft TLB (SDM vol. 3A chapter 4).
  *
  * One walk serves all paging modes: it collects the entries it went through, and only when the access is allowed
- * are accessed and dirty bits set, as the processor does for the access that succeeds.
+ * are accessed and dirty bits set, as the processor does for the access that succeeds.  Where the last table of a region
+ * is known (WalkCacheEntry) only its entry is read; should that not do, the whole walk decides.
+ *
+ * What is forgotten, and when.  A load of CR3 drops the TLB's entries that are not global.  Blocks are found by linear
+ * address in a cache (code.h) that is valid within an epoch; user and supervisor code have their own.  That of user code
+ * ends with every load of CR3; that of supervisor code, which is global in all kernels of today, only when mappings of
+ * its pages are dropped.  So that INVLPG of a page of data need not end an epoch, pages that instructions are fetched
+ * from are noted (CodePages): an entry lets instructions be fetched only if it was made for a fetch.
  */
 #include "cpu/mmu.h"
 
@@ -24,33 +31,52 @@ typedef struct WalkStep {
 } WalkStep;
 
 typedef struct Walk {
-    WalkStep step[5];
-    unsigned steps;      /* the last is the leaf */
-    unsigned entry_size; /* 4 or 8 bytes */
+    uint64_t all, any;             /* bits that all, and that any, of the entries have */
+    uint64_t upper_all, upper_any; /* the same without the last level's, when that was reached */
+    uint64_t gpa;                  /* of the page */
+    unsigned steps;                /* the last is the leaf */
+    unsigned entry_size;           /* 4 or 8 bytes */
     unsigned page_bits;
-    uint64_t gpa;        /* of the page */
-    bool writable, user, executable, global;
-    uint32_t error;      /* PF_P, PF_RSVD when it failed */
+    uint32_t error;                /* PF_P, PF_RSVD when it failed */
+    WalkStep step[5];
 } Walk;
+
+static void walk_begin(Walk *w, unsigned entry_size)
+{
+    w->all = ~UINT64_C(0);
+    w->any = 0;
+    w->steps = 0;
+    w->error = 0;
+    w->entry_size = entry_size;
+}
+
+static bool walk_global(const Walk *w) { return w->step[w->steps - 1].entry & PTE_G; }
+
+/* Where a page of RAM is in this process, or NULL. */
+static uint8_t *ram_page(Cpu *cpu, uint64_t page)
+{
+    struct RamWindow *w = &cpu->ram_window;
+    if (likely(page - w->start < w->size && w->size - (page - w->start) >= GUEST_PAGE_SIZE))
+        return w->host + (page - w->start);
+    AsTarget t = as_lookup(cpu->machine->memory, page);
+    if (!t.host || t.readonly || t.room < GUEST_PAGE_SIZE)
+        return NULL;
+    *w = (struct RamWindow){ .start = page, .size = t.room, .host = t.host };
+    return t.host;
+}
 
 /* Host address of a page table entry in RAM, or NULL. */
 static uint8_t *entry_host(Cpu *cpu, uint64_t gpa)
 {
-    struct RamWindow *w = &cpu->ram_window;
-    if (unlikely(gpa - w->start >= w->size)) {
-        AsTarget t = as_lookup(cpu->machine->memory, gpa);
-        if (!t.host || t.readonly)
-            return NULL;
-        *w = (struct RamWindow){ .start = gpa, .size = t.room, .host = t.host };
-    }
-    return w->host + (gpa - w->start);
+    uint8_t *p = ram_page(cpu, gpa & GUEST_PAGE_MASK);
+    return likely(p != NULL) ? p + (gpa & ~GUEST_PAGE_MASK) : NULL;
 }
 
 static uint64_t entry_read(Cpu *cpu, uint64_t gpa, unsigned size)
 {
     gpa &= cpu->gpa_mask;
     const uint8_t *p = entry_host(cpu, gpa);
-    if (!p)
+    if (unlikely(!p))
         return as_read(cpu->machine->memory, gpa, size);
     return size == 4 ? atomic_ld32le(p) : atomic_ld64le(p);
 }
@@ -58,7 +84,7 @@ static uint64_t entry_read(Cpu *cpu, uint64_t gpa, unsigned size)
 /* Sets bits in an entry unless it has changed since it was read; false then. */
 static bool entry_set_bits(Cpu *cpu, WalkStep *step, unsigned size, uint64_t bits)
 {
-    if ((step->entry & bits) == bits)
+    if (likely((step->entry & bits) == bits))
         return true;
     uint64_t gpa = step->gpa & cpu->gpa_mask, v = step->entry | bits;
     uint8_t *p = entry_host(cpu, gpa);
@@ -80,38 +106,27 @@ static uint64_t reserved_bits(const Cpu *cpu)
 }
 
 /* Reads the entry at gpa into the walk; false when it is not present or has reserved bits set. */
-static bool walk_entry(Cpu *cpu, Walk *w, uint64_t gpa, uint64_t reserved)
+static inline bool walk_entry(Cpu *cpu, Walk *w, uint64_t gpa, uint64_t reserved)
 {
-    WalkStep *s = &w->step[w->steps++];
-    s->gpa = gpa;
-    s->entry = entry_read(cpu, gpa, w->entry_size);
-    if (!(s->entry & PTE_P)) {
-        w->error = 0;
-        return false;
-    }
-    w->writable &= (s->entry & PTE_W) != 0;
-    w->user &= (s->entry & PTE_U) != 0;
-    w->executable &= !(s->entry & PTE_NX) || !(cpu->efer & EFER_NXE);
-    w->error = PF_P;
-    if (s->entry & reserved) {
-        w->error = PF_P | PF_RSVD;
-        return false;
-    }
-    return true;
+    uint64_t entry = entry_read(cpu, gpa, w->entry_size);
+    w->step[w->steps++] = (WalkStep){ gpa, entry };
+    w->all &= entry;
+    w->any |= entry;
+    w->error = !(entry & PTE_P) ? 0 : entry & reserved ? PF_P | PF_RSVD : PF_P;
+    return w->error == PF_P;
 }
 
 static bool walk_leaf(Walk *w, uint64_t la, unsigned page_bits, uint64_t base)
 {
     w->page_bits = page_bits;
     w->gpa = (base & ~bit_mask(page_bits)) | (la & bit_mask(page_bits) & GUEST_PAGE_MASK);
-    w->global = w->step[w->steps - 1].entry & PTE_G;
     return true;
 }
 
 /* 32-bit paging: SDM vol. 3A 4.3. */
 static bool walk_32(Cpu *cpu, Walk *w, uint64_t la)
 {
-    w->entry_size = 4;
+    walk_begin(w, 4);
     if (!walk_entry(cpu, w, (cpu->cr3 & 0xfffff000) + (la >> 22 & 0x3ff) * 4, 0))
         return false;
     uint64_t pde = w->step[0].entry;
@@ -128,18 +143,25 @@ static bool walk_32(Cpu *cpu, Walk *w, uint64_t la)
     return walk_leaf(w, la, 12, w->step[1].entry & 0xfffff000);
 }
 
+/* The last of three or more levels. */
+static inline bool walk_last(Cpu *cpu, Walk *w, uint64_t la, uint64_t table, uint64_t reserved)
+{
+    w->upper_all = w->all;
+    w->upper_any = w->any;
+    return walk_entry(cpu, w, table + (la >> 12 & 0x1ff) * 8, reserved) &&
+           walk_leaf(w, la, 12, w->step[w->steps - 1].entry & PTE_ADDRESS);
+}
+
 /* The levels of PAE and long-mode paging from `shift` down, table being the GPA of the first: SDM vol. 3A 4.4, 4.5. */
 static bool walk_64(Cpu *cpu, Walk *w, uint64_t la, uint64_t table, unsigned shift)
 {
     uint64_t reserved = reserved_bits(cpu);
-    for (;; shift -= 9) {
+    for (; shift > 12; shift -= 9) {
         bool may_be_large = shift == 21 || (shift == 30 && cpu_has(cpu, FEAT_PDPE1GB));
         uint64_t no_large = shift > 21 && !may_be_large ? PTE_PS : 0;
         if (!walk_entry(cpu, w, table + (la >> shift & 0x1ff) * 8, reserved | no_large))
             return false;
         uint64_t entry = w->step[w->steps - 1].entry;
-        if (shift == 12)
-            return walk_leaf(w, la, 12, entry & PTE_ADDRESS);
         if (may_be_large && (entry & PTE_PS)) {
             if (entry & bit_mask(shift) & ~bit_mask(13)) {
                 w->error = PF_P | PF_RSVD;
@@ -149,12 +171,13 @@ static bool walk_64(Cpu *cpu, Walk *w, uint64_t la, uint64_t table, unsigned shi
         }
         table = entry & PTE_ADDRESS;
     }
+    return walk_last(cpu, w, la, table, reserved);
 }
 
 static bool walk_pae(Cpu *cpu, Walk *w, uint64_t la)
 {
     uint64_t pdpte = cpu->pdpte[la >> 30 & 3];
-    w->entry_size = 8;
+    walk_begin(w, 8);
     if (!(pdpte & PTE_P))
         return false;
     return walk_64(cpu, w, la, pdpte & PTE_ADDRESS, 21);
@@ -162,13 +185,35 @@ static bool walk_pae(Cpu *cpu, Walk *w, uint64_t la)
 
 static bool walk(Cpu *cpu, Walk *w, uint64_t la)
 {
-    *w = (Walk){ .writable = true, .user = true, .executable = true };
     if (!(cpu->cr4 & CR4_PAE))
         return walk_32(cpu, w, la);
     if (!cpu->long_mode)
         return walk_pae(cpu, w, la);
-    w->entry_size = 8;
+    walk_begin(w, 8);
     return walk_64(cpu, w, la, cpu->cr3 & PTE_ADDRESS, cpu->cr4 & CR4_LA57 ? 48 : 39);
+}
+
+static WalkCacheEntry *walk_cached(Cpu *cpu, uint64_t la) { return &cpu->walk_cache[la >> 21 & (WALK_CACHE_SIZE - 1)]; }
+
+/* The walk where the last table is known; false when it is not, or when the access needs a closer look. */
+static bool walk_short(Cpu *cpu, Walk *w, uint64_t la)
+{
+    const WalkCacheEntry *c = walk_cached(cpu, la);
+    if (c->region != la >> 21 || c->epoch != cpu->walk_epoch)
+        return false;
+    walk_begin(w, 8);
+    w->all = c->all;
+    w->any = c->any;
+    return walk_last(cpu, w, la, c->table, reserved_bits(cpu));
+}
+
+static void remember_walk(Cpu *cpu, const Walk *w, uint64_t la)
+{
+    if (w->entry_size != 8 || w->page_bits != GUEST_PAGE_BITS)
+        return;
+    *walk_cached(cpu, la) = (WalkCacheEntry){ .region = la >> 21, .epoch = cpu->walk_epoch, .all = w->upper_all,
+                                              .any = w->upper_any,
+                                              .table = w->step[w->steps - 1].gpa & GUEST_PAGE_MASK };
 }
 
 bool mmu_load_pdptes(Cpu *cpu, uint64_t cr3)
@@ -183,6 +228,28 @@ bool mmu_load_pdptes(Cpu *cpu, uint64_t cr3)
     for (unsigned k = 0; k < 4; k++)
         cpu->pdpte[k] = pdpte[k];
     return true;
+}
+
+/* Access rights: SDM vol. 3A 4.6.1. */
+typedef struct Rights {
+    bool read, write, exec;
+} Rights;
+
+static bool mode_is_user(unsigned mode) { return mode >= TLB_USER; }
+
+static inline Rights walk_rights(const Cpu *cpu, const Walk *w, unsigned mode)
+{
+    bool user = w->all & PTE_U, writable = w->all & PTE_W;
+    bool executable = !(w->any & PTE_NX) || !(cpu->efer & EFER_NXE);
+    if (mode_is_user(mode))
+        return (Rights){ user, user && writable, user && executable };
+    bool read = !user || mode != TLB_KERNEL_SMAP;
+    return (Rights){ read, read && (writable || !(cpu->cr0 & CR0_WP)), executable && !(user && (cpu->cr4 & CR4_SMEP)) };
+}
+
+static inline bool access_allowed(Rights r, enum MmuAccess access)
+{
+    return access == MMU_READ ? r.read : access == MMU_WRITE ? r.write : r.exec;
 }
 
 bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t)
@@ -200,29 +267,12 @@ bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t)
     }
     t->gpa = (w.gpa | (la & ~GUEST_PAGE_MASK)) & cpu->gpa_mask;
     t->page_size = UINT64_C(1) << w.page_bits;
-    t->writable = w.writable;
-    t->user = w.user;
-    t->executable = w.executable;
-    t->global = w.global;
+    t->writable = w.all & PTE_W;
+    t->user = w.all & PTE_U;
+    t->executable = !(w.any & PTE_NX) || !(cpu->efer & EFER_NXE);
+    t->global = walk_global(&w);
     t->dirty = w.step[w.steps - 1].entry & PTE_D;
     return true;
-}
-
-static bool mode_is_user(unsigned mode) { return mode >= TLB_USER; }
-
-/* Access rights: SDM vol. 3A 4.6.1. */
-static bool access_allowed(const Cpu *cpu, const Walk *w, enum MmuAccess access, unsigned mode)
-{
-    if (mode_is_user(mode)) {
-        if (!w->user)
-            return false;
-        return access == MMU_EXEC ? w->executable : access == MMU_READ || w->writable;
-    }
-    if (access == MMU_EXEC)
-        return w->executable && !(w->user && (cpu->cr4 & CR4_SMEP));
-    if (w->user && mode == TLB_KERNEL_SMAP)
-        return false;
-    return access == MMU_READ || w->writable || !(cpu->cr0 & CR0_WP);
 }
 
 static uint32_t fault_code(const Cpu *cpu, uint32_t error, enum MmuAccess access, unsigned mode)
@@ -240,96 +290,157 @@ static uint32_t fault_code(const Cpu *cpu, uint32_t error, enum MmuAccess access
 /* Sets accessed bits and, for a write, the dirty bit; false when another CPU changed an entry meanwhile. */
 static bool set_accessed(Cpu *cpu, Walk *w, bool write)
 {
-    for (unsigned k = 0; k < w->steps; k++) {
-        bool leaf = k == w->steps - 1;
-        if (!entry_set_bits(cpu, &w->step[k], w->entry_size, leaf && write ? PTE_A | PTE_D : PTE_A))
+    unsigned leaf = w->steps - 1;
+    for (unsigned k = 0; k < leaf; k++)
+        if (!entry_set_bits(cpu, &w->step[k], w->entry_size, PTE_A))
             return false;
-    }
-    return true;
+    return entry_set_bits(cpu, &w->step[leaf], w->entry_size, write ? PTE_A | PTE_D : PTE_A);
 }
 
-/* INVLPG of an address inside a large page must drop all its 4 KiB entries: remember a span around all of them. */
-static void note_large_page(Tlb *tlb, uint64_t la, unsigned page_bits)
+/* ---- filling ---- */
+
+static void span_add(LinearSpan *s, uint64_t low, uint64_t last)
 {
-    uint64_t mask = ~bit_mask(page_bits);
-    if (!tlb->large_mask) {
-        tlb->large_base = la & mask;
-        tlb->large_mask = mask;
+    if (!s->last || low < s->low)
+        s->low = low;
+    if (last > s->last)
+        s->last = last;
+}
+
+static bool span_has(const LinearSpan *s, uint64_t la) { return la >= s->low && la <= s->last; }
+
+static void set_put(TlbSet *s, unsigned index)
+{
+    s->word[index / 64] |= BIT(index % 64);
+    s->words |= BIT(index / 64);
+}
+
+static void set_remove(TlbSet *s, unsigned index) { s->word[index / 64] &= ~BIT(index % 64); }
+
+/* Notes to which sets an entry that is filled now belongs. */
+static void classify_entry(Tlb *tlb, unsigned index, uint64_t la, unsigned page_bits, bool global)
+{
+    set_put(global ? &tlb->global : &tlb->local, index);
+    set_remove(global ? &tlb->local : &tlb->global, index);
+    tlb->page_bits[index] = page_bits;
+    if (likely(page_bits == GUEST_PAGE_BITS)) {
+        set_remove(&tlb->large, index);
         return;
     }
-    mask &= tlb->large_mask;
-    while ((tlb->large_base ^ la) & mask)
-        mask <<= 1;
-    tlb->large_mask = mask;
-    tlb->large_base &= mask;
+    set_put(&tlb->large, index);
+    span_add(&tlb->large_span[la >> 63], la & ~bit_mask(page_bits), la | bit_mask(page_bits));
 }
 
-static void invalidate_entry(Tlb *tlb, unsigned index)
+static uint64_t *code_filter_word(CodePages *c, uint64_t la, uint64_t *bit)
 {
-    uint64_t none = tlb_invalid_tag(index);
-    tlb->entry[index] = (TlbEntry){ none, none, none, 0 };
-    tlb->local[index / 64] &= ~BIT(index % 64);
-    tlb->global[index / 64] &= ~BIT(index % 64);
+    uint64_t page = la >> GUEST_PAGE_BITS, hash = (page ^ page >> 12 ^ page >> 24) % CODE_FILTER_SIZE;
+    *bit = BIT(hash % 64);
+    return &c->filter[hash / 64];
+}
+
+/* Blocks of a page will be found by linear address: remembers which it is (see the overview). */
+static void note_code_page(Cpu *cpu, uint64_t la, unsigned mode, unsigned page_bits, bool global)
+{
+    CodePages *c = &cpu->code_pages[mode_is_user(mode)];
+    uint64_t bit, *word = code_filter_word(c, la, &bit);
+    c->any_local |= !global;
+    if (page_bits == GUEST_PAGE_BITS)
+        *word |= bit;
+    else
+        span_add(&c->large, la & ~bit_mask(page_bits), la | bit_mask(page_bits));
 }
 
 /* What the TLB needs to know of a translated page. */
 typedef struct Mapping {
     uint64_t gpa;
     unsigned page_bits;
-    bool read, write, exec, global;
+    Rights may;
+    bool global;
 } Mapping;
 
+/* Where a page is, and whether accesses or (clean) writes need more than a host access. */
+typedef struct Place {
+    uint8_t *host;
+    bool slow, clean;
+} Place;
+
+static Place find_place(Cpu *cpu, uint64_t gpa)
+{
+    RamPool *pool = cpu->machine->pool;
+    if (unlikely(gpa == cpu->intc_page))
+        return (Place){ .slow = true };
+    uint8_t *host = ram_page(cpu, gpa);
+    bool readonly = false;
+    if (unlikely(!host)) {
+        AsTarget t = as_lookup(cpu->machine->memory, gpa);
+        if (!t.host || t.room < GUEST_PAGE_SIZE)
+            return (Place){ .slow = true };
+        host = t.host;
+        readonly = t.readonly;
+    }
+    uint8_t flags = atomic_load(&pool->page_flags[(uint64_t)(host - pool->host) >> RAM_PAGE_BITS]);
+    return (Place){ .host = host, .clean = readonly || flags != PAGE_DIRTY_ALL };
+}
+
 /* Tags of an entry: SLOW wherever a host access alone would not do. */
-static void fill_entry(Cpu *cpu, uint64_t la, unsigned mode, const Mapping *m)
+static void fill_entry(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode, const Mapping *m)
 {
     Tlb *tlb = &cpu->tlb[mode];
     unsigned index = tlb_index(la);
     TlbEntry *e = &tlb->entry[index];
     uint64_t page = la & GUEST_PAGE_MASK, none = tlb_invalid_tag(index);
-    RamPool *pool = cpu->machine->pool;
-    AsTarget t = as_lookup(cpu->machine->memory, m->gpa);
-    bool host = t.host && t.room >= GUEST_PAGE_SIZE && m->gpa != cpu->intc_page;
-    bool slow = !host || mode == TLB_USER_ALIGN || debug_page_watched(cpu, la);
-    uint8_t flags = host ? atomic_load(&pool->page_flags[t.pool_offset >> RAM_PAGE_BITS]) : 0;
-    bool clean = t.readonly || flags != PAGE_DIRTY_ALL;
-    e->read = m->read ? page ^ (slow ? TLB_SLOW : 0) : none;
-    e->write = m->write ? page ^ (slow || clean ? TLB_SLOW : 0) : none;
-    e->exec = m->exec ? page ^ (host ? 0 : TLB_SLOW) : none;
-    e->host = host ? (uintptr_t)t.host : 0;
+    Place p = find_place(cpu, m->gpa);
+    bool slow = p.slow || unlikely(mode == TLB_USER_ALIGN) || debug_page_watched(cpu, la);
+    uint64_t exec = page ^ (p.host ? 0 : TLB_SLOW);
+    if (access == MMU_EXEC)
+        note_code_page(cpu, la, mode, m->page_bits, m->global);
+    else if (!m->may.exec || e->exec != exec)
+        exec = none;
+    e->read = m->may.read ? page ^ (slow ? TLB_SLOW : 0) : none;
+    e->write = m->may.write ? page ^ (slow || p.clean ? TLB_SLOW : 0) : none;
+    e->exec = exec;
+    e->host = (uintptr_t)p.host;
     tlb->gpa[index] = m->gpa;
-    tlb->local[index / 64] &= ~BIT(index % 64);
-    tlb->global[index / 64] &= ~BIT(index % 64);
-    (m->global ? tlb->global : tlb->local)[index / 64] |= BIT(index % 64);
-    if (m->page_bits > GUEST_PAGE_BITS)
-        note_large_page(tlb, la, m->page_bits);
+    classify_entry(tlb, index, la, m->page_bits, m->global);
 }
 
-static uint64_t fill_unpaged(Cpu *cpu, uint64_t la, unsigned mode)
+static uint64_t fill_unpaged(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode)
 {
-    Mapping m = { .gpa = la & GUEST_PAGE_MASK & cpu->gpa_mask, .page_bits = 12, .read = true, .write = true, .exec = true };
-    fill_entry(cpu, la, mode, &m);
+    Mapping m = { .gpa = la & GUEST_PAGE_MASK & cpu->gpa_mask, .page_bits = GUEST_PAGE_BITS,
+                  .may = { true, true, true } };
+    fill_entry(cpu, la, access, mode, &m);
     return m.gpa | (la & ~GUEST_PAGE_MASK);
+}
+
+/* The whole walk, until no other CPU interferes. */
+static Rights walk_or_fault(Cpu *cpu, Walk *w, uint64_t la, enum MmuAccess access, unsigned mode)
+{
+    Rights r;
+    do {
+        if (!walk(cpu, w, la))
+            cpu_raise_pf(cpu, la, fault_code(cpu, w->error, access, mode));
+        r = walk_rights(cpu, w, mode);
+        if (!access_allowed(r, access))
+            cpu_raise_pf(cpu, la, fault_code(cpu, PF_P, access, mode));
+    } while (!set_accessed(cpu, w, access == MMU_WRITE));
+    remember_walk(cpu, w, la);
+    return r;
 }
 
 uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode)
 {
     Walk w;
-    if (!(cpu->cr0 & CR0_PG))
-        return fill_unpaged(cpu, la, mode);
-    do {
-        if (!walk(cpu, &w, la))
-            cpu_raise_pf(cpu, la, fault_code(cpu, w.error, access, mode));
-        if (!access_allowed(cpu, &w, access, mode))
-            cpu_raise_pf(cpu, la, fault_code(cpu, PF_P, access, mode));
-    } while (!set_accessed(cpu, &w, access == MMU_WRITE));
-    bool dirty = access == MMU_WRITE || (w.step[w.steps - 1].entry & PTE_D);
-    Mapping m = {
-        .gpa = w.gpa & cpu->gpa_mask, .page_bits = w.page_bits, .global = w.global && (cpu->cr4 & CR4_PGE),
-        .read = access_allowed(cpu, &w, MMU_READ, mode),
-        .write = dirty && access_allowed(cpu, &w, MMU_WRITE, mode),
-        .exec = access_allowed(cpu, &w, MMU_EXEC, mode),
-    };
-    fill_entry(cpu, la, mode, &m);
+    Mapping m;
+    if (unlikely(!(cpu->cr0 & CR0_PG)))
+        return fill_unpaged(cpu, la, access, mode);
+    if (!walk_short(cpu, &w, la) || !access_allowed(m.may = walk_rights(cpu, &w, mode), access) ||
+        !set_accessed(cpu, &w, access == MMU_WRITE))
+        m.may = walk_or_fault(cpu, &w, la, access, mode);
+    m.may.write &= access == MMU_WRITE || (w.step[w.steps - 1].entry & PTE_D);
+    m.gpa = w.gpa & cpu->gpa_mask;
+    m.page_bits = w.page_bits;
+    m.global = walk_global(&w) && (cpu->cr4 & CR4_PGE);
+    fill_entry(cpu, la, access, mode, &m);
     return m.gpa | (la & ~GUEST_PAGE_MASK);
 }
 
@@ -341,36 +452,100 @@ unsigned mmu_data_mode(const Cpu *cpu)
     return (cpu->cr4 & CR4_SMAP) && !ac ? TLB_KERNEL_SMAP : TLB_KERNEL;
 }
 
-static void flush_set(Tlb *tlb, uint64_t *set)
+void mmu_keep_system_page(Cpu *cpu, uint64_t la)
 {
-    for (unsigned k = 0; k < TLB_SIZE / 64; k++) {
-        while (set[k])
-            invalidate_entry(tlb, k * 64 + bit_lowest(set[k]));
+    uint64_t page = la & GUEST_PAGE_MASK;
+    const uint8_t *host = mmu_read_hit(cpu, mmu_system_mode(cpu), page, 1);
+    if (host)
+        cpu->system_page[page >> GUEST_PAGE_BITS & (SYSTEM_PAGES - 1)] = (SystemPage){ page, cpu->walk_epoch, host };
+}
+
+/* ---- flushing ---- */
+
+static void invalidate_entry(Tlb *tlb, unsigned index)
+{
+    uint64_t none = tlb_invalid_tag(index);
+    tlb->entry[index] = (TlbEntry){ none, none, none, 0 };
+    set_remove(&tlb->local, index);
+    set_remove(&tlb->global, index);
+    set_remove(&tlb->large, index);
+}
+
+/* Drops all members of a set, which is one of tlb's. */
+static void flush_set(Tlb *tlb, TlbSet *set)
+{
+    for (; set->words; set->words &= set->words - 1) {
+        unsigned k = bit_lowest(set->words);
+        tlb->large.word[k] &= ~set->word[k];
+        for (uint64_t word = set->word[k]; word; word &= word - 1) {
+            unsigned index = k * 64 + bit_lowest(word);
+            uint64_t none = tlb_invalid_tag(index);
+            tlb->entry[index] = (TlbEntry){ none, none, none, 0 };
+        }
+        set->word[k] = 0;
     }
 }
 
-/* Makes every entry of the jump cache stale. */
-static void next_generation(Cpu *cpu)
+/* Blocks of user or supervisor code are to be looked up anew. */
+static void begin_jump_epoch(Cpu *cpu, bool user)
 {
-    cpu->tlb_generation++;
-    cpu->jump_tag = cpu->tlb_generation << 16 | cpu->key;
+    cpu->jump_epoch[user]++;
+    mmu_update_jump_tag(cpu);
 }
+
+/* No page of this kind may be fetched from now without a walk, which notes it. */
+static void forget_code_pages(Cpu *cpu, bool user) { cpu->code_pages[user] = (CodePages){ .any_local = false }; }
 
 void tlb_flush_local(Cpu *cpu)
 {
     micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        flush_set(&cpu->tlb[mode], cpu->tlb[mode].local);
-    next_generation(cpu);
+        flush_set(&cpu->tlb[mode], &cpu->tlb[mode].local);
+    cpu->walk_epoch++;
+    begin_jump_epoch(cpu, true);
+    if (!cpu->tlb[TLB_USER].global.words)
+        forget_code_pages(cpu, true);
+    if (cpu->code_pages[false].any_local) {
+        begin_jump_epoch(cpu, false);
+        cpu->code_pages[false].any_local = false;
+    }
 }
 
 void tlb_flush_all(Cpu *cpu)
 {
-    tlb_flush_local(cpu);
+    micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        flush_set(&cpu->tlb[mode], cpu->tlb[mode].global);
-        cpu->tlb[mode].large_base = cpu->tlb[mode].large_mask = 0;
+        Tlb *tlb = &cpu->tlb[mode];
+        flush_set(tlb, &tlb->local);
+        flush_set(tlb, &tlb->global);
+        tlb->large_span[0] = tlb->large_span[1] = (LinearSpan){ 0 };
     }
+    cpu->walk_epoch++;
+    for (unsigned user = 0; user < 2; user++) {
+        begin_jump_epoch(cpu, user);
+        forget_code_pages(cpu, user);
+    }
+}
+
+/* All that is known of the large page around la, whose size may be any of those with entries. */
+static void flush_large(Tlb *tlb, uint64_t la)
+{
+    for (uint64_t words = tlb->large.words; words; words &= words - 1) {
+        unsigned k = bit_lowest(words);
+        for (uint64_t word = tlb->large.word[k]; word; word &= word - 1) {
+            unsigned index = k * 64 + bit_lowest(word), bits = tlb->page_bits[index];
+            const TlbEntry *e = &tlb->entry[index];
+            if (!((e->read ^ la) >> bits) || !((e->write ^ la) >> bits) || !((e->exec ^ la) >> bits))
+                invalidate_entry(tlb, index);
+        }
+    }
+}
+
+static bool is_code_page(Cpu *cpu, uint64_t la, bool user)
+{
+    CodePages *c = &cpu->code_pages[user];
+    uint64_t bit, *word = code_filter_word(c, la, &bit);
+    return (*word & bit) || span_has(&c->large, la);
 }
 
 void tlb_flush_page(Cpu *cpu, uint64_t la)
@@ -378,24 +553,34 @@ void tlb_flush_page(Cpu *cpu, uint64_t la)
     micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++) {
         Tlb *tlb = &cpu->tlb[mode];
-        if (tlb->large_mask && (la & tlb->large_mask) == tlb->large_base) {
-            flush_set(tlb, tlb->local);
-            flush_set(tlb, tlb->global);
-            tlb->large_base = tlb->large_mask = 0;
-        } else {
-            invalidate_entry(tlb, tlb_index(la));
+        invalidate_entry(tlb, tlb_index(la));
+        if (span_has(&tlb->large_span[la >> 63], la))
+            flush_large(tlb, la);
+    }
+    cpu->walk_epoch++;
+    for (unsigned user = 0; user < 2; user++)
+        if (is_code_page(cpu, la, user))
+            begin_jump_epoch(cpu, user);
+}
+
+static void protect_set(Tlb *tlb, const TlbSet *set, uint64_t gpa)
+{
+    for (uint64_t words = set->words; words; words &= words - 1) {
+        unsigned k = bit_lowest(words);
+        for (uint64_t word = set->word[k]; word; word &= word - 1) {
+            unsigned index = k * 64 + bit_lowest(word);
+            TlbEntry *e = &tlb->entry[index];
+            if (tlb->gpa[index] == gpa && tlb_index(e->write) == index)
+                e->write ^= TLB_SLOW;
         }
     }
-    next_generation(cpu);
 }
 
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa)
 {
     micro_tlb_drop(&cpu->micro);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        for (unsigned k = 0; k < TLB_SIZE; k++) {
-            TlbEntry *e = &cpu->tlb[mode].entry[k];
-            if (cpu->tlb[mode].gpa[k] == gpa && tlb_index(e->write) == k)
-                e->write ^= TLB_SLOW;
-        }
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        protect_set(&cpu->tlb[mode], &cpu->tlb[mode].local, gpa);
+        protect_set(&cpu->tlb[mode], &cpu->tlb[mode].global, gpa);
+    }
 }

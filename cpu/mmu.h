@@ -36,6 +36,39 @@ void tlb_flush_all(Cpu *cpu);
 void tlb_flush_local(Cpu *cpu);
 void tlb_flush_page(Cpu *cpu, uint64_t la);
 
+/* The TLB mode of implicit supervisor accesses, which obey SMAP whatever EFLAGS.AC (SDM vol. 3A 4.6.1). */
+static inline unsigned mmu_system_mode(const Cpu *cpu) { return cpu->cr4 & CR4_SMAP ? TLB_KERNEL_SMAP : TLB_KERNEL; }
+
+/* Host address of size bytes at a linear address for reading or writing when that mode's TLB has it, else NULL. */
+static inline const uint8_t *mmu_read_hit(const Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
+{
+    const TlbEntry *e = &cpu->tlb[mode].entry[tlb_index(la)];
+    return likely(tlb_hits(e->read, la, size)) ? (const uint8_t *)(e->host + (uintptr_t)(la - e->read)) : NULL;
+}
+static inline uint8_t *mmu_write_hit(const Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
+{
+    const TlbEntry *e = &cpu->tlb[mode].entry[tlb_index(la)];
+    return likely(tlb_hits(e->write, la, size)) ? (uint8_t *)(e->host + (uintptr_t)(la - e->write)) : NULL;
+}
+
+/* The same for reading tables that the processor keeps using. */
+static inline const uint8_t *mmu_system_hit(const Cpu *cpu, uint64_t la, unsigned size)
+{
+    const SystemPage *s = &cpu->system_page[la >> GUEST_PAGE_BITS & (SYSTEM_PAGES - 1)];
+    if (likely(s->epoch == cpu->walk_epoch && tlb_hits(s->page, la, size)))
+        return s->host + (la - s->page);
+    return mmu_read_hit(cpu, mmu_system_mode(cpu), la, size);
+}
+
+/* Remembers the page at la for that, if the TLB has it. */
+void mmu_keep_system_page(Cpu *cpu, uint64_t la);
+
+/* The tag of blocks found by linear address now: made of the epoch of user or supervisor code, and the key. */
+static inline void mmu_update_jump_tag(Cpu *cpu)
+{
+    cpu->jump_tag = cpu->jump_epoch[cpu->cpl == 3] << 16 | cpu->key;
+}
+
 /* Makes every entry for a physical page slow for writing again (it now holds code, or its dirty bits were reset). */
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa);
 

@@ -84,22 +84,50 @@ void cpu_update_mode(Cpu *cpu)
     cpu->flat = flat_segments(cpu);
     cpu->code_flat = cpu->code_size == SZ64 || (cs->base == 0 && cs->limit == 0xffffffff);
     cpu->key = decode_key(cpu);
-    cpu->jump_tag = cpu->tlb_generation << 16 | cpu->key;
+    mmu_update_jump_tag(cpu);
     cpu->step_mode = step_mode(cpu);
     cpu->tlb_data = cpu->tlb[mmu_data_mode(cpu)].entry;
 }
 
-void cpu_set_eflags(Cpu *cpu, uint32_t value, uint32_t mask)
+/* The way that data is accessed, and all that follows from it. */
+static void update_data_mode(Cpu *cpu)
 {
-    uint32_t old = cpu->eflags;
-    if (mask & F_ARITH)
-        set_flags_arith(cpu, (flags_arith(cpu) & ~mask) | (value & mask));
-    cpu->eflags = ((old & ~mask) | (value & mask)) & ~(F_ARITH | EFLAGS_FIXED);
-    uint32_t changed = old ^ cpu->eflags;
-    if (changed & (EFLAGS_VM | EFLAGS_AC))
+    unsigned mode = mmu_data_mode(cpu);
+    cpu->key = (cpu->key & ~(3u << KEY_TLB)) | mode << KEY_TLB;
+    mmu_update_jump_tag(cpu);
+    cpu->tlb_data = cpu->tlb[mode].entry;
+}
+
+void cpu_update_level(Cpu *cpu)
+{
+    cpu->cpl = cpu->seg[SEG_CS].sel & 3;
+    update_data_mode(cpu);
+}
+
+/* In 64-bit mode only whether the base of FS or GS is 0 follows from a segment. */
+void cpu_update_segment(Cpu *cpu, unsigned seg)
+{
+    if (unlikely(cpu->code_size != SZ64))
         cpu_update_mode(cpu);
-    else if (changed & (F_TF | EFLAGS_RF))
+    else if (seg >= SEG_FS)
+        cpu->flat = (cpu->flat & ~(1u << seg)) | (uint32_t)(cpu->seg[seg].base == 0) << seg;
+}
+
+/* An interrupt that comes later asks for attention itself. */
+static bool interrupt_waits(const Cpu *cpu)
+{
+    return atomic_load_explicit(&cpu->events, memory_order_acquire) & EVENT_INTR;
+}
+
+void cpu_set_eflags_slow(Cpu *cpu, uint32_t old)
+{
+    uint32_t changed = old ^ cpu->eflags;
+    if (changed & EFLAGS_VM)
+        cpu_update_mode(cpu);
+    if (changed & EFLAGS_AC)
+        update_data_mode(cpu);
+    if (changed & (F_TF | EFLAGS_RF))
         cpu->step_mode = step_mode(cpu);
-    if ((changed & cpu->eflags & F_IF) && (atomic_load(&cpu->events) & EVENT_INTR))
-        cpu_request_attention(cpu); /* an interrupt has waited for this; one that comes now asks for it itself */
+    if ((changed & cpu->eflags & F_IF) && interrupt_waits(cpu))
+        cpu_request_attention(cpu);
 }

@@ -149,8 +149,9 @@ static bool write_segment_base(Cpu *cpu, uint32_t index, uint64_t v)
 {
     if (!cpu_canonical(cpu, v))
         return false;
-    cpu->seg[index == 0xc0000100 ? SEG_FS : SEG_GS].base = v;
-    cpu_update_mode(cpu);
+    unsigned seg = index == 0xc0000100 ? SEG_FS : SEG_GS;
+    cpu->seg[seg].base = v;
+    cpu_update_segment(cpu, seg);
     return true;
 }
 

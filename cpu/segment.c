@@ -6,6 +6,7 @@
 
 #include "cpu/access.h"
 #include "cpu/descriptor.h"
+#include "cpu/mmu.h"
 
 bool descriptor_read(Cpu *cpu, uint16_t sel, bool wide, Descriptor *d)
 {
@@ -20,7 +21,8 @@ bool descriptor_read(Cpu *cpu, uint16_t sel, bool wide, Descriptor *d)
             return false;
         d->la = ldt->base + offset;
     }
-    uint64_t words = linear_read_system(cpu, d->la, 8);
+    const uint8_t *p = cpu->long_mode ? mmu_read_hit(cpu, mmu_system_mode(cpu), d->la, 8) : NULL;
+    uint64_t words = p ? ld64le(p) : linear_read_system(cpu, d->la, 8);
     d->w0 = words;
     d->w1 = words >> 32;
     d->high = wide ? linear_read_system(cpu, d->la + 8, 4) : 0;
@@ -121,7 +123,7 @@ void segment_load(Cpu *cpu, unsigned seg, uint16_t sel)
         load_stack_segment(cpu, sel);
     else
         load_data_segment(cpu, seg, sel);
-    cpu_update_mode(cpu);
+    cpu_update_segment(cpu, seg);
 }
 
 void segment_load_real(Cpu *cpu, unsigned seg, uint16_t sel)
@@ -155,7 +157,7 @@ void segment_drop_inaccessible(Cpu *cpu)
             dropped = true;
         }
     }
-    if (dropped)
+    if (dropped && !cpu_code64(cpu))
         cpu_update_mode(cpu);
 }
 

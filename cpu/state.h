@@ -146,7 +146,7 @@ typedef struct MtrrState {
 } MtrrState;
 
 /* Blocks by linear address: valid while `tag` is the CPU's jump_tag.  Recompiled code reads it too. */
-#define JUMP_CACHE_SIZE 2048
+#define JUMP_CACHE_SIZE 16384
 typedef struct JumpEntry {
     uint64_t la, tag;
     const uint8_t *host;     /* where recompiled code goes for it (never NULL while there is a recompiler) */
@@ -162,6 +162,7 @@ typedef struct RecompiledState {
     uint8_t kind, top_kind, cf, cf_known;
     bool here;
     bool mxcsr_here;         /* the host's MXCSR holds the guest's; Cpu.mxcsr is stale */
+    bool x87_here;           /* the host's FCW and FSW (but C1 and TOP) are the guest's */
     uint64_t a, b, top;
     uint64_t page;           /* linear address of the page that is being executed */
     uint64_t next;           /* place in `jump` of the target of the jump under way */
@@ -256,8 +257,8 @@ struct Cpu {
     atomic_uint events;      /* atomic: EVENT_* */
     uint64_t insn_count;     /* instructions executed by the interpreter, by blocks */
     RecompiledState rec;
-    uint64_t tlb_generation; /* rises with every flush */
-    uint64_t jump_tag;       /* made of tlb_generation and key: caches keyed by linear address check it */
+    uint64_t jump_epoch[2];  /* of supervisor and user code: rises when the mapping of some of it may have changed */
+    uint64_t jump_tag;       /* made of one of these and key: caches keyed by linear address check it */
     JumpEntry jump[JUMP_CACHE_SIZE];
     struct CpuWait {         /* a halted CPU sleeps until attention is set */
         GMutex lock;
@@ -265,10 +266,14 @@ struct Cpu {
     } own_wait, *wait;       /* one for all CPUs that share a thread */
     Tlb tlb[TLB_MODES];
     MicroTlb micro;
-    struct RamWindow {       /* the range of RAM that page tables were last found in */
+    struct RamWindow {       /* the range of RAM where a page was last found */
         uint64_t start, size;
         uint8_t *host;
     } ram_window;
+    uint64_t walk_epoch;     /* rises with every flush */
+    WalkCacheEntry walk_cache[WALK_CACHE_SIZE];
+    CodePages code_pages[2]; /* of supervisor and user code */
+    SystemPage system_page[SYSTEM_PAGES];
     CodeCache *code;
     InsnDecoder *decoder;
     GThread *_Atomic thread; /* that runs this CPU now, or NULL */
@@ -300,6 +305,10 @@ static inline bool cpu_has(const Cpu *cpu, unsigned feature)
 
 /* Recomputes every derived field after a change to control registers, EFER, EFLAGS.VM/AC or a segment register. */
 void cpu_update_mode(Cpu *cpu);
+
+/* The same where only CPL (between 64-bit code segments) or EFLAGS.AC has changed; where only a segment has. */
+void cpu_update_level(Cpu *cpu);
+void cpu_update_segment(Cpu *cpu, unsigned seg);
 
 static inline bool cpu_code64(const Cpu *cpu) { return cpu->code_size == SZ64; }
 static inline bool cpu_real_mode(const Cpu *cpu) { return !(cpu->cr0 & CR0_PE); }

@@ -40,15 +40,25 @@ static void trap_by_new_tf(Cpu *cpu)
         cpu->dr6_pending |= BIT(14);
 }
 
+/* CS and CPL have changed; from 64-bit code to 64-bit code little follows from that. */
+static void follow_cs(Cpu *cpu, bool both64)
+{
+    if (likely(both64))
+        cpu_update_level(cpu);
+    else
+        cpu_update_mode(cpu);
+}
+
 static void sys_syscall(Cpu *cpu, const Insn *i)
 {
-    if (!(cpu->efer & EFER_SCE) || (!is_amd(cpu) && !cpu_code64(cpu)))
+    bool from64 = cpu_code64(cpu);
+    if (!(cpu->efer & EFER_SCE) || (!from64 && !is_amd(cpu)))
         cpu_raise_ud(cpu);
     uint64_t next = next_rip(cpu, i), target;
     uint32_t cleared = EFLAGS_RF | EFLAGS_VM;
     if (cpu->long_mode) {
         cpu->gpr[R_11] = cpu_eflags(cpu) & ~EFLAGS_RF;
-        target = cpu_code64(cpu) ? cpu->lstar : cpu->cstar;
+        target = from64 ? cpu->lstar : cpu->cstar;
         cleared |= cpu->sfmask & ~EFLAGS_FIXED;
     } else {
         target = (uint32_t)cpu->star;
@@ -59,7 +69,7 @@ static void sys_syscall(Cpu *cpu, const Insn *i)
     set_flat_cs(cpu, sel, 0, cpu->long_mode);
     set_flat_ss(cpu, sel + 8, 0);
     cpu_set_eflags(cpu, 0, cleared);
-    cpu_update_mode(cpu);
+    follow_cs(cpu, from64);
     cpu->rip = target;
     trap_by_new_tf(cpu);
 }
@@ -67,7 +77,7 @@ static void sys_syscall(Cpu *cpu, const Insn *i)
 static void sys_sysret(Cpu *cpu, const Insn *i)
 {
     bool from64 = cpu_code64(cpu), to64 = from64 && i->osz == SZ64;
-    if (!(cpu->efer & EFER_SCE) || (!is_amd(cpu) && !from64))
+    if (!(cpu->efer & EFER_SCE) || (!from64 && !is_amd(cpu)))
         cpu_raise_ud(cpu);
     if (!cpu->protected_mode || cpu->cpl != 0)
         cpu_raise_gp(cpu);
@@ -77,7 +87,7 @@ static void sys_sysret(Cpu *cpu, const Insn *i)
     uint16_t sel = cpu->star >> 48;
     set_flat_cs(cpu, (to64 ? sel + 16 : sel) | 3, 3, to64);
     set_flat_ss(cpu, (sel + 8) | 3, 3);
-    cpu_update_mode(cpu);
+    follow_cs(cpu, to64);
     if (from64)
         cpu_set_eflags(cpu, cpu->gpr[R_11] & SYSRET_FLAGS, SYSRET_FLAGS | EFLAGS_RF | EFLAGS_VM);
     else

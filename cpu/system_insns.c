@@ -83,8 +83,10 @@ static void sys_clts(Cpu *cpu, const Insn *i)
 {
     (void)i;
     require_cpl0(cpu);
-    cpu->cr0 &= ~(uint64_t)CR0_TS;
-    cpu_update_mode(cpu);
+    if (cpu->cr0 & CR0_TS) {
+        cpu->cr0 &= ~(uint64_t)CR0_TS;
+        cpu_update_mode(cpu);
+    }
 }
 
 /* LMSW sets PE but cannot clear it. */

@@ -17,7 +17,7 @@
 #define GUEST_PAGE_SIZE (UINT64_C(1) << GUEST_PAGE_BITS)
 #define GUEST_PAGE_MASK (~(GUEST_PAGE_SIZE - 1))
 
-#define TLB_BITS 10
+#define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
 #define TLB_SLOW (UINT64_C(1) << GUEST_PAGE_BITS)
 
@@ -35,13 +35,56 @@ typedef struct TlbEntry {
     uintptr_t host;             /* address of the page in this process; 0: none */
 } TlbEntry;
 
+/* A set of entries, with a summary so that emptying it takes as long as there are members: words that may not be 0. */
+typedef struct TlbSet {
+    uint64_t words, word[TLB_SIZE / 64];
+} TlbSet;
+
+/* The addresses from `low` to `last` (0: none) between which all of something lies. */
+typedef struct LinearSpan {
+    uint64_t low, last;
+} LinearSpan;
+
 typedef struct Tlb {
     TlbEntry entry[TLB_SIZE];
-    uint64_t gpa[TLB_SIZE];      /* guest-physical page of each entry */
-    uint64_t local[TLB_SIZE / 64];  /* bit n: entry n is filled and not global */
-    uint64_t global[TLB_SIZE / 64]; /* bit n: entry n is filled from a global page */
-    uint64_t large_base, large_mask; /* span of the large pages with entries here: INVLPG inside drops all */
+    uint64_t gpa[TLB_SIZE];       /* guest-physical page of each entry */
+    uint8_t page_bits[TLB_SIZE];  /* of the page that each entry is a part of */
+    TlbSet local, global;         /* filled entries, by whether their page is global */
+    TlbSet large;                 /* filled entries of large pages: INVLPG inside drops all of a page's */
+    LinearSpan large_span[2];     /* of these pages, in the lower and the upper half of the linear addresses */
 } Tlb;
+
+/*
+ * The pages of descriptor tables and the TSS that were read last for the delivery of interrupts, by their low bits, so
+ * that a page with the same index in the TLB does not slow every interrupt down: valid in the epoch of walks.
+ */
+#define SYSTEM_PAGES 8
+typedef struct SystemPage {
+    uint64_t page, epoch;
+    const uint8_t *host;
+} SystemPage;
+
+/*
+ * Where the last level of the page tables was found for a region of 2 MiB, as the processor's paging-structure caches
+ * remember it (SDM vol. 3A 4.10.3): valid in the epoch that it was filled in.
+ */
+#define WALK_CACHE_SIZE 64
+typedef struct WalkCacheEntry {
+    uint64_t region, epoch;
+    uint64_t table;               /* guest-physical */
+    uint64_t all, any;            /* bits that all, and that any, of the entries above have */
+} WalkCacheEntry;
+
+/*
+ * The pages that instructions were fetched from since blocks were last forgotten by their linear addresses: by a hash
+ * for the small ones.  Kept for user and for supervisor code.
+ */
+#define CODE_FILTER_SIZE 4096
+typedef struct CodePages {
+    uint64_t filter[CODE_FILTER_SIZE / 64];
+    LinearSpan large;
+    bool any_local;               /* one of them was not global */
+} CodePages;
 
 /* The tag of what entry `index` does not allow. */
 static inline uint64_t tlb_invalid_tag(unsigned index) { return (uint64_t)(index ^ 2) << GUEST_PAGE_BITS; }
