@@ -15,11 +15,12 @@ static void show_size(const Engine *e, GString *out)
 {
     const EngineCounts *n = &e->counts;
     size_t used = e->backend->used(e->back);
-    g_string_append_printf(out, "units now:       %u, in %zu of %zu bytes of code memory (%.1f%%)\n", e->units->len, used,
-                           e->code_bytes, 100 * per(used, e->code_bytes));
-    g_string_append_printf(out, "units ever:      %" PRIu64 ", of %.1f instructions and %.1f guest bytes each\n", n->units,
-                           per(n->insns, n->units), per(n->guest_bytes, n->units));
-    g_string_append_printf(out, "links:           %" PRIu64 "\ndropped units:   %" PRIu64 " (their code was written to)\n"
+    g_string_append_printf(out, "units now:       %u, in %zu of %zu bytes of code memory (%.1f%%)\n", e->units->len,
+                           used, e->code_bytes, 100 * per(used, e->code_bytes));
+    g_string_append_printf(out, "units ever:      %" PRIu64 ", of %.1f instructions and %.1f guest bytes each\n",
+                           n->units, per(n->insns, n->units), per(n->guest_bytes, n->units));
+    g_string_append_printf(out, "links:           %" PRIu64 "\n"
+                           "dropped units:   %" PRIu64 " (their code was written to)\n"
                            "flushes:         %" PRIu64 "\n", n->links, n->dropped, n->flushes);
 }
 
@@ -38,11 +39,11 @@ static void show_density(const Engine *e, GString *out)
         line += host_code_count(u, u->line_size);
         sample++;
     }
-    g_string_append_printf(out, "host code:       %.1f bytes for each guest instruction, %.1f without slow paths and exits\n",
-                           per(n->host_bytes, n->insns), per(n->line_bytes, n->insns));
+    g_string_append_printf(out, "host code:       %.1f bytes for each guest instruction, %.1f without slow paths and "
+                           "exits\n", per(n->host_bytes, n->insns), per(n->line_bytes, n->insns));
     if (all)
-        g_string_append_printf(out, "                 %.1f instructions, %.1f without these (in a sample of %u units)\n",
-                               per(all, guest), per(line, guest), sample);
+        g_string_append_printf(out, "                 %.1f instructions, %.1f without these (by disassembly of %u "
+                               "units)\n", per(all, guest), per(line, guest), sample);
 }
 
 static void show_time(const Engine *e, GString *out)

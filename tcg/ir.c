@@ -26,9 +26,19 @@ unsigned ir_effects(const IrOp *op)
     return shift && op->b == IR_IMM ? 0 : ir_info[op->code].effects;
 }
 
+static bool pops_register(const IrOp *op, unsigned n)
+{
+    for (unsigned k = 0; k < op->from; k++)
+        if (ir_group_register(op, k) == n)
+            return true;
+    return false;
+}
+
 bool ir_writes_register(const IrOp *op, unsigned n)
 {
     switch (op->code) {
+    case IR_PUSHES: return n == R_SP;
+    case IR_POPS: return n == R_SP || pops_register(op, n);
     case IR_CALL: return true;
     case IR_MULW: case IR_IMULW: case IR_DIVW: case IR_IDIVW: return n == R_AX || n == R_DX;
     case IR_CWD: return n == R_DX;
@@ -95,6 +105,11 @@ static void print_op(const IrOp *op, GString *out)
             print_arg(args[k], op, out);
         comma = ", ";
     }
+    if (op->code == IR_PUSHES || op->code == IR_POPS)
+        for (unsigned k = 0; k < op->from; k++, comma = ", ") {
+            g_string_append(out, comma);
+            print_arg(ir_g(ir_group_register(op, k)), op, out);
+        }
     if (op->code == IR_JCC || op->code == IR_EXIT || op->code == IR_PC || (op->code >= IR_VSET && op->code <= IR_FENCE))
         g_string_append_printf(out, "%s%#" PRIx64, comma, (uint64_t)op->imm);
     if (op->flags_next)

@@ -82,8 +82,10 @@ typedef struct IrUnit {
     bool code64;
     unsigned page_offset;    /* of the first instruction */
     unsigned count, insns;   /* operations, instructions */
+    uint8_t x87_top, x87_tags; /* the guest's when it is compiled, which it probably has whenever it runs */
     bool alone;              /* a jump to its own entry leaves it like any other exit (verify=on) */
     uint16_t insn_offset[IR_MAX_INSNS + 1]; /* of each instruction, in the page; the last: of what follows */
+    uint8_t span[IR_MAX_INSNS]; /* instructions that an INSN stands for, itself included */
     uint32_t host_offset[IR_MAX_INSNS], slow_offset[IR_MAX_INSNS]; /* by the back end: of its code and slow path, or 0 */
     IrOp op[IR_MAX_OPS];
 } IrUnit;
@@ -101,6 +103,9 @@ uint32_t ir_reads(const IrOp *op);
 
 /* E_* of an operation: those of the table, but for shifts by an immediate, which check nothing. */
 unsigned ir_effects(const IrOp *op);
+
+/* Guest register k of PUSHES or POPS. */
+static inline unsigned ir_group_register(const IrOp *op, unsigned k) { return op->imm >> (4 * k) & 15; }
 
 /* Whether the operation writes guest register n. */
 bool ir_writes_register(const IrOp *op, unsigned n);

@@ -29,13 +29,13 @@ static void find_uses(IrUnit *u, unsigned k)
     bool own_insn = true, at_once = !may_write_nothing(producer);
     for (unsigned j = k + 1; j < u->count; j++) {
         const IrOp *op = &u->op[j];
-        bool reads = ir_reads(op) & mask, others = ir_reads(op) & ~mask; /* such as ZF after BT */
+        bool reads = ir_reads(op) & mask;
         own_insn &= op->code != IR_INSN;
         bool left = (ir_effects(op) & (E_EXIT | E_CALL)) || ((ir_effects(op) & E_CHECK) && !own_insn);
-        at_once &= keeps_flags(op);
+        at_once &= keeps_flags(op) && !(ir_reads(op) & ~mask); /* ZF after BT is asked for elsewhere, which loses CF */
         if (reads && at_once)
             producer->flags_next = true;
-        if (left || (reads && (!at_once || others))) {
+        if (left || (reads && !at_once)) {
             producer->flags_seen = true;
             producer->last = j;
         }

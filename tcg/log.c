@@ -38,7 +38,8 @@ static void print_bytes(const UnitCode *code, unsigned from, GString *out)
 #ifdef HOST_ARCH
 
 /* Calls fn for each instruction of the first `size` bytes; those from the returned offset on are none. */
-static unsigned walk_code(const UnitCode *code, size_t size, void (*fn)(const cs_insn *, unsigned offset, void *), void *opaque)
+static unsigned walk_code(const UnitCode *code, size_t size, void (*fn)(const cs_insn *, unsigned offset, void *),
+                          void *opaque)
 {
     csh handle;
     const uint8_t *at = code->entry;

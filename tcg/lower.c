@@ -50,7 +50,7 @@ IrArg lower_rm(Lower *l, unsigned size)
 
 static const Lowering *find_lowering(unsigned row)
 {
-    static const Lowering *const tables[] = { lower_int_rows, lower_flow_rows, lower_sse_rows };
+    static const Lowering *const tables[] = { lower_int_rows, lower_flow_rows, lower_sse_rows, lower_x87_rows };
     for (unsigned k = 0; k < G_N_ELEMENTS(tables) && row < ROW_COUNT; k++)
         if (tables[k][row].fn)
             return &tables[k][row];
@@ -89,6 +89,30 @@ static void lower_call(Lower *l)
     }
 }
 
+/* How many instructions from here on are pushes (or pops) of a register that can go together. */
+static unsigned group_length(const Lower *l, unsigned row)
+{
+    const Insn *end = l->u->block->insn + l->u->block->count;
+    unsigned n = 0;
+    for (const Insn *i = l->i; i < end && n < 8; i++, n++)
+        if (i->row != row || i->osz != SZ64 || i->reg == R_SP)
+            break;
+    return n;
+}
+
+/* A row of pushes or pops as one operation; returns how many instructions that were, 1 if it is none. */
+static unsigned lower_group(Lower *l)
+{
+    unsigned row = l->i->row, n = lower_code64(l) && (row == ROW_PUSH_Zv || row == ROW_POP_Zv) ? group_length(l, row) : 0;
+    if (n < 2)
+        return 1;
+    IrOp *op = lower_op(l, row == ROW_PUSH_Zv ? IR_PUSHES : IR_POPS, 8, IR_NONE, IR_NONE, IR_NONE);
+    op->from = n;
+    for (unsigned k = 0; k < n; k++)
+        op->imm |= (int64_t)l->i[k].reg << (4 * k);
+    return n;
+}
+
 void ir_lower(IrUnit *u, Block *block)
 {
     Lower l = { .u = u, .offset = block->pool_offset & (GUEST_PAGE_SIZE - 1) };
@@ -98,11 +122,15 @@ void ir_lower(IrUnit *u, Block *block)
     u->count = u->insns = 0;
     while (u->insns < block->count && !l.ends) {
         l.i = &block->insn[u->insns];
-        u->insn_offset[u->insns] = l.offset;
-        lower_op(&l, IR_INSN, 0, IR_NONE, IR_NONE, IR_NONE)->imm = u->insns++;
-        if (!lower_known(&l))
+        lower_op(&l, IR_INSN, 0, IR_NONE, IR_NONE, IR_NONE)->imm = u->insns;
+        unsigned span = u->span[u->insns] = lower_group(&l), next = l.offset;
+        for (unsigned k = 0; k < span; k++) {
+            u->insn_offset[u->insns++] = next;
+            next += l.i[k].len;
+        }
+        if (span == 1 && !lower_known(&l))
             lower_call(&l);
-        l.offset += l.i->len;
+        l.offset = next;
     }
     u->insn_offset[u->insns] = l.offset;
     if (l.ends)

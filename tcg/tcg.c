@@ -240,6 +240,8 @@ static void recompile(Cpu *cpu, Block *b)
     uint64_t la = wants_address(e) ? linear_address(cpu, b) : b->pool_offset;
     if (!unit || !translate(e, unit, la))
         return;
+    e->ir.x87_top = cpu->fpu.top;
+    e->ir.x87_tags = cpu->fpu.tags;
     UnitCode *code = e->backend->compile(e->back, &e->ir);
     if (!code) {
         code_flush(cpu->code);
@@ -308,7 +310,8 @@ bool tcg_attach(Cpu *cpu, const TcgConfig *config, GError **err)
         return false;
     }
     if (config->code_bytes > MAX_CODE_BYTES) {
-        g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_INVAL, "-accel tcg,tb-size=: at most %u (MiB)", MAX_CODE_BYTES >> 20);
+        g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_INVAL, "-accel tcg,tb-size=: at most %u (MiB)",
+                    MAX_CODE_BYTES >> 20);
         return false;
     }
     size_t code_bytes = config->code_bytes ? config->code_bytes : DEFAULT_CODE_BYTES;

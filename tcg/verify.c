@@ -33,7 +33,7 @@ typedef struct State {
     uint64_t cc_z, cc_sp, cc_aux;
     uint32_t flags, mxcsr; /* all of EFLAGS */
     Fpu fpu;
-    Vec vec[32];
+    uint64_t xmm[16][2];
 } State;
 
 struct Verify {
@@ -98,7 +98,8 @@ static void save(State *s, const Cpu *cpu)
     s->flags = cpu_eflags(cpu);
     s->mxcsr = cpu->mxcsr;
     s->fpu = cpu->fpu;
-    memcpy(s->vec, cpu->vec, sizeof s->vec);
+    for (unsigned k = 0; k < 16; k++)
+        memcpy(s->xmm[k], cpu->vec[k].q, sizeof s->xmm[k]);
 }
 
 static void restore(Cpu *cpu, const State *s)
@@ -111,7 +112,8 @@ static void restore(Cpu *cpu, const State *s)
     cpu->eflags = s->flags & ~(F_ARITH | EFLAGS_FIXED);
     cpu->mxcsr = s->mxcsr;
     cpu->fpu = s->fpu;
-    memcpy(cpu->vec, s->vec, sizeof s->vec);
+    for (unsigned k = 0; k < 16; k++)
+        memcpy(cpu->vec[k].q, s->xmm[k], sizeof s->xmm[k]);
 }
 
 /* ---- memory ---- */
@@ -276,8 +278,8 @@ static void compare(Report *r, const char *name, unsigned n, uint64_t before, ui
 {
     g_autofree char *text = g_strdup_printf(name, n);
     if (interpreted != host)
-        g_string_append_printf(r->out, "  %-8s before %016" PRIx64 "  interpreter %016" PRIx64 "  recompiled %016" PRIx64
-                               "\n", text, before, interpreted, host);
+        g_string_append_printf(r->out, "  %-8s before %016" PRIx64 "  interpreter %016" PRIx64 "  recompiled %016"
+                               PRIx64 "\n", text, before, interpreted, host);
 }
 
 #define COMPARE(name, n, field) compare(r, name, n, r->v->before.field, r->v->interpreted.field, r->host->field)
@@ -297,8 +299,8 @@ static void compare_float(Report *r)
     COMPARE("fdp", 0, fpu.dp);
     COMPARE("mxcsr", 0, mxcsr);
     for (unsigned k = 0; k < 16; k++) {
-        COMPARE("xmm%u lo", k, vec[k].q[0]);
-        COMPARE("xmm%u hi", k, vec[k].q[1]);
+        COMPARE("xmm%u lo", k, xmm[k][0]);
+        COMPARE("xmm%u hi", k, xmm[k][1]);
     }
 }
 
@@ -336,8 +338,9 @@ static void compare_memory(Report *r)
 static bool same_everywhere(const Verify *v, const State *host)
 {
     const State *i = &v->interpreted;
-    if (memcmp(i->gpr, host->gpr, sizeof i->gpr) || i->rip != host->rip || memcmp(i->vec, host->vec, sizeof i->vec) ||
-        ((i->flags ^ host->flags) & ~v->undefined) || i->mxcsr != host->mxcsr || memcmp(&i->fpu, &host->fpu, sizeof i->fpu))
+    if (memcmp(i->gpr, host->gpr, sizeof i->gpr) || i->rip != host->rip ||
+        ((i->flags ^ host->flags) & ~v->undefined) || memcmp(i->xmm, host->xmm, sizeof i->xmm) ||
+        i->mxcsr != host->mxcsr || memcmp(&i->fpu, &host->fpu, sizeof i->fpu))
         return false;
     for (unsigned k = 0; k < v->notes; k++)
         if (memcmp(v->note[k].host, v->note[k].interpreted, v->note[k].size))

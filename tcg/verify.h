@@ -5,8 +5,8 @@
  * runs from the same state, and registers, flags, vector and x87 state and the noted memory are compared.  Units end
  * before instructions that cannot be done twice (I/O, counters, system registers, repeated strings), and a run that
  * meets a device, a fault or the end of its own code is not compared.  Of three runs one finds the pages that it
- * accesses in no TLB, and one not in the micro TLB.  Units are not linked, so each run is of one unit, from its beginning
- * to an exit.
+ * accesses in no TLB, and one not in the micro TLB.  Units are not linked, so each run is of one unit, from its
+ * beginning to an exit.
  */
 #ifndef MYNA_TCG_VERIFY_H
 #define MYNA_TCG_VERIFY_H

@@ -72,25 +72,63 @@ static AsmMem micro_field(unsigned slot, size_t field)
 }
 
 /* T0 = checked host pointer (cpu/tlb.h). */
-static void emit_ref(Emit *e, bool write, unsigned align)
+static void check_access(Emit *e, const IrMem *m, bool write, unsigned size, unsigned align)
 {
     Asm *a = &e->a;
-    const IrOp *op = e->op;
     AsmLabel *slow = emit_slow(e);
-    load_address(e, &op->mem, H_T0);
-    add_segment(e, &op->mem);
+    load_address(e, m, H_T0);
+    add_segment(e, m);
     if (align) {
         asm_test_ri(a, 32, H_T0, align - 1);
         asm_jcc(a, A_NZ, slow);
     }
     MicroMiss *miss = &e->miss[e->misses++];
-    *miss = (MicroMiss){ .slot = micro_slot(e, &op->mem, write), .insn = e->insn, .size = op->size, .write = write };
+    *miss = (MicroMiss){ .slot = micro_slot(e, m, write), .insn = e->insn, .size = size, .write = write };
     asm_alu_rm(a, A_SUB, 64, H_T0, micro_field(miss->slot, offsetof(MicroEntry, tag)));
-    asm_alu_ri(a, A_CMP, 64, H_T0, GUEST_PAGE_SIZE - op->size);
+    asm_alu_ri(a, A_CMP, 64, H_T0, GUEST_PAGE_SIZE - size);
     asm_jcc(a, A_A, &miss->enter);
     asm_alu_rm(a, A_ADD, 64, H_T0, micro_field(miss->slot, offsetof(MicroEntry, host)));
     asm_bind(a, &miss->resume);
     flags_clobber(e);
+}
+
+static void emit_ref(Emit *e, bool write, unsigned align)
+{
+    check_access(e, &e->op->mem, write, e->op->size, align);
+}
+
+static void move_sp(Emit *e, int by)
+{
+    asm_lea(&e->a, 64, host_of_guest[R_SP], asm_mem(host_of_guest[R_SP], by));
+}
+
+static void emit_pushes(Emit *e)
+{
+    const IrOp *op = e->op;
+    int bytes = op->from * 8;
+    IrMem m = { .base = R_SP, .index = R_NONE, .seg = SEG_SS, .disp = -bytes, .bits = 64 };
+    check_access(e, &m, true, bytes, 0);
+    for (unsigned k = 0; k < op->from; k++) {
+        AsmReg value = emit_read(e, ir_g(ir_group_register(op, k)), 8, H_T1);
+        asm_mov_mr(&e->a, 64, asm_mem(H_T0, bytes - 8 - (int)k * 8), value);
+    }
+    move_sp(e, -bytes);
+}
+
+static void emit_pops(Emit *e)
+{
+    const IrOp *op = e->op;
+    IrMem m = { .base = R_SP, .index = R_NONE, .seg = SEG_SS, .bits = 64 };
+    check_access(e, &m, false, op->from * 8, 0);
+    for (unsigned k = 0; k < op->from; k++) {
+        IrArg x = ir_g(ir_group_register(op, k));
+        AsmMem place = emit_place(e, x);
+        AsmReg to = place.kind == ASM_MEM_REG ? place.base : H_T1;
+        asm_mov_rm(&e->a, 64, to, asm_mem(H_T0, (int)k * 8));
+        if (to == H_T1)
+            emit_write(e, x, 8, to);
+    }
+    move_sp(e, op->from * 8);
 }
 
 static void emit_micro_miss(Emit *e, MicroMiss *m)
@@ -98,7 +136,7 @@ static void emit_micro_miss(Emit *e, MicroMiss *m)
     asm_bind(&e->a, &m->enter);
     asm_mov_mr(&e->a, 64, REC_FIELD(spill[2]), H_T1);
     asm_mov_ri(&e->a, 32, H_T1, m->slot * sizeof(MicroEntry));
-    asm_call_abs(&e->a, e->be->thunks.micro[e->data_mode][m->write][size_log2(m->size)], A_NONE);
+    asm_call_abs(&e->a, e->be->thunks.micro[e->data_mode][m->write][micro_size(m->size)], A_NONE);
     asm_mov_rm(&e->a, 64, H_T1, REC_FIELD(spill[2]));
     asm_jcc(&e->a, A_A, &e->slow[m->insn].enter);
     asm_jmp(&e->a, &m->resume);
@@ -243,7 +281,7 @@ void emit_jcc(Emit *e)
         if (!keeps)
             xmm_store(e, &e->xmm);
     }
-    if (!in_page(op->imm) || !record_complete(&e->flags) || (e->xmm.dirty && !keeps))
+    if (!in_page(op->imm) || !record_complete(&e->flags) || (e->xmm.dirty && !keeps) || x87_pending(&e->xmm.x87))
         jcc_to_edge(e);
     else if (is_own_entry(e, op->imm))
         asm_jcc(&e->a, op->cc, keeps ? &e->loop : &e->entry);
@@ -257,6 +295,7 @@ static void emit_edge(Emit *e, Edge *edge)
     flags_store(e, &edge->flags);
     if (!keeps_xmm(e, edge->target))
         xmm_store(e, &edge->xmm);
+    x87_store(e, &edge->xmm.x87);
     emit_goto(e, edge->target);
 }
 
@@ -282,9 +321,11 @@ static void emit_call(Emit *e)
 {
     flags_store(e, &e->flags);
     xmm_store(e, &e->xmm);
+    x87_store(e, &e->xmm.x87);
     load_function(e, e->insn);
     e->flags = (Flags){ .recorded = true };
-    e->xmm = (XmmState){ 0 };
+    e->xmm = (XmmState){ .x87 = e->xmm.x87 };
+    x87_forget(&e->xmm.x87, e->u->block->insn[e->insn].row);
     if (e->op[1].code == IR_NEXT)
         asm_jmp_abs(&e->a, e->be->thunks.call_next, A_NONE);
     else
@@ -307,12 +348,16 @@ static void emit_slow_path(Emit *e, unsigned insn)
     asm_bind(&e->a, &s->enter);
     flags_store(e, &s->flags);
     xmm_store(e, &s->before);
-    load_function(e, insn);
+    x87_store(e, &s->before.x87);
     if (e->u->block->insn[insn].jump) {
+        load_function(e, insn);
         asm_jmp_abs(&e->a, e->be->thunks.call_next, A_NONE);
         return;
     }
-    asm_call_abs(&e->a, e->be->thunks.call, A_NONE);
+    for (unsigned k = 0; k < e->u->span[insn]; k++) {
+        load_function(e, insn + k);
+        asm_call_abs(&e->a, e->be->thunks.call, A_NONE);
+    }
     xmm_resume(e, &s->after, s->wants_flags);
     asm_jmp(&e->a, &s->resume);
 }
@@ -332,6 +377,10 @@ static void begin_insn(Emit *e)
         resume_here(e);
     e->insn = e->op->imm;
     e->checked = false;
+    if (e->u->block->insn[e->insn].jump && e->op[1].code != IR_JCC && x87_pending(&e->xmm.x87)) {
+        x87_store(e, &e->xmm.x87);
+        flags_clobber(e);
+    }
     e->slow[e->insn].flags = e->flags;
     e->slow[e->insn].before = e->xmm;
     e->u->host_offset[e->insn] = asm_size(&e->a);
@@ -341,6 +390,7 @@ static void begin_insn(Emit *e)
 static void emit_exit(Emit *e)
 {
     flags_store(e, &e->flags);
+    x87_store(e, &e->xmm.x87);
     if (!keeps_xmm(e, e->op->imm)) {
         xmm_store(e, &e->xmm);
         e->xmm = (XmmState){ 0 };
@@ -361,6 +411,8 @@ static void emit_op(Emit *e)
     case IR_REF_W: emit_ref(e, true, 0); break;
     case IR_REF_X: emit_ref(e, false, 16); break;
     case IR_REF_XW: emit_ref(e, true, 16); break;
+    case IR_PUSHES: emit_pushes(e); break;
+    case IR_POPS: emit_pops(e); break;
     case IR_LEA: emit_lea(e); break;
     case IR_PC: load_pc(e, ir_number(e->op->dst) ? H_T1 : H_T0, e->op->imm); break;
     case IR_CALL: emit_call(e); break;
@@ -372,6 +424,8 @@ static void emit_op(Emit *e)
     case IR_NEXT: break; /* done by the CALL before it */
     case IR_VSET: case IR_VMOD: case IR_VMOD3: case IR_VTEST: case IR_VFIND: case IR_FSET: case IR_FMOD: case IR_FCMP:
     case IR_FENCE: emit_vector(e); break;
+    case IR_X87: case IR_X87_R: case IR_X87_W: case IR_X87_CMOV: case IR_X87_CMP: case IR_X87_SW: case IR_X87_CW:
+    case IR_X87_LDCW: emit_x87(e); break;
     default: emit_integer(e); break;
     }
 }
@@ -399,7 +453,7 @@ static XmmState find_loop(const Emit *e)
             return (XmmState){ 0 };
     }
     xmm_unit_use(e->u, &used, &written);
-    return loops ? (XmmState){ .valid = used, .dirty = written } : (XmmState){ 0 };
+    return loops ? (XmmState){ .valid = used, .dirty = written, .x87 = e->xmm.x87 } : (XmmState){ 0 };
 }
 
 static void emit_entry(Emit *e)
@@ -424,7 +478,8 @@ static void emit_out_of_line(Emit *e)
         emit_edge(e, &e->edge[k]);
     for (unsigned k = 0; k < e->misses; k++)
         emit_micro_miss(e, &e->miss[k]);
-    emit_mxcsr_checks(e);
+    for (unsigned k = 0; k < e->checks; k++)
+        emit_check(e, &e->check[k]);
     for (unsigned k = 0; k < e->u->insns; k++)
         if (e->slow[k].used)
             emit_slow_path(e, k);
@@ -447,6 +502,7 @@ UnitCode *unit_emit(X86Backend *be, IrUnit *u, uint8_t *at, size_t room)
     e->u = u;
     e->data_mode = u->block->key >> KEY_TLB & 3;
     e->flags = (Flags){ .recorded = true };
+    e->xmm.x87 = (X87State){ .top = u->x87_top, .tags = u->x87_tags, .ip = -1, .ds = -1 };
     e->code = g_malloc0(sizeof(UnitCode) + (u->insns + 2) * sizeof(UnitExit));
     e->code->block = u->block;
     asm_init(&e->a, at, room, (uintptr_t)execmem_to_exec(be->mem, at));

@@ -29,6 +29,11 @@ extern const uint8_t host_of_guest[16];
 #define CPU_FIELD(field) asm_mem(H_CPU, offsetof(Cpu, field))
 #define REC_FIELD(field) asm_mem(H_CPU, offsetof(Cpu, rec) + offsetof(RecompiledState, field))
 
+/* Sizes of accesses: powers of two to 16, then multiples of 8 to 64. */
+#define MICRO_SIZES 11
+static inline unsigned micro_size(unsigned bytes) { return bytes < 16 ? (unsigned)__builtin_ctz(bytes) : 2 + bytes / 8; }
+static inline unsigned micro_bytes(unsigned k) { return k < 4 ? 1u << k : (k - 2) * 8; }
+
 /* Addresses of code made once (thunks.c). */
 typedef struct Thunks {
     uint64_t enter;    /* (cpu, code) by the C calling convention */
@@ -40,9 +45,10 @@ typedef struct Thunks {
     uint64_t next;     /* go on at cpu->rip */
     uint64_t far;      /* go on at linear address R14 */
     uint64_t unknown;  /* JumpEntry.host; R15: the entry's place */
-    uint64_t micro[TLB_MODES][2][5]; /* [write][log2 size]: fills micro TLB slot R15 for address R14, which becomes the
+    uint64_t micro[TLB_MODES][2][MICRO_SIZES]; /* [write][micro_size()]: fills micro TLB slot R15 for address R14, which becomes the
                                         host pointer; the flags say "above" where the slow path must do it; returns */
     uint64_t mxcsr;    /* loads the guest's if it masks all exceptions, else "not equal"; changes R15; returns */
+    uint64_t x87;      /* the same for the FPU's control and status words */
     uint64_t flags;    /* settles the record and brings the flags to the host's; all registers kept; returns */
 } Thunks;
 
@@ -80,11 +86,25 @@ typedef struct Flags {
     unsigned host_insn, kept_insn;
 } Flags;
 
-/* What is known of vector registers at a point of the code (emit_sse.c). */
+/* What is known of the FPU at a point of the code (emit_x87.c). */
+typedef struct X87State {
+    bool known;       /* TOP and tags are as below, and the host's control and status words the guest's */
+    bool lost;        /* no use trying */
+    bool used;        /* FSW is stale in memory */
+    bool moved;       /* TOP or tags are */
+    uint8_t top, tags;
+    uint8_t depth, host[8]; /* what is on the host's stack, by physical register of the guest's */
+    uint8_t dirty;    /* physical registers that are stale in memory */
+    enum { C1_MEMORY, C1_HOST, C1_CLEAR } c1; /* where C1 is right */
+    int16_t ip, ds;   /* page offset for FIP, segment for FDS, not in memory yet; or -1 */
+} X87State;
+
+/* What is known of vector registers at a point of the code (emit_sse.c), and of the FPU. */
 typedef struct XmmState {
     uint16_t valid; /* bit n: host register n is guest register n */
     uint16_t dirty; /* and Cpu.vec may be older */
     bool mxcsr;     /* the host's MXCSR is the guest's, which masks all exceptions */
+    X87State x87;
 } XmmState;
 
 /* The slow path of an instruction. */
@@ -112,11 +132,12 @@ typedef struct Edge {
     int64_t target;
 } Edge;
 
-/* Where an instruction finds that the guest's MXCSR is not loaded. */
-typedef struct MxcsrCheck {
+/* Where an instruction finds that the guest's MXCSR or x87 control word is not loaded. */
+typedef struct StateCheck {
     AsmLabel enter, back;
     unsigned insn;
-} MxcsrCheck;
+    uint64_t thunk;
+} StateCheck;
 
 typedef struct Emit {
     Asm a;
@@ -135,8 +156,8 @@ typedef struct Emit {
     unsigned edges;
     MicroMiss miss[IR_MAX_OPS / 2];
     unsigned misses;
-    MxcsrCheck mxcsr[IR_MAX_INSNS];
-    unsigned mxcsr_checks;
+    StateCheck check[IR_MAX_INSNS];
+    unsigned checks;
     AsmLabel loop, loop_stub; /* where a jump to the own entry goes that keeps vector registers; leaves from there */
     XmmState loop_xmm;    /* what is known there; nothing valid: there is no such place */
     AsmLabel entry, entry_stub;
@@ -166,8 +187,8 @@ void emit_integer(Emit *e);
 /* ---- vector registers (emit_sse.c) ---- */
 
 void emit_vector(Emit *e);
-/* The out-of-line parts. */
-void emit_mxcsr_checks(Emit *e);
+/* The out-of-line part of a StateCheck. */
+void emit_check(Emit *e, StateCheck *c);
 
 /* Stores what is dirty, loads a set of registers; without touching flags. */
 void xmm_store(Emit *e, XmmState *x);
@@ -176,6 +197,25 @@ void xmm_load(Emit *e, unsigned set);
 void xmm_resume(Emit *e, const XmmState *after, bool wants_flags);
 /* Sets of registers that a unit uses, and writes. */
 void xmm_unit_use(const IrUnit *u, unsigned *used, unsigned *written);
+
+/* ---- x87 (emit_x87.c) ---- */
+
+void emit_x87(Emit *e);
+/* Whether x87_store() has anything to do. */
+bool x87_pending(const X87State *x);
+/* Stores what memory lacks and leaves the host's stack empty; changes T1 and the flags. */
+void x87_store(Emit *e, X87State *x);
+/* After the semantic function of a row, or (ROW_COUNT) before anything. */
+void x87_forget(X87State *x, unsigned row);
+/* After a semantic function: as xmm_resume(). */
+void x87_resume(Emit *e, const X87State *after);
+
+/* Whether the host has what a row of the table needs. */
+static inline bool host_has_row(const Emit *e, const Insn *i)
+{
+    unsigned feature = insn_rows[i->row].feature;
+    return e->be->features[feature / 64] >> (feature % 64) & 1;
+}
 
 /* ---- flags (emit_flags.c) ---- */
 

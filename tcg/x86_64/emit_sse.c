@@ -41,6 +41,7 @@ void xmm_resume(Emit *e, const XmmState *after, bool wants_flags)
         asm_call_abs(&e->a, e->be->thunks.mxcsr, A_NONE);
         asm_jcc_abs(&e->a, A_NE, e->be->thunks.next, A_NONE);
     }
+    x87_resume(e, &after->x87);
     if (wants_flags)
         asm_call_abs(&e->a, e->be->thunks.flags, A_NONE);
     xmm_load(e, after->valid);
@@ -80,8 +81,8 @@ static void check_mxcsr(Emit *e)
 {
     if (e->xmm.mxcsr)
         return;
-    MxcsrCheck *c = &e->mxcsr[e->mxcsr_checks++];
-    c->insn = e->insn;
+    StateCheck *c = &e->check[e->checks++];
+    *c = (StateCheck){ .insn = e->insn, .thunk = e->be->thunks.mxcsr };
     emit_slow(e);
     asm_alu_mi(&e->a, A_CMP, 8, REC_FIELD(mxcsr_here), 0);
     asm_jcc(&e->a, A_E, &c->enter);
@@ -90,15 +91,12 @@ static void check_mxcsr(Emit *e)
     e->xmm.mxcsr = true;
 }
 
-void emit_mxcsr_checks(Emit *e)
+void emit_check(Emit *e, StateCheck *c)
 {
-    for (unsigned k = 0; k < e->mxcsr_checks; k++) {
-        MxcsrCheck *c = &e->mxcsr[k];
-        asm_bind(&e->a, &c->enter);
-        asm_call_abs(&e->a, e->be->thunks.mxcsr, A_NONE);
-        asm_jcc(&e->a, A_E, &c->back);
-        asm_jmp(&e->a, &e->slow[c->insn].enter);
-    }
+    asm_bind(&e->a, &c->enter);
+    asm_call_abs(&e->a, c->thunk, A_NONE);
+    asm_jcc(&e->a, A_E, &c->back);
+    asm_jmp(&e->a, &e->slow[c->insn].enter);
 }
 
 /* ---- instructions ---- */
@@ -196,11 +194,6 @@ static void emit_host(Emit *e, const Insn *i)
 
 static bool uses_mxcsr(const IrOp *op) { return op->code == IR_FSET || op->code == IR_FMOD || op->code == IR_FCMP; }
 
-static bool host_has(const X86Backend *be, unsigned feature)
-{
-    return be->features[feature / 64] >> (feature % 64) & 1;
-}
-
 static void emit_fence(Emit *e)
 {
     if (e->op->imm == 1)
@@ -219,7 +212,7 @@ void emit_vector(Emit *e)
         emit_fence(e);
         return;
     }
-    if (!host_has(e->be, insn_rows[i->row].feature)) {
+    if (!host_has_row(e, i)) {
         asm_jmp(&e->a, emit_slow(e));
     } else if (uses_mxcsr(e->op)) {
         check_mxcsr(e);

@@ -1,5 +1,6 @@
 /* Code that is made once: entering and leaving recompiled code, and its calls to C (emit.h). */
 #include "tcg/record.h"
+#include "cpu/x87.h"
 #include "tcg/x86_64/emit.h"
 
 static const uint8_t callee_saved[] = { A_RBX, A_RBP, A_R12, A_R13, A_R14, A_R15 };
@@ -18,16 +19,24 @@ static void load_guest(Asm *a)
             asm_mov_rm(a, 64, host_of_guest[r], asm_mem(H_CPU, offsetof(Cpu, gpr) + r * 8));
 }
 
-/* C code runs with the host's own MXCSR; the guest's is stored where vector code has loaded it. */
-static void restore_mxcsr(Asm *a, AsmLabel *ordinary_mxcsr)
+/*
+ * C code runs with the host's own MXCSR and FCW; the guest's MXCSR is stored where vector code has loaded it.  `ordinary`:
+ * the host's two.
+ */
+static void restore_mxcsr(Asm *a, AsmLabel *ordinary)
 {
-    AsmLabel done = { 0 };
+    AsmLabel done = { 0 }, x87_done = { 0 };
     asm_alu_mi(a, A_CMP, 8, REC_FIELD(mxcsr_here), 0);
     asm_jcc8(a, A_E, &done);
     asm_stmxcsr(a, CPU_FIELD(mxcsr));
-    asm_ldmxcsr(a, asm_mem_label(ordinary_mxcsr));
+    asm_ldmxcsr(a, asm_mem_label(&ordinary[0]));
     asm_mov_mi(a, 8, REC_FIELD(mxcsr_here), 0);
     asm_bind(a, &done);
+    asm_alu_mi(a, A_CMP, 8, REC_FIELD(x87_here), 0);
+    asm_jcc8(a, A_E, &x87_done);
+    asm_fldcw_m16(a, asm_mem_label(&ordinary[1]));
+    asm_mov_mi(a, 8, REC_FIELD(x87_here), 0);
+    asm_bind(a, &x87_done);
 }
 
 /* Recompiled code has the stack aligned to 16; C is called with the Cpu first. */
@@ -148,6 +157,27 @@ static void write_flags_fast(Asm *a)
     asm_mov_rm(a, 64, H_T1, REC_FIELD(spill[1]));
 }
 
+/* By FLDENV, which takes all of FSW: its image of 28 bytes has FCW, FSW and the tags first (SDM vol. 1 figure 8-9). */
+static void write_x87(Asm *a)
+{
+    AsmLabel unmasked = { 0 };
+    const size_t env = offsetof(Cpu, rec.spill);
+    asm_movzx_rm(a, 32, 16, H_T1, CPU_FIELD(fpu.status));
+    asm_mov_mr(a, 64, asm_mem(H_CPU, env + 4), H_T1);
+    asm_mov_mi(a, 32, asm_mem(H_CPU, env + 8), 0xffff);
+    for (unsigned at = 12; at < 28; at += 4)
+        asm_mov_mi(a, 32, asm_mem(H_CPU, env + at), 0);
+    asm_movzx_rm(a, 32, 16, H_T1, CPU_FIELD(fpu.control));
+    asm_mov_mr(a, 32, asm_mem(H_CPU, env), H_T1);
+    asm_alu_ri(a, A_AND, 32, H_T1, FCW_MASKS);
+    asm_alu_ri(a, A_CMP, 32, H_T1, FCW_MASKS);
+    asm_jcc8(a, A_NE, &unmasked);
+    asm_fldenv_m(a, asm_mem(H_CPU, env));
+    asm_mov_mi(a, 8, REC_FIELD(x87_here), 1);
+    asm_bind(a, &unmasked);
+    asm_ret(a);
+}
+
 /* The image that C returns becomes the host's flags; T0 and T1 are kept, and MXCSR: there is no arithmetic in it. */
 static void write_flags(Asm *a, uint64_t function)
 {
@@ -225,9 +255,9 @@ static void write_micro_thunks(Asm *a, Thunks *t)
 {
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned write = 0; write < 2; write++)
-            for (unsigned size = 0; size < 5; size++) {
+            for (unsigned size = 0; size < MICRO_SIZES; size++) {
                 t->micro[mode][write][size] = asm_here(a);
-                write_micro(a, mode, write, 1u << size);
+                write_micro(a, mode, write, micro_bytes(size));
             }
 }
 
@@ -239,25 +269,28 @@ static uint64_t begin(Asm *a)
 
 bool thunks_write(X86Backend *be, Asm *a)
 {
-    static const uint32_t ordinary = 0x1f80;
-    AsmLabel stored = { 0 }, mxcsr = { 0 };
+    static const uint32_t host_mxcsr = 0x1f80;
+    static const uint16_t host_fcw = FCW_INIT;
+    AsmLabel stored = { 0 }, ordinary[2] = { 0 };
     Thunks *t = &be->thunks;
-    asm_bind(a, &mxcsr);
-    asm_data(a, &ordinary, sizeof ordinary);
+    asm_bind(a, &ordinary[0]);
+    asm_data(a, &host_mxcsr, sizeof host_mxcsr);
+    asm_bind(a, &ordinary[1]);
+    asm_data(a, &host_fcw, sizeof host_fcw);
     t->enter = begin(a);
     write_enter(a);
     t->leave = begin(a);
-    write_leave(a, &stored, &mxcsr);
+    write_leave(a, &stored, ordinary);
     t->leave_at = begin(a);
     write_leave_at(a, &stored);
     t->call = begin(a);
-    write_call(a, (uintptr_t)be->calls.call, &stored, &mxcsr);
+    write_call(a, (uintptr_t)be->calls.call, &stored, ordinary);
     t->call_next = begin(a);
-    write_goto(a, (uintptr_t)be->calls.call_next, &mxcsr);
+    write_goto(a, (uintptr_t)be->calls.call_next, ordinary);
     t->exit = begin(a);
-    write_goto(a, (uintptr_t)be->calls.exit, &mxcsr);
+    write_goto(a, (uintptr_t)be->calls.exit, ordinary);
     t->next = begin(a);
-    write_goto(a, (uintptr_t)be->calls.next, &mxcsr);
+    write_goto(a, (uintptr_t)be->calls.next, ordinary);
     t->unknown = begin(a);
     asm_mov_rm(a, 64, H_T0, asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, jump) + offsetof(JumpEntry, la)));
     t->far = asm_here(a);
@@ -267,6 +300,8 @@ bool thunks_write(X86Backend *be, Asm *a)
     write_flags(a, (uintptr_t)be->calls.flags);
     t->mxcsr = begin(a);
     write_mxcsr(a);
+    t->x87 = begin(a);
+    write_x87(a);
     write_micro_thunks(a, t);
     return asm_ok(a);
 }
