@@ -99,7 +99,7 @@ Block *code_peek(Cpu *cpu, uint64_t pool_offset);
 
 static inline JumpEntry *jump_entry(Cpu *cpu, uint64_t la)
 {
-    return &cpu->jump[(uint32_t)la * JUMP_HASH_FACTOR >> 21 & (JUMP_CACHE_SIZE - 1)];
+    return &cpu->jump[(uint32_t)la * JUMP_HASH_FACTOR >> (32 - JUMP_CACHE_BITS)];
 }
 
 static inline Block *code_lookup(Cpu *cpu, uint64_t la)

@@ -146,7 +146,8 @@ typedef struct MtrrState {
 } MtrrState;
 
 /* Blocks by linear address: valid while `tag` is the CPU's jump_tag.  Recompiled code reads it too. */
-#define JUMP_CACHE_SIZE 16384
+#define JUMP_CACHE_BITS 14
+#define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
 typedef struct JumpEntry {
     uint64_t la, tag;
     const uint8_t *host;     /* where recompiled code goes for it (never NULL while there is a recompiler) */
@@ -162,6 +163,7 @@ typedef struct RecompiledState {
     uint8_t kind, top_kind, cf, cf_known;
     bool here;
     bool mxcsr_here;         /* the host's MXCSR holds the guest's; Cpu.mxcsr is stale */
+    bool went_elsewhere;     /* host code left its unit behind a slow path (verify=on asks) */
     bool x87_here;           /* the host's FCW and FSW (but C1 and TOP) are the guest's */
     uint64_t a, b, top;
     uint64_t page;           /* linear address of the page that is being executed */

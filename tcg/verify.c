@@ -41,12 +41,30 @@ struct Verify {
     Note note[NOTES_MAX];
     unsigned notes;
     uint32_t undefined;   /* flags that the path leaves undefined */
+    uint8_t reach[ROW_COUNT]; /* REACH_*, by row */
     uint64_t runs, compared;
     const Block *running; /* in host code */
     bool failed;
 };
 
-Verify *verify_new(void) { return g_new0(Verify, 1); }
+/* What memory a row's instructions reach besides ModRM's. */
+enum { REACH_OFFSET = 1, REACH_SI = 2, REACH_DI = 4, REACH_PUSH = 8 };
+
+static uint8_t find_reach(const InsnRow *row)
+{
+    bool pushes = g_str_has_prefix(row->mnemonic, "push") || g_str_has_prefix(row->mnemonic, "call");
+    return (strchr(row->operands, 'O') ? REACH_OFFSET : 0) | (strchr(row->operands, 'X') ? REACH_SI : 0) |
+           (strchr(row->operands, 'Y') ? REACH_DI : 0) | (pushes ? REACH_PUSH : 0);
+}
+
+Verify *verify_new(void)
+{
+    Verify *v = g_new0(Verify, 1);
+    for (unsigned row = 0; row < ROW_COUNT; row++)
+        v->reach[row] = find_reach(&insn_rows[row]);
+    return v;
+}
+
 void verify_free(Verify *v) { g_free(v); }
 uint64_t verify_compared(const Verify *v) { return v->compared; }
 
@@ -151,7 +169,9 @@ static bool note(Verify *v, Cpu *cpu, uint64_t la, unsigned below, unsigned size
         uint8_t *host = find_ram(cpu, at & mask, &ignored);
         if (host) {
             Note *w = &v->note[v->notes++];
-            *w = (Note){ .la = at & mask, .host = host, .size = n };
+            w->la = at & mask;
+            w->host = host;
+            w->size = n;
             memcpy(w->before, host, n);
         }
         at += n;
@@ -162,20 +182,20 @@ static bool note(Verify *v, Cpu *cpu, uint64_t la, unsigned below, unsigned size
 /* Notes what the instruction at hand may write, and sees to it that it reads no device. */
 static bool note_operands(Verify *v, Cpu *cpu, const Insn *i)
 {
-    const InsnRow *row = &insn_rows[i->row];
+    unsigned reach = v->reach[i->row];
     uint64_t base = cpu->seg[i->seg].base;
     bool ok = true;
     if (cpu->code_size == SZ64 && i->seg < SEG_FS)
         base = 0;
     if (i->mem)
         ok = note(v, cpu, base + insn_ea(cpu, i), OPERAND_BELOW, OPERAND_BYTES);
-    if (strchr(row->operands, 'O'))
+    if (reach & REACH_OFFSET)
         ok &= note(v, cpu, base + i->imm, 0, 8);
-    if (strchr(row->operands, 'X'))
+    if (reach & REACH_SI)
         ok &= note(v, cpu, base + cpu->gpr[R_SI], 0, 8);
-    if (strchr(row->operands, 'Y'))
+    if (reach & REACH_DI)
         ok &= note(v, cpu, cpu->gpr[R_DI], 0, 8);
-    if (row->mnemonic[0] == 'p' || row->mnemonic[0] == 'c') /* PUSH, PUSHA, CALL and many others */
+    if (reach & REACH_PUSH)
         ok &= note(v, cpu, cpu->gpr[R_SP], STACK_BELOW, STACK_BYTES);
     return ok;
 }
@@ -183,6 +203,8 @@ static bool note_operands(Verify *v, Cpu *cpu, const Insn *i)
 /* Only bytes that were changed are written: others may be written by a device meanwhile. */
 static void put_back(uint8_t *host, const uint8_t *want, unsigned size)
 {
+    if (!memcmp(host, want, size))
+        return;
     for (unsigned k = 0; k < size; k++)
         if (host[k] != want[k])
             host[k] = want[k];
@@ -445,10 +467,11 @@ static void run_host_code(Engine *e, Cpu *cpu, Block *unit)
     const UnitCode *code = unit->recompiled;
     State host;
     v->running = unit;
+    cpu->rec.went_elsewhere = false;
     engine_enter(e, cpu, code->entry);
     v->running = NULL;
     save(&host, cpu);
-    if (was_not_run(v, cpu, &host))
+    if (was_not_run(v, cpu, &host) || cpu->rec.went_elsewhere)
         return;
     v->compared++;
     if (same_everywhere(v, &host))

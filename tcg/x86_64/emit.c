@@ -169,8 +169,8 @@ static void probe_jump_cache(Emit *e, AsmLabel *miss)
     Asm *a = &e->a;
     _Static_assert(sizeof(JumpEntry) == 32, "the shift is made for it");
     asm_imul_rri(a, 32, H_T1, H_T0, (int32_t)JUMP_HASH_FACTOR);
-    asm_shift_ri(a, A_SHR, 32, H_T1, 16);
-    asm_alu_ri(a, A_AND, 32, H_T1, (JUMP_CACHE_SIZE - 1) << 5);
+    asm_shift_ri(a, A_SHR, 32, H_T1, 32 - JUMP_CACHE_BITS - 5);
+    asm_alu_ri(a, A_AND, 32, H_T1, (int)(JUMP_CACHE_SIZE - 1) << 5);
     asm_alu_rm(a, A_CMP, 64, H_T0, jump_field(offsetof(JumpEntry, la)));
     asm_jcc(a, A_NE, miss);
     asm_mov_rm(a, 64, H_T0, CPU_FIELD(jump_tag));

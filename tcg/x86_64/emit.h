@@ -43,6 +43,7 @@ typedef struct Thunks {
     uint64_t call_next; /* the same for one that ends the unit; goes on at cpu->rip */
     uint64_t exit;     /* UnitExit R14 */
     uint64_t next;     /* go on at cpu->rip */
+    uint64_t elsewhere; /* the same behind a slow path, where the unit cannot go on */
     uint64_t far;      /* go on at linear address R14 */
     uint64_t unknown;  /* JumpEntry.host; R15: the entry's place */
     uint64_t micro[TLB_MODES][2][MICRO_SIZES]; /* [write][micro_size()]: fills micro TLB slot R15 for address R14, which becomes the

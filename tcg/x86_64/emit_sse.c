@@ -39,7 +39,7 @@ void xmm_resume(Emit *e, const XmmState *after, bool wants_flags)
 {
     if (after->mxcsr) {
         asm_call_abs(&e->a, e->be->thunks.mxcsr, A_NONE);
-        asm_jcc_abs(&e->a, A_NE, e->be->thunks.next, A_NONE);
+        asm_jcc_abs(&e->a, A_NE, e->be->thunks.elsewhere, A_NONE);
     }
     x87_resume(e, &after->x87);
     if (wants_flags)
@@ -214,6 +214,7 @@ void emit_vector(Emit *e)
     }
     if (!host_has_row(e, i)) {
         asm_jmp(&e->a, emit_slow(e));
+        flags_clobber(e);
     } else if (uses_mxcsr(e->op)) {
         check_mxcsr(e);
     }

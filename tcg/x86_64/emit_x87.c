@@ -32,7 +32,7 @@ _Static_assert(offsetof(Fpu, tags) == offsetof(Fpu, top) + 1, "TOP and tags are 
 enum {
     K_NONE, K_LOAD_M, K_LOAD_ST, K_CONSTANT, K_STORE_M, K_STORE_ST, K_ST0, K_STI, K_ARITH_M, K_UNARY, K_COMPARE,
     K_COMPARE_M, K_COMPARE_FLAGS, K_EXAMINE, K_EXCHANGE, K_MOVE_IF, K_ROTATE, K_NOP, K_WAIT,
-    K_EFFECT, /* not done here; its effect on the stack is known */
+    K_EFFECT, K_RESET, /* not done here; their effect on the stack is known */
 };
 
 typedef struct X87Row {
@@ -77,7 +77,7 @@ static const X87Row rows[ROW_COUNT] = {
     ROW(FCMOVNU, K_MOVE_IF, 0, 0)
     ROW(FYL2X, K_EFFECT, 0, 1) ROW(FYL2XP1, K_EFFECT, 0, 1) ROW(FPATAN, K_EFFECT, 0, 1)
     ROW(FPTAN, K_EFFECT, 1, 0) ROW(FSINCOS, K_EFFECT, 1, 0) ROW(FXTRACT, K_EFFECT, 1, 0)
-    ROW(FBLD_Mt, K_EFFECT, 1, 0) ROW(FBSTP_Mt, K_EFFECT, 0, 1)
+    ROW(FNINIT, K_RESET, 0, 0) ROW(FNSAVE, K_RESET, 0, 0) ROW(EMMS, K_RESET, 0, 0) ROW(FBLD_Mt, K_EFFECT, 1, 0) ROW(FBSTP_Mt, K_EFFECT, 0, 1)
 };
 
 static bool pushes(const X87Row *r)
@@ -273,6 +273,10 @@ void x87_forget(X87State *x, unsigned row)
         guest_pop(&now);
     if (r && r->kind == K_EFFECT && r->op)
         guest_push(&now);
+    if (r && (r->kind == K_RESET || insn_rows[row].attr & A_MMX)) {
+        now.top = 0;
+        now.tags = r->kind == K_RESET ? 0 : 0xff;
+    }
     *x = now;
 }
 
@@ -294,9 +298,9 @@ void x87_resume(Emit *e, const X87State *after)
     if (!after->known)
         return;
     asm_call_abs(a, e->be->thunks.x87, A_NONE);
-    asm_jcc_abs(a, A_NE, e->be->thunks.next, A_NONE);
+    asm_jcc_abs(a, A_NE, e->be->thunks.elsewhere, A_NONE);
     asm_alu_mi(a, A_CMP, 16, FPU_FIELD(top), after->top | after->tags << 8);
-    asm_jcc_abs(a, A_NE, e->be->thunks.next, A_NONE);
+    asm_jcc_abs(a, A_NE, e->be->thunks.elsewhere, A_NONE);
     for (unsigned p = after->depth; p-- > 0;)
         asm_fld_m80(a, REG_FIELD(after->host[p]));
     if (after->c1 == C1_HOST)
@@ -669,10 +673,11 @@ void emit_x87(Emit *e)
         emit_control_word(e);
         return;
     }
-    if (x->lost || (!word && !stack_fits(x, i, r))) {
+    if (x->lost || !host_has_row(e, i) || (!word && !stack_fits(x, i, r))) {
         x87_forget(x, ROW_COUNT);
         x->lost = true;
         asm_jmp(&e->a, emit_slow(e));
+        flags_clobber(e);
         if (e->op->code == IR_X87_CMP)
             flags_produced_image(e);
         return;

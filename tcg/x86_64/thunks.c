@@ -289,7 +289,9 @@ bool thunks_write(X86Backend *be, Asm *a)
     write_goto(a, (uintptr_t)be->calls.call_next, ordinary);
     t->exit = begin(a);
     write_goto(a, (uintptr_t)be->calls.exit, ordinary);
-    t->next = begin(a);
+    t->elsewhere = begin(a);
+    asm_mov_mi(a, 8, REC_FIELD(went_elsewhere), 1);
+    t->next = asm_here(a);
     write_goto(a, (uintptr_t)be->calls.next, ordinary);
     t->unknown = begin(a);
     asm_mov_rm(a, 64, H_T0, asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, jump) + offsetof(JumpEntry, la)));
