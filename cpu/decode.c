@@ -116,13 +116,18 @@ static void parse_word(Pattern *p, const char *w, bool *have_opcode)
 
 static void parse_encoding(Pattern *p, const char *encoding)
 {
-    g_auto(GStrv) words = g_strsplit(encoding, " ", -1);
     bool have_opcode = false;
+    char word[8];
     p->w = -1;
     p->size_mask = 7;
-    for (char **w = words; *w; w++)
-        if (**w)
-            parse_word(p, *w, &have_opcode);
+    for (const char *w = encoding; *w; w += strspn(w, " ")) {
+        size_t length = strcspn(w, " ");
+        g_assert(length < sizeof word);
+        memcpy(word, w, length);
+        word[length] = 0;
+        parse_word(p, word, &have_opcode);
+        w += length;
+    }
 }
 
 static void parse_immediate(Pattern *p, const char *operand)
@@ -144,10 +149,9 @@ static void parse_immediate(Pattern *p, const char *operand)
 
 static void parse_operands(Pattern *p, const char *operands)
 {
-    g_auto(GStrv) list = g_strsplit(operands, ",", -1);
-    for (char **o = list; *o; o++) {
-        char letter = (*o)[0], type = letter ? (*o)[1] : 0;
-        if (!letter || g_ascii_islower(letter) || g_ascii_isdigit(letter))
+    for (const char *o = operands; *o; o += strcspn(o, ","), o += *o == ',') {
+        char letter = o[0], type = o[1];
+        if (g_ascii_islower(letter) || g_ascii_isdigit(letter) || letter == ',')
             continue;
         bool byte = type == 'b';
         if (strchr("EMRGSCDPQNVWU", letter))
@@ -162,7 +166,7 @@ static void parse_operands(Pattern *p, const char *operands)
             p->byte_reg = byte;
         if (strchr("EMRGIZ", letter) && type == 'y')
             p->y_size = true;
-        parse_immediate(p, *o);
+        parse_immediate(p, o);
     }
 }
 
@@ -185,31 +189,45 @@ static bool row_available(const InsnRow *row, const uint64_t *features)
     return row->feature == FEAT_BASE || (features[row->feature / 64] >> (row->feature % 64) & 1);
 }
 
-static int compare_patterns(const void *a, const void *b, void *data)
+/* Puts pattern k into an opcode's list: by falling score, and among equals, as patterns come in the order of rows. */
+static void list_insert(const InsnDecoder *d, uint16_t *list, unsigned count, unsigned k)
 {
-    const Pattern *patterns = data, *pa = &patterns[*(const uint16_t *)a], *pb = &patterns[*(const uint16_t *)b];
-    return pa->score != pb->score ? pb->score - pa->score : pa->row - pb->row;
+    for (; count && d->patterns[list[count - 1]].score < d->patterns[k].score; count--)
+        list[count] = list[count - 1];
+    list[count] = k;
+}
+
+/* The lists of all opcodes, one behind the other in `order`. */
+static void patterns_order(InsnDecoder *d, unsigned n)
+{
+    unsigned total = 0;
+    for (unsigned k = 0; k < n; k++)
+        for (unsigned op = 0; op < d->patterns[k].opcodes; op++, total++)
+            d->count[d->patterns[k].map][d->patterns[k].opcode + op]++;
+    d->order = g_new(uint16_t, total);
+    total = 0;
+    for (unsigned map = 0; map < MAP_COUNT; map++)
+        for (unsigned op = 0; op < 256; op++) {
+            d->first[map][op] = total;
+            total += d->count[map][op];
+            d->count[map][op] = 0;
+        }
+    for (unsigned k = 0; k < n; k++)
+        for (unsigned op = 0; op < d->patterns[k].opcodes; op++) {
+            const Pattern *p = &d->patterns[k];
+            list_insert(d, d->order + d->first[p->map][p->opcode + op], d->count[p->map][p->opcode + op]++, k);
+        }
 }
 
 InsnDecoder *insn_decoder_new(const uint64_t *features)
 {
     InsnDecoder *d = g_new0(InsnDecoder, 1);
-    unsigned n = 0, total = 0;
+    unsigned n = 0;
     d->patterns = g_new(Pattern, insn_row_count);
     for (unsigned row = 0; row < insn_row_count; row++)
         if (row_available(&insn_rows[row], features))
             pattern_parse(&d->patterns[n++], row);
-    d->order = g_new(uint16_t, n * 8);
-    for (unsigned map = 0; map < MAP_COUNT; map++)
-        for (unsigned op = 0; op < 256; op++) {
-            d->first[map][op] = total;
-            for (unsigned k = 0; k < n; k++)
-                if (d->patterns[k].map == map && op - d->patterns[k].opcode < d->patterns[k].opcodes)
-                    d->order[total++] = k;
-            d->count[map][op] = total - d->first[map][op];
-            g_qsort_with_data(d->order + d->first[map][op], d->count[map][op], sizeof *d->order, compare_patterns,
-                              d->patterns);
-        }
+    patterns_order(d, n);
     return d;
 }
 

@@ -444,14 +444,6 @@ uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     return m.gpa | (la & ~GUEST_PAGE_MASK);
 }
 
-unsigned mmu_data_mode(const Cpu *cpu)
-{
-    bool ac = cpu->eflags & EFLAGS_AC;
-    if (cpu->cpl == 3)
-        return ac && (cpu->cr0 & CR0_AM) ? TLB_USER_ALIGN : TLB_USER;
-    return (cpu->cr4 & CR4_SMAP) && !ac ? TLB_KERNEL_SMAP : TLB_KERNEL;
-}
-
 void mmu_keep_system_page(Cpu *cpu, uint64_t la)
 {
     uint64_t page = la & GUEST_PAGE_MASK;

@@ -28,8 +28,14 @@ bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t);
  */
 uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode);
 
-/* TLB mode of data accesses now; of supervisor accesses that are implicit. */
-unsigned mmu_data_mode(const Cpu *cpu);
+/* TLB mode of data accesses now. */
+static inline unsigned mmu_data_mode(const Cpu *cpu)
+{
+    bool ac = cpu->eflags & EFLAGS_AC;
+    if (cpu->cpl == 3)
+        return ac && (cpu->cr0 & CR0_AM) ? TLB_USER_ALIGN : TLB_USER;
+    return (cpu->cr4 & CR4_SMAP) && !ac ? TLB_KERNEL_SMAP : TLB_KERNEL;
+}
 
 /* Drops all entries; all but global ones; those of the page at la. */
 void tlb_flush_all(Cpu *cpu);

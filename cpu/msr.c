@@ -411,7 +411,11 @@ typedef struct MsrRange {
     MsrWriteFn *write; /* NULL: read-only */
 } MsrRange;
 
+/* The busiest come first. */
 static const MsrRange ranges[] = {
+    { 0x6e0, 0x6e0, FEAT_TSC_DEADLINE, ANY, read_tsc_deadline, write_tsc_deadline },
+    { 0x800, 0x8ff, FEAT_X2APIC, ANY, intc_read, intc_write },
+    { 0xc0000100, 0xc0000101, FEAT_LM, ANY, read_segment_base, write_segment_base },
     { 0x000, 0x001, FEAT_MCE, INTEL, read_zero, NULL }, /* P5_MC_ADDR, P5_MC_TYPE */
     { 0x010, 0x010, FEAT_TSC, ANY, read_tsc, write_tsc },
     { 0x017, 0x017, FEAT_BASE, INTEL, read_zero, NULL }, /* PLATFORM_ID */
@@ -433,12 +437,9 @@ static const MsrRange ranges[] = {
     { 0x277, 0x277, FEAT_PAT, ANY, read_pat, write_pat },
     { 0x2ff, 0x2ff, FEAT_MTRR, ANY, read_mtrr_default, write_mtrr_default },
     { 0x400, 0x400 + MC_BANKS * 4 - 1, FEAT_MCA, ANY, read_mc_bank, write_mc_bank },
-    { 0x6e0, 0x6e0, FEAT_TSC_DEADLINE, ANY, read_tsc_deadline, write_tsc_deadline },
-    { 0x800, 0x8ff, FEAT_X2APIC, ANY, intc_read, intc_write },
     { 0xc0000080, 0xc0000080, FEAT_NX, ANY, read_efer, write_efer },
     { 0xc0000080, 0xc0000080, FEAT_SYSCALL, ANY, read_efer, write_efer },
     { 0xc0000080, 0xc0000080, FEAT_LM, ANY, read_efer, write_efer },
-    { 0xc0000100, 0xc0000101, FEAT_LM, ANY, read_segment_base, write_segment_base },
     { 0xc0010000, 0xc0010007, FEAT_BASE, AMD, read_perf, write_perf },
     { 0xc0010010, 0xc0010010, FEAT_BASE, AMD, read_zero, write_ignored }, /* SYSCFG */
     { 0xc0010016, 0xc001001a, FEAT_BASE, AMD, read_zero, write_ignored }, /* IORRs, TOP_MEM */
@@ -538,20 +539,20 @@ static bool write_plain(Cpu *cpu, const PlainMsr *m, uint64_t v)
 
 bool msr_read(Cpu *cpu, uint32_t index, uint64_t *v)
 {
-    const PlainMsr *m = find_plain(cpu, index);
-    if (m) {
-        *v = *(const uint64_t *)((const char *)cpu + m->offset);
-        return true;
-    }
     const MsrRange *r = find_range(cpu, index);
-    return r && r->read && r->read(cpu, index, v);
+    if (r)
+        return r->read && r->read(cpu, index, v);
+    const PlainMsr *m = find_plain(cpu, index);
+    if (m)
+        *v = *(const uint64_t *)((const char *)cpu + m->offset);
+    return m != NULL;
 }
 
 bool msr_write(Cpu *cpu, uint32_t index, uint64_t v)
 {
-    const PlainMsr *m = find_plain(cpu, index);
-    if (m)
-        return write_plain(cpu, m, v);
     const MsrRange *r = find_range(cpu, index);
-    return r && r->write && r->write(cpu, index, v);
+    if (r)
+        return r->write && r->write(cpu, index, v);
+    const PlainMsr *m = find_plain(cpu, index);
+    return m && write_plain(cpu, m, v);
 }

@@ -101,7 +101,8 @@ static void fill(uint8_t *to, uint64_t v, uint64_t bytes, unsigned size)
         memset(to, byte, bytes);
     } else {
         stle(to, v, size);
-        copy_forward(to + size, to, bytes - size, size);
+        if (bytes > size)
+            copy_forward(to + size, to, bytes - size, size);
     }
 }
 
@@ -195,11 +196,55 @@ static inline bool must_pause(const Cpu *cpu)
            ((cpu->eflags & F_TF) != 0);
 }
 
+/*
+ * The whole of a repeated MOVS or STOS whose bytes lie within one page on every side, in segments without base and
+ * limit: most are short.
+ */
+static inline bool within_page(const Cpu *cpu, uint64_t count, unsigned size, unsigned segments)
+{
+    return likely(count <= GUEST_PAGE_SIZE / size && !(cpu->eflags & (F_DF | F_TF)) && (cpu->flat & segments) == segments);
+}
+
+static inline bool movs_at_once(Cpu *cpu, const Insn *i, uint64_t count, unsigned size)
+{
+    uint64_t bytes = count * size;
+    if (!within_page(cpu, count, size, 1u << SEG_ES | 1u << i->seg))
+        return false;
+    const uint8_t *from = tlb_read_hit(cpu, source_ea(cpu, i), bytes);
+    uint8_t *to = tlb_write_hit(cpu, dest_ea(cpu, i), bytes);
+    if (unlikely(!from || !to))
+        return false;
+    copy_forward(to, from, bytes, size);
+    advance(cpu, i, R_SI, bytes);
+    advance(cpu, i, R_DI, bytes);
+    return true;
+}
+
+static inline bool stos_at_once(Cpu *cpu, const Insn *i, uint64_t count, unsigned size)
+{
+    uint64_t bytes = count * size;
+    if (!within_page(cpu, count, size, 1u << SEG_ES))
+        return false;
+    uint8_t *to = tlb_write_hit(cpu, dest_ea(cpu, i), bytes);
+    if (unlikely(!to))
+        return false;
+    fill(to, cpu->gpr[R_AX], bytes, size);
+    advance(cpu, i, R_DI, bytes);
+    return true;
+}
+#define lods_at_once(cpu, i, count, size) false
+#define scas_at_once lods_at_once
+#define cmps_at_once lods_at_once
+
 /* `more`: whether to go on after a portion. */
 #define REPEAT(op, n, more)                                                                                            \
     static void rep_##op##_##n(Cpu *cpu, const Insn *i)                                                                \
     {                                                                                                                  \
         uint64_t left = cpu->gpr[R_CX] & address_mask(i->asz);                                                         \
+        if (left && op##_at_once(cpu, i, left, n / 8)) {                                                               \
+            left = 0;                                                                                                  \
+            set_address_reg(cpu, i->asz, R_CX, 0);                                                                     \
+        }                                                                                                              \
         while (left) {                                                                                                 \
             uint64_t done = cpu->eflags & (F_DF | F_TF) ? 0 : op##_bulk##n(cpu, i, left);                              \
             if (!done) {                                                                                               \

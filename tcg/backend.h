@@ -23,6 +23,7 @@ typedef struct UnitCode {
     const uint8_t *entry_stub; /* leaves with RIP at the unit's first instruction */
     uint32_t size, line_size;  /* bytes of host code; of it without slow paths and exits */
     UnitExit *links;           /* ways into it */
+    uint64_t loops;            /* verify=on: bit n: instruction n may jump to the beginning, within host code */
     unsigned exit_count;
     UnitExit exit[];
 } UnitCode;

@@ -110,7 +110,8 @@ static void print_op(const IrOp *op, GString *out)
             g_string_append(out, comma);
             print_arg(ir_g(ir_group_register(op, k)), op, out);
         }
-    if (op->code == IR_JCC || op->code == IR_EXIT || op->code == IR_PC || (op->code >= IR_VSET && op->code <= IR_FENCE))
+    if (op->code == IR_JCC || op->code == IR_EXIT || op->code == IR_PC || op->code == IR_FENCE ||
+        (op->code >= IR_VSET && op->code <= IR_FCMP))
         g_string_append_printf(out, "%s%#" PRIx64, comma, (uint64_t)op->imm);
     if (op->flags_next)
         g_string_append(out, "  ; flags");

@@ -12,8 +12,8 @@
  * paths of the same form.  An instruction without a lowering is a CALL of that function.
  *
  * Values.  An operand is a guest register, the second byte of one (AH), a vector register (its low 128 bits), a
- * temporary, the memory that a temporary points to, or the immediate.  Temporaries live within one instruction: nothing but guest state crosses from one
- * to the next.
+ * temporary, the memory that a temporary points to, or the immediate.  Temporaries live within one instruction:
+ * nothing but guest state crosses from one to the next.
  */
 #ifndef MYNA_TCG_IR_H
 #define MYNA_TCG_IR_H
@@ -83,7 +83,6 @@ typedef struct IrUnit {
     unsigned page_offset;    /* of the first instruction */
     unsigned count, insns;   /* operations, instructions */
     uint8_t x87_top, x87_tags; /* the guest's when it is compiled, which it probably has whenever it runs */
-    bool alone;              /* a jump to its own entry leaves it like any other exit (verify=on) */
     uint16_t insn_offset[IR_MAX_INSNS + 1]; /* of each instruction, in the page; the last: of what follows */
     uint8_t span[IR_MAX_INSNS]; /* instructions that an INSN stands for, itself included */
     uint32_t host_offset[IR_MAX_INSNS], slow_offset[IR_MAX_INSNS]; /* by the back end: of its code and slow path, or 0 */

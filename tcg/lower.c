@@ -50,7 +50,8 @@ IrArg lower_rm(Lower *l, unsigned size)
 
 static const Lowering *find_lowering(unsigned row)
 {
-    static const Lowering *const tables[] = { lower_int_rows, lower_flow_rows, lower_sse_rows, lower_x87_rows };
+    static const Lowering *const tables[] = { lower_int_rows, lower_flow_rows, lower_sse_rows, lower_x87_rows,
+                                             lower_system_rows };
     for (unsigned k = 0; k < G_N_ELEMENTS(tables) && row < ROW_COUNT; k++)
         if (tables[k][row].fn)
             return &tables[k][row];

@@ -24,7 +24,7 @@ typedef struct Lowering {
 
 /* By row; fn is NULL where there is no lowering. */
 extern const Lowering lower_int_rows[ROW_COUNT], lower_flow_rows[ROW_COUNT], lower_sse_rows[ROW_COUNT],
-    lower_x87_rows[ROW_COUNT];
+    lower_x87_rows[ROW_COUNT], lower_system_rows[ROW_COUNT];
 
 /* Appends an operation with no operands but dst, a and b; room is never short. */
 IrOp *lower_op(Lower *l, unsigned code, unsigned size, IrArg dst, IrArg a, IrArg b);

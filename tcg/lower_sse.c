@@ -139,7 +139,8 @@ static bool prefetch(Lower *l, unsigned code, unsigned size)
 #define SHIFT(name) MOD(name##_XMM) MOD(name##_XMM_Ib)
 #define FLOATS(name) FMOD(name##PS) FMOD(name##PD) FMOD(name##SS) FMOD(name##SD)
 #define LOGIC(name) MOD(name##PS) MOD(name##PD)
-#define WIDEN(s) SET(PMOV##s##XBW) SET(PMOV##s##XBD) SET(PMOV##s##XBQ) SET(PMOV##s##XWD) SET(PMOV##s##XWQ) SET(PMOV##s##XDQ)
+#define WIDEN(s)                                                                                                       \
+    SET(PMOV##s##XBW) SET(PMOV##s##XBD) SET(PMOV##s##XBQ) SET(PMOV##s##XWD) SET(PMOV##s##XWQ) SET(PMOV##s##XDQ)
 
 const Lowering lower_sse_rows[ROW_COUNT] = {
     /* integers */

@@ -227,6 +227,7 @@ static void adopt(Engine *e, UnitCode *code, uint64_t la)
     e->counts.line_bytes += code->line_size;
     count_calls(e);
     code->block->recompiled = code;
+    code->loops = e->verify ? verify_loops(&e->ir) : 0;
     g_ptr_array_add(e->units, code);
     tcg_log_code(&e->ir, code, la);
     if (e->named)
@@ -315,7 +316,7 @@ bool tcg_attach(Cpu *cpu, const TcgConfig *config, GError **err)
         return false;
     }
     size_t code_bytes = config->code_bytes ? config->code_bytes : DEFAULT_CODE_BYTES;
-    void *back = backend->create(code_bytes, &calls, config->counted, err);
+    void *back = backend->create(code_bytes, &calls, config->counted || config->verify, err);
     if (!back)
         return false;
     Engine *e = g_new0(Engine, 1);

@@ -17,7 +17,9 @@
 #define OPERAND_BYTES 32
 #define STACK_BELOW 64
 #define STACK_BYTES 80
-#define NOTES_MAX (IR_MAX_INSNS * 6)
+#define NOTES_AN_INSN 6
+#define NOTES_MAX (IR_MAX_INSNS * NOTES_AN_INSN * 2)
+#define ROUNDS 4
 
 /* Bytes of RAM within one page that an instruction may write. */
 typedef struct Note {
@@ -39,7 +41,7 @@ typedef struct State {
 struct Verify {
     State before, interpreted;
     Note note[NOTES_MAX];
-    unsigned notes;
+    unsigned notes, rounds;
     uint32_t undefined;   /* flags that the path leaves undefined */
     uint8_t reach[ROW_COUNT]; /* REACH_*, by row */
     uint64_t runs, compared;
@@ -98,10 +100,24 @@ bool verify_cut(IrUnit *u)
             u->count--;
         IrOp *exit = &u->op[u->count - 1];
         *exit = (IrOp){ .code = IR_EXIT, .dst = IR_NONE, .a = IR_NONE, .b = IR_NONE, .imm = u->insn_offset[keep] };
-        u->insns = u->block->count = keep;
+        u->insns = keep;
     }
-    u->alone = true;
+    u->block->count = u->insns;
     return keep > 0;
+}
+
+uint64_t verify_loops(const IrUnit *u)
+{
+    uint64_t loops = 0;
+    unsigned insn = 0;
+    for (unsigned k = 0; k < u->count; k++) {
+        const IrOp *op = &u->op[k];
+        if (op->code == IR_INSN)
+            insn = op->imm;
+        else if ((op->code == IR_JCC || op->code == IR_EXIT) && op->imm == (int64_t)u->page_offset)
+            loops |= BIT(insn);
+    }
+    return loops;
 }
 
 /* ---- state ---- */
@@ -270,22 +286,35 @@ static Step interpret_insn(Verify *v, Cpu *cpu, const Insn *i)
     return sure && !(i->jump && i->imm == 0) ? STEP_ON : STEP_UNSURE;
 }
 
-/* The unit's way from its beginning to where it is left; false when it should not be gone again. */
-static bool interpret(Verify *v, Cpu *cpu, const Block *unit)
+/* From the unit's beginning to where it is left; *last is the instruction that does.  false: it cannot be gone again. */
+static bool interpret_round(Verify *v, Cpu *cpu, const Block *unit, unsigned *last)
 {
     bool sure = true;
-    v->notes = v->undefined = 0;
-    cpu->code->current = NULL;
     for (unsigned k = 0; k < unit->count; k++) {
-        uint64_t rip = cpu->rip;
+        uint64_t next = next_rip(cpu, &unit->insn[k]);
         Step step = interpret_insn(v, cpu, &unit->insn[k]);
+        *last = k;
         sure &= step != STEP_UNSURE;
-        if (step == STEP_LEFT || !cpu->insn_end || cpu->shadow)
-            break;
-        if (cpu->rip != ((rip + unit->insn[k].len) & cpu->rip_mask))
+        if (step == STEP_LEFT || !cpu->insn_end || cpu->shadow || cpu->rip != next)
             break;
     }
     return sure && unit->key != BLOCK_DEAD;
+}
+
+/* All rounds of a loop; v->rounds is how many. */
+static bool interpret(Verify *v, Cpu *cpu, const Block *unit)
+{
+    uint64_t loops = ((const UnitCode *)unit->recompiled)->loops;
+    unsigned wanted = 1 + v->runs % ROUNDS, last = 0;
+    v->notes = v->undefined = v->rounds = 0;
+    cpu->code->current = NULL;
+    while (interpret_round(v, cpu, unit, &last)) {
+        v->rounds++;
+        bool around = cpu->rip == v->before.rip && (loops >> last & 1);
+        if (!around || v->rounds == wanted || v->notes + unit->count * NOTES_AN_INSN > NOTES_MAX)
+            return true;
+    }
+    return false;
 }
 
 /* ---- comparison ---- */
@@ -454,11 +483,10 @@ void verify_unwound(Engine *e, Cpu *cpu)
     fail(e, cpu, unit, &host, text);
 }
 
-/* An event keeps host code from running. */
-static bool was_not_run(const Verify *v, const Cpu *cpu, const State *host)
+/* An event keeps host code from running, or a loop from going round as often as it should: then its state stands. */
+static bool was_cut_short(const Verify *v, const Cpu *cpu, const State *host)
 {
-    return atomic_load(&cpu->attention) && host->rip == v->before.rip &&
-           !memcmp(host->gpr, v->before.gpr, sizeof host->gpr);
+    return atomic_load(&cpu->attention) && host->rip == v->before.rip;
 }
 
 static void run_host_code(Engine *e, Cpu *cpu, Block *unit)
@@ -468,10 +496,11 @@ static void run_host_code(Engine *e, Cpu *cpu, Block *unit)
     State host;
     v->running = unit;
     cpu->rec.went_elsewhere = false;
+    cpu->rec.budget = (int64_t)(v->rounds + 1) * unit->count - 1; /* the next round does not begin */
     engine_enter(e, cpu, code->entry);
     v->running = NULL;
     save(&host, cpu);
-    if (was_not_run(v, cpu, &host) || cpu->rec.went_elsewhere)
+    if (was_cut_short(v, cpu, &host) || cpu->rec.went_elsewhere)
         return;
     v->compared++;
     if (same_everywhere(v, &host))

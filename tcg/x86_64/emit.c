@@ -240,7 +240,7 @@ static bool in_page(int64_t target) { return target >= 0 && target < (int64_t)GU
 
 static bool is_own_entry(const Emit *e, int64_t target)
 {
-    return target == (int64_t)e->u->page_offset && !e->u->alone;
+    return target == (int64_t)e->u->page_offset;
 }
 
 /* Whether a jump there keeps vector registers as they are. */
@@ -411,6 +411,9 @@ static void emit_op(Emit *e)
     case IR_REF_W: emit_ref(e, true, 0); break;
     case IR_REF_X: emit_ref(e, false, 16); break;
     case IR_REF_XW: emit_ref(e, true, 16); break;
+    case IR_CLI: emit_cli(e); break;
+    case IR_STI: emit_sti(e); break;
+    case IR_SWAPGS: emit_swapgs(e); break;
     case IR_PUSHES: emit_pushes(e); break;
     case IR_POPS: emit_pops(e); break;
     case IR_LEA: emit_lea(e); break;

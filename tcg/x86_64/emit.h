@@ -218,6 +218,12 @@ static inline bool host_has_row(const Emit *e, const Insn *i)
     return e->be->features[feature / 64] >> (feature % 64) & 1;
 }
 
+/* ---- emit_system.c ---- */
+
+void emit_cli(Emit *e);
+void emit_sti(Emit *e);
+void emit_swapgs(Emit *e);
+
 /* ---- flags (emit_flags.c) ---- */
 
 /* Stores the record. */
