@@ -152,6 +152,8 @@ static gboolean run(const Options *o, int *status, GError **err)
 {
     if ((o->log || o->log_file) && !log_configure(o->log ? o->log : "", o->log_file, err))
         return FALSE;
+    if (o->log_filter && !log_set_filter(o->log_filter, err))
+        return FALSE;
     if (!board_check_globals(o, err))
         return FALSE;
     Machine *m = machine_new(board_pool_size(o), err);

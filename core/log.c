@@ -119,18 +119,28 @@ static gboolean log_parse_range(const char *text, LogRange *r, GError **err)
     return TRUE;
 }
 
-gboolean log_set_filter(const char *ranges, GError **err)
+static GArray *log_parse_ranges(const char *ranges, GError **err)
 {
-    g_auto(GStrv) words = g_strsplit(ranges, ",", -1);
+    g_auto(GStrv) words = g_strsplit(*ranges ? ranges : ",", ",", -1);
+    g_autoptr(GArray) parsed = g_array_new(FALSE, FALSE, sizeof(LogRange));
 
-    if (!log_ranges)
-        log_ranges = g_array_new(FALSE, FALSE, sizeof(LogRange));
     for (char **word = words; *word; word++) {
         LogRange r;
         if (!log_parse_range(*word, &r, err))
-            return FALSE;
-        g_array_append_val(log_ranges, r);
+            return NULL;
+        g_array_append_val(parsed, r);
     }
+    return g_steal_pointer(&parsed);
+}
+
+gboolean log_set_filter(const char *ranges, GError **err)
+{
+    GArray *parsed = ranges ? log_parse_ranges(ranges, err) : NULL;
+
+    if (ranges && !parsed)
+        return FALSE;
+    g_clear_pointer(&log_ranges, g_array_unref);
+    log_ranges = parsed;
     return TRUE;
 }
 

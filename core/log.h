@@ -37,7 +37,7 @@ void log_list(void);
 
 /*
  * Restricts what is logged by address to a list of ranges (`-dfilter`): START..END, START+SIZE, END-SIZE, separated by
- * commas.  FALSE with *err.
+ * commas; NULL: to none.  FALSE with *err, and nothing changed.
  */
 gboolean log_set_filter(const char *ranges, GError **err);
 

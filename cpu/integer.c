@@ -7,6 +7,7 @@
  */
 #include "cpu/integer.h"
 
+#include "core/machine.h"
 #include "cpu/group.h"
 #include "util/guest_atomic.h"
 
@@ -37,10 +38,15 @@ bool locked_replace(Cpu *cpu, uint8_t *host, uint64_t old, uint64_t v, unsigned 
     return __atomic_compare_exchange_n(quad, &raw, new_raw, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-/* Across pages, or a device. */
+static bool is_ram(Cpu *cpu, uint64_t gpa)
+{
+    return (gpa & GUEST_PAGE_MASK) != cpu->intc_page && as_lookup(cpu->machine->memory, gpa).host;
+}
+
+/* Across pages, or a device: a device's registers may read otherwise each time, so they are not compared. */
 static bool replace_elsewhere(Cpu *cpu, const MemRef *ref, uint64_t old, uint64_t v, unsigned size)
 {
-    if (ref->first == size) {
+    if (ref->first == size || !is_ram(cpu, ref->gpa[0]) || !is_ram(cpu, ref->gpa[1])) {
         mem_commit_slow(cpu, ref, v, size);
         return true;
     }

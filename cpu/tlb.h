@@ -94,11 +94,11 @@ static inline bool tlb_hits(uint64_t tag, uint64_t la, unsigned size) { return l
 /*
  * The micro TLB: what recompiled code looks at first.  Each of its accesses has a slot, chosen when it is translated, with
  * the page that it met last; so the look-up does not depend on the address.  Slots are filled from the TLB (by recompiled
- * code only) and dropped with any change to it.  An empty slot is tagged with a page of `micro_nowhere`, a random
- * non-canonical address, and refers to a scratch page: no access is meant to reach it, nor can a guest find it.
+ * code only) and dropped with any change to it.  An empty slot is tagged with `nowhere`, a random address whose
+ * two top bits differ (which no canonical one has), and refers to a scratch page: no access is meant to reach it, nor can a guest find it.
  * Slots of different TLB modes, and of reads and writes, are different ones.
  */
-#define MICRO_BITS 12
+#define MICRO_BITS 13
 #define MICRO_SIZE (1u << MICRO_BITS)
 
 typedef struct MicroEntry {
@@ -110,7 +110,7 @@ typedef struct MicroTlb {
     MicroEntry slot[MICRO_SIZE];
     uint64_t nowhere;
     uint32_t used_count;       /* slots that are filled, in used[] as offsets in bytes */
-    uint16_t used[MICRO_SIZE];
+    uint32_t used[MICRO_SIZE];
     uint8_t scratch[GUEST_PAGE_SIZE + 64];
 } MicroTlb;
 

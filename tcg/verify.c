@@ -286,7 +286,7 @@ static Step interpret_insn(Verify *v, Cpu *cpu, const Insn *i)
     return sure && !(i->jump && i->imm == 0) ? STEP_ON : STEP_UNSURE;
 }
 
-/* From the unit's beginning to where it is left; *last is the instruction that does.  false: it cannot be gone again. */
+/* From the unit's beginning to where it is left, by instruction *last.  false: this way cannot be gone again. */
 static bool interpret_round(Verify *v, Cpu *cpu, const Block *unit, unsigned *last)
 {
     bool sure = true;

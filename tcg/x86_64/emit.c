@@ -62,13 +62,24 @@ static unsigned micro_slot(const Emit *e, const IrMem *m, bool write)
         hash = 1 + m->seg;
     else if (m->base != R_SP || m->index != R_NONE)
         hash = ((uint32_t)e->u->block->pool_offset * 31 + m->base * 7 + m->index * 3 +
-                (m->base >= R_NONE ? (uint32_t)m->disp >> GUEST_PAGE_BITS : 0)) * JUMP_HASH_FACTOR >> 20;
+                (m->base >= R_NONE ? (uint32_t)m->disp >> GUEST_PAGE_BITS : 0)) * JUMP_HASH_FACTOR >> 16;
     return (e->data_mode * 2 + write) * part + hash % part;
 }
 
 static AsmMem micro_field(unsigned slot, size_t field)
 {
     return asm_mem(H_CPU, offsetof(Cpu, micro) + offsetof(MicroTlb, slot) + slot * sizeof(MicroEntry) + field);
+}
+
+/* Whether the instruction goes on to use what T1 holds. */
+static bool t1_is_live(const Emit *e)
+{
+    for (const IrOp *op = e->op + 1; op->code != IR_INSN && op < e->u->op + e->u->count; op++)
+        if (op->a == ir_t(1) || op->b == ir_t(1) || op->a == ir_m(1) || op->dst == ir_m(1))
+            return true;
+        else if (op->dst == ir_t(1))
+            return false;
+    return false;
 }
 
 /* T0 = checked host pointer (cpu/tlb.h). */
@@ -83,7 +94,8 @@ static void check_access(Emit *e, const IrMem *m, bool write, unsigned size, uns
         asm_jcc(a, A_NZ, slow);
     }
     MicroMiss *miss = &e->miss[e->misses++];
-    *miss = (MicroMiss){ .slot = micro_slot(e, m, write), .insn = e->insn, .size = size, .write = write };
+    *miss = (MicroMiss){ .slot = micro_slot(e, m, write), .insn = e->insn, .size = size, .write = write,
+                         .keep_t1 = t1_is_live(e) };
     asm_alu_rm(a, A_SUB, 64, H_T0, micro_field(miss->slot, offsetof(MicroEntry, tag)));
     asm_alu_ri(a, A_CMP, 64, H_T0, GUEST_PAGE_SIZE - size);
     asm_jcc(a, A_A, &miss->enter);
@@ -134,10 +146,12 @@ static void emit_pops(Emit *e)
 static void emit_micro_miss(Emit *e, MicroMiss *m)
 {
     asm_bind(&e->a, &m->enter);
-    asm_mov_mr(&e->a, 64, REC_FIELD(spill[2]), H_T1);
+    if (m->keep_t1)
+        asm_mov_mr(&e->a, 64, REC_FIELD(spill[2]), H_T1);
     asm_mov_ri(&e->a, 32, H_T1, m->slot * sizeof(MicroEntry));
     asm_call_abs(&e->a, e->be->thunks.micro[e->data_mode][m->write][micro_size(m->size)], A_NONE);
-    asm_mov_rm(&e->a, 64, H_T1, REC_FIELD(spill[2]));
+    if (m->keep_t1)
+        asm_mov_rm(&e->a, 64, H_T1, REC_FIELD(spill[2]));
     asm_jcc(&e->a, A_A, &e->slow[m->insn].enter);
     asm_jmp(&e->a, &m->resume);
 }

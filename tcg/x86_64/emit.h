@@ -123,6 +123,7 @@ typedef struct MicroMiss {
     uint16_t slot;
     uint8_t insn, size;
     bool write;
+    bool keep_t1;
 } MicroMiss;
 
 /* An exit whose code is out of line: the record is stored, then it goes on at `target`. */

@@ -301,6 +301,10 @@ void x87_resume(Emit *e, const X87State *after)
     asm_jcc_abs(a, A_NE, e->be->thunks.elsewhere, A_NONE);
     asm_alu_mi(a, A_CMP, 16, FPU_FIELD(top), after->top | after->tags << 8);
     asm_jcc_abs(a, A_NE, e->be->thunks.elsewhere, A_NONE);
+    if (after->c1 == C1_CLEAR) { /* but set if the stack has overflowed, though TOP and tags may be right after that */
+        asm_test_mi(a, 16, FPU_FIELD(status), FSW_C1);
+        asm_jcc_abs(a, A_NZ, e->be->thunks.elsewhere, A_NONE);
+    }
     for (unsigned p = after->depth; p-- > 0;)
         asm_fld_m80(a, REG_FIELD(after->host[p]));
     if (after->c1 == C1_HOST)

@@ -204,20 +204,6 @@ static AsmMem entry_field(unsigned mode, size_t field)
     return asm_mem_index(H_CPU, A_RAX, 1, offsetof(Cpu, tlb) + mode * sizeof(Tlb) + offsetof(Tlb, entry) + field);
 }
 
-/* Notes a slot that was empty in the list of filled ones. */
-static void note_used(Asm *a)
-{
-    AsmLabel known = { 0 };
-    const size_t micro = offsetof(Cpu, micro);
-    asm_mov_rm(a, 64, A_RAX, slot_field(offsetof(MicroEntry, tag)));
-    asm_alu_rm(a, A_CMP, 64, A_RAX, asm_mem(H_CPU, micro + offsetof(MicroTlb, nowhere)));
-    asm_jcc8(a, A_NE, &known);
-    asm_mov_rm(a, 32, A_RAX, asm_mem(H_CPU, micro + offsetof(MicroTlb, used_count)));
-    asm_mov_mr(a, 16, asm_mem_index(H_CPU, A_RAX, 2, micro + offsetof(MicroTlb, used)), H_T1);
-    asm_alu_mi(a, A_ADD, 32, asm_mem(H_CPU, micro + offsetof(MicroTlb, used_count)), 1);
-    asm_bind(a, &known);
-}
-
 /* RAX = place of the TLB's entry for the address in T0. */
 static void find_tlb_entry(Asm *a)
 {
@@ -227,28 +213,43 @@ static void find_tlb_entry(Asm *a)
     asm_alu_ri(a, A_AND, 32, A_RAX, (TLB_SIZE - 1) << 5);
 }
 
+/* Notes the slot in the list of filled ones. */
+static void note_used(Asm *a)
+{
+    const size_t micro = offsetof(Cpu, micro);
+    asm_mov_rm(a, 32, A_RCX, asm_mem(H_CPU, micro + offsetof(MicroTlb, used_count)));
+    asm_mov_mr(a, 32, asm_mem_index(H_CPU, A_RCX, 4, micro + offsetof(MicroTlb, used)), H_T1);
+    asm_alu_mi(a, A_ADD, 32, asm_mem(H_CPU, micro + offsetof(MicroTlb, used_count)), 1);
+}
+
 static void write_micro(Asm *a, unsigned mode, bool write, unsigned size)
 {
-    AsmLabel slow = { 0 };
+    AsmLabel slow = { 0 }, empty = { 0 }, fill = { 0 };
     size_t tag = write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read);
-    asm_mov_mr(a, 64, REC_FIELD(spill[0]), A_RAX);
-    asm_alu_rm(a, A_ADD, 64, H_T0, slot_field(offsetof(MicroEntry, tag)));
+    asm_push_r(a, A_RAX);
+    asm_push_r(a, A_RCX);
+    asm_mov_rm(a, 64, A_RCX, slot_field(offsetof(MicroEntry, tag)));
+    asm_alu_rr(a, A_ADD, 64, H_T0, A_RCX);
     find_tlb_entry(a);
     asm_alu_rm(a, A_SUB, 64, H_T0, entry_field(mode, tag));
     asm_alu_ri(a, A_CMP, 64, H_T0, GUEST_PAGE_SIZE - size);
-    asm_jcc(a, A_A, &slow);
-    asm_mov_mr(a, 64, REC_FIELD(spill[1]), A_RAX);
-    note_used(a);
-    asm_mov_rm(a, 64, A_RAX, REC_FIELD(spill[1]));
-    asm_push_m(a, entry_field(mode, tag));
-    asm_pop_m(a, slot_field(offsetof(MicroEntry, tag)));
-    asm_mov_rm(a, 64, A_RAX, entry_field(mode, offsetof(TlbEntry, host)));
-    asm_mov_mr(a, 64, slot_field(offsetof(MicroEntry, host)), A_RAX);
-    asm_alu_rr(a, A_ADD, 64, H_T0, A_RAX);
+    asm_jcc8(a, A_A, &slow);
+    asm_alu_rr(a, A_ADD, 64, A_RCX, A_RCX); /* overflows where the two top bits differ */
+    asm_jcc8(a, A_O, &empty);
+    asm_bind(a, &fill);
+    asm_mov_rm(a, 64, A_RCX, entry_field(mode, tag));
+    asm_mov_mr(a, 64, slot_field(offsetof(MicroEntry, tag)), A_RCX);
+    asm_mov_rm(a, 64, A_RCX, entry_field(mode, offsetof(TlbEntry, host)));
+    asm_mov_mr(a, 64, slot_field(offsetof(MicroEntry, host)), A_RCX);
+    asm_alu_rr(a, A_ADD, 64, H_T0, A_RCX);
     asm_alu_rr(a, A_CMP, 32, H_T1, H_T1); /* not "above" */
     asm_bind(a, &slow);
-    asm_mov_rm(a, 64, A_RAX, REC_FIELD(spill[0]));
+    asm_pop_r(a, A_RCX);
+    asm_pop_r(a, A_RAX);
     asm_ret(a);
+    asm_bind(a, &empty);
+    note_used(a);
+    asm_jmp(a, &fill);
 }
 
 static void write_micro_thunks(Asm *a, Thunks *t)

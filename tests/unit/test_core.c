@@ -590,6 +590,27 @@ static void test_log(void)
     g_rmdir(dir);
 }
 
+static void test_log_filter(void)
+{
+    static const char *const wrong[] = { "x", "", "1-", "0x10", "5..2", "1+0", "1..2..3", "1...2" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *message =
+            g_strdup_printf("-dfilter: '%s' is no range: START..END, START+SIZE or END-SIZE", wrong[i]);
+        g_autoptr(GError) error = NULL;
+        g_assert_true(log_in_range(1));
+        g_assert_false(log_set_filter(wrong[i], &error));
+        g_assert_cmpstr(error->message, ==, message);
+    }
+    g_assert_true(log_set_filter("0x1000..0x1fff,0xffffffff81000000+0x10,0x4fff-0x100", NULL));
+    g_assert_true(log_in_range(0x1000) && log_in_range(0x1fff) && log_in_range(0xffffffff8100000f));
+    g_assert_true(log_in_range(0x4fff) && log_in_range(0x4f00));
+    g_assert_false(log_in_range(0xfff) || log_in_range(0x2000) || log_in_range(0xffffffff81000010));
+    g_assert_false(log_in_range(0x4eff) || log_in_range(0x5000));
+    log_set_filter(NULL, NULL);
+    g_assert_true(log_in_range(0));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -610,5 +631,6 @@ int main(int argc, char **argv)
     g_test_add_func("/error/nearest", test_nearest);
     g_test_add_func("/error/sizes", test_sizes);
     g_test_add_func("/log", test_log);
+    g_test_add_func("/log-filter", test_log_filter);
     return g_test_run();
 }

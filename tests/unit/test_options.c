@@ -102,6 +102,12 @@ static void test_accel(void)
     o = parse_right("-M pc,accel=interp -accel thread=single");
     g_assert_false(o->accel.recompile);
     options_free(o);
+    o = parse("-smp 2 -accel tcg:interp,verify=on", &err);
+    g_assert_true((o == NULL) == tcg_available());
+    if (!o)
+        g_assert_cmpstr(err->message, ==, "-accel tcg,verify=on: it compares one processor; there are 2 (-smp)");
+    g_clear_error(&err);
+    options_free(o);
 }
 
 static void test_values(void)
