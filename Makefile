@@ -12,9 +12,9 @@ all: $(BUILD)/myna
 
 # ---- set-up ----
 
-# Made on first use, and again as it was when configure changes; `make run` and `make check` also install what is missing.
+# Made on first use, and again as it was when configure changes; run, check and bench also install what is missing.
 $(BUILD)/config.mk: $(SRC)/configure
-	@if [ -n "$(filter run check check-%,$(MAKECMDGOALS))" ]; then $(SRC)/scripts/install-deps; fi
+	@if [ -n "$(filter run check check-% bench,$(MAKECMDGOALS))" ]; then $(SRC)/scripts/install-deps; fi
 	@mkdir -p $(BUILD)
 	@if [ -f $(BUILD)/config.status ]; then sh $(BUILD)/config.status; \
 	 else $(SRC)/configure --build-dir=$(BUILD); fi >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
@@ -37,9 +37,13 @@ $(BUILD)/%.o: $(SRC)/%.c $(BUILD)/config.mk
 
 LIB_OBJECTS = $(LIB_SOURCES:$(SRC)/%.c=$(BUILD)/%.o)
 CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
+FUZZ_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/*.c)) \
+               $(foreach f,case encode random,$(BUILD)/tests/cpu/$(f).o)
+PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
--include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
+-include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(PIN_OBJECTS) \
+                            $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
 
@@ -53,6 +57,10 @@ LINK = @echo "  LINK    $(@F)"; $(CC) $(MYNA_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/myna: $(BUILD)/main.o $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/cpu-pins: $(PIN_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
 	$(LINK)
@@ -72,13 +80,15 @@ ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
 	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts \
-	    main.o main.d libmyna.a myna cpu-tests
+	    main.o main.d libmyna.a myna cpu-tests cpu-pins fuzz-cpu
 endif
 
 # ---- the guest ----
 
 # Rules for $(BUILD)/tests/guest/..., and check-guest.
 -include $(SRC)/tests/guest/guests.mk
+# `make bench`.
+-include $(SRC)/tests/bench/bench.mk
 
 .PHONY: run guest
 guest:
@@ -90,21 +100,29 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit cpu guest disk hosts
+SUITES ?= layers unit cpu fuzz guest disk hosts
 CASES ?= 50
+PROGRAMS ?= 4000
+PINS = $(wildcard $(SRC)/tests/cpu/pins/*.txt)
+# The recompiler is tested beside the interpreter where there is one.
+TESTED_RECOMPILER = $(if $(filter x86_64,$(shell uname -m)),tcg$(comma)hot=1)
+comma = ,
 SUITE_layers = layers=$(SRC)/scripts/check-layers
 SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
 SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
-SUITE_guest = 'guest=$(MAKE) --no-print-directory check-guest'
+SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1'
+SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst $(comma), ,$(e)))=$(MAKE) \
+              --no-print-directory check-guest ENGINE=$(e)')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_cpu = cpu-tests
+BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
 BUILT_FOR_disk = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
-.PHONY: check check-layers check-unit check-cpu check-disk check-hosts check-kut
+.PHONY: check check-layers check-unit check-cpu check-fuzz check-pins pins fuzz-cpu check-disk check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -114,6 +132,14 @@ check-unit: $(BUILT_FOR_unit)
 	@$(SRC)/tests/run $(SUITE_unit)
 check-cpu: $(BUILT_FOR_cpu)
 	@$(BUILD)/cpu-tests --cases $(CASES)
+check-fuzz: $(BUILT_FOR_fuzz)
+	@$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1
+fuzz-cpu: $(BUILD)/fuzz-cpu
+	@$(BUILD)/fuzz-cpu
+check-pins: $(BUILD)/cpu-pins
+	@$(BUILD)/cpu-pins $(PINS)
+pins: $(BUILD)/cpu-pins
+	@$(BUILD)/cpu-pins --rewrite $(PINS)
 check-disk: $(BUILT_FOR_disk)
 	@$(SRC)/tests/run $(SUITE_disk)
 check-hosts: $(BUILT_FOR_hosts)
@@ -127,9 +153,13 @@ help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
-## make check           set-up, build, and all tests; SUITES="layers unit cpu guest disk hosts" chooses
-## make check-layers, check-unit, check-cpu, check-guest, check-disk, check-hosts    one kind of test each
+## make check           set-up, build, and all tests; SUITES="layers unit cpu fuzz guest disk hosts" chooses
+## make check-layers, check-unit, check-cpu, check-fuzz, check-guest, check-disk, check-hosts    one kind of test each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
+## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
+## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
+## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences
 ## make check-kut KUT=DIR [TESTS="..."]    kvm-unit-tests built in DIR
+## make bench [ROWS=int,call] [N=3] [ENGINES="tcg interp"] [AGAINST=OTHER/myna]    speed, beside QEMU (docs/testing.md)
 ## make install [PREFIX=DIR] [DESTDIR=DIR]
 ## make clean

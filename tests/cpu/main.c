@@ -1,7 +1,7 @@
 /*
  * cpu-tests [--cases N] [--record FILE | --replay FILE] [--verbose] [ROW...]
  *
- * Compares the interpreter with the real processor, row by row of the instruction table (case.h).  ROW limits it to
+ * Compares interpreter and recompiler with the real processor, row by row of the instruction table (case.h).  ROW limits it to
  * rows whose identifier begins so.  Prints what differs, then the coverage, then `N passed, N failed` by rows.
  */
 #include <glib.h>
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/state.h"
+#include "cpu/cpu.h"
+#include "tcg/tcg.h"
 #include "tests/cpu/case.h"
 #include "util/endian.h"
 
@@ -39,11 +40,17 @@ static bool row_selected(const Options *o, const char *id)
     return false;
 }
 
-static void print_case(const Case *c, const char *text)
+static void print_case(const Case *c, const char *way, const char *text)
 {
-    printf("  %s (%s) case %" PRIx64 ":", insn_rows[c->row].id, c->size == SZ64 ? "64" : "32", c->seed);
-    for (unsigned k = 0; k < c->length; k++)
-        printf(" %02x", c->code[k]);
+    printf("  %s (%s) case %" PRIx64 ", %s:", insn_rows[c->row].id, c->size == SZ64 ? "64" : "32", c->seed, way);
+    for (unsigned at = 0; at < c->length;) {
+        g_autoptr(GString) line = g_string_new(NULL);
+        unsigned n = cpu_disassemble(c->size, INSN_AT + at, c->code + at, c->length - at, line);
+        for (unsigned k = 0; k < n; k++)
+            printf(" %02x", c->code[at + k]);
+        printf(" (%s)", line->str);
+        at += n;
+    }
     printf(":%s\n", text);
 }
 
@@ -141,28 +148,48 @@ static void replay_outcome(FILE *f, const Case *c, Outcome *o)
     }
 }
 
+/* The case in Myna, in the way named, against what the processor did. */
+static bool check_way(const Options *o, const Case *c, const char *way, void run(const Case *, Outcome *), const Outcome *want,
+                      unsigned *failures)
+{
+    static Outcome got;
+    char text[2000];
+    run(c, &got);
+    if (outcome_equal(c, want, &got, text, sizeof text))
+        return true;
+    if ((*failures)++ < (o->verbose ? 1000 : 3))
+        print_case(c, way, text);
+    return false;
+}
+
+/* Alone or among others. */
+static void run_case(const Options *o, FILE *file, const Case *c, unsigned *failures)
+{
+    static Outcome want;
+    if (o->replay)
+        replay_outcome(file, c, &want);
+    else
+        native_run(c, &want);
+    if (o->record) {
+        record_outcome(file, c, &want);
+        return;
+    }
+    if (check_way(o, c, "interpreted", emulated_run, &want, failures) && tcg_available())
+        check_way(o, c, "recompiled", recompiled_run, &want, failures);
+}
+
 /* All cases of a row in one code size; returns how many ran, adding to *failures. */
 static unsigned run_row(const Options *o, FILE *file, unsigned row, unsigned size, unsigned *failures)
 {
     unsigned ran = 0;
-    static Outcome want, got;
-    char text[2000];
     for (unsigned n = 0; n < o->cases; n++) {
-        Case c;
+        Case c, among;
         if (!case_make(emulated_decoder(), row, size, n, &c))
             continue;
         ran++;
-        if (o->replay)
-            replay_outcome(file, &c, &want);
-        else
-            native_run(&c, &want);
-        if (o->record) {
-            record_outcome(file, &c, &want);
-            continue;
-        }
-        emulated_run(&c, &got);
-        if (!outcome_equal(&c, &want, &got, text, sizeof text) && (*failures)++ < (o->verbose ? 1000 : 3))
-            print_case(&c, text);
+        run_case(o, file, &c, failures);
+        if (case_surround(emulated_decoder(), &c, &among))
+            run_case(o, file, &among, failures);
     }
     return ran;
 }
@@ -272,6 +299,8 @@ int main(int argc, char **argv)
         fclose(file);
     printf("rows in the table %u, compared %u, not comparable in user mode %u, not on this processor %u; cases %" PRIu64
            "\n", t.rows, t.compared, t.excluded, t.absent, t.cases);
+    RecompiledCounts r = recompiled_counts();
+    printf("recompiled code ran %" PRIu64 " times; %" PRIu64 " times there was none\n", r.ran, r.interpreted);
     printf("%u passed, %u failed\n", t.compared - t.failed, t.failed);
     return t.failed != 0;
 }

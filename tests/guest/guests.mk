@@ -59,4 +59,4 @@ endif
 guests: $(GUEST_IMAGES)
 
 check-guest: $(BUILD)/myna $(GUEST_IMAGES)
-	@MYNA=$(BUILD)/myna GUESTS=$(GUEST_BUILD) $(GUEST_SOURCE)/run
+	@MYNA=$(BUILD)/myna GUESTS=$(GUEST_BUILD) ARGUMENTS="$(if $(ENGINE),-accel $(ENGINE)) $(ARGUMENTS)" $(GUEST_SOURCE)/run

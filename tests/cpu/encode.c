@@ -1,0 +1,252 @@
+/* Encodings made from rows (encode.h). */
+#include "tests/cpu/encode.h"
+
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/state.h"
+#include "util/endian.h"
+
+const EncodeWish encode_anything = {
+    .values = 0xffff, .bases = 0xffff, .indexes = 0xffff, .indexed = 15, .memory = 70,
+};
+
+/* An encoding being built: what the row demands, then what was chosen. */
+typedef struct Builder {
+    Random *r;
+    const EncodeWish *wish;
+    unsigned size;
+    uint8_t mandatory, map, opcode, modrm, modrm_mask;
+    bool opcode_reg, have_opcode, has_modrm, reg_only, mem_only;
+    bool reg_general, reg_byte, rm_general, rm_byte, z_byte;
+    int w;
+    uint8_t reg, rm, index, scale, mod, prefix; /* registers 0..15; prefix: of a segment */
+    bool is_memory, is_absolute, rex_needed, rex_forbidden, rex_w;
+} Builder;
+
+/* ---- what the row says ---- */
+
+static bool is_hex_byte(const char *w) { return g_ascii_isxdigit(w[0]) && g_ascii_isxdigit(w[1]) && (!w[2] || w[2] == '+'); }
+
+static void build_word(Builder *b, const char *w)
+{
+    bool may_be_opcode = b->map || b->have_opcode;
+    if (!strcmp(w, "NP"))
+        b->mandatory = 1;
+    else if (!may_be_opcode && (!strcmp(w, "66") || !strcmp(w, "F3") || !strcmp(w, "F2")))
+        b->mandatory = strtoul(w, NULL, 16);
+    else if (!may_be_opcode && !strcmp(w, "0F"))
+        b->map = 1;
+    else if (!strcmp(w, "0F38"))
+        b->map = 2;
+    else if (!strcmp(w, "0F3A"))
+        b->map = 3;
+    else if (w[0] == '/' && g_ascii_isdigit(w[1])) {
+        b->has_modrm = true;
+        b->modrm |= (w[1] - '0') << 3;
+        b->modrm_mask |= 0x38;
+    } else if (!strcmp(w, "/r"))
+        b->has_modrm = true;
+    else if (!strcmp(w, "W0") || !strcmp(w, "W1"))
+        b->w = w[1] - '0';
+    else if (!strcmp(w, "m"))
+        b->mem_only = true;
+    else if (!strcmp(w, "rm"))
+        b->reg_only = true;
+    else if (is_hex_byte(w) && !b->have_opcode) {
+        b->have_opcode = true;
+        b->opcode = strtoul(w, NULL, 16);
+        b->opcode_reg = w[2] == '+';
+    } else if (is_hex_byte(w)) {
+        b->has_modrm = true;
+        b->modrm = strtoul(w, NULL, 16);
+        b->modrm_mask = w[2] == '+' ? 0xf8 : 0xff;
+    }
+}
+
+static void build_operand(Builder *b, char letter, bool byte)
+{
+    if (strchr("EMRGSCDPQNVWU", letter))
+        b->has_modrm = true;
+    if (strchr("RNU", letter))
+        b->reg_only = true;
+    if (letter == 'M')
+        b->mem_only = true;
+    if (letter == 'G')
+        b->reg_general = true, b->reg_byte = byte;
+    if (strchr("ER", letter))
+        b->rm_general = true, b->rm_byte = byte;
+    if (letter == 'Z')
+        b->z_byte = byte;
+}
+
+static void build_operands(Builder *b, const char *operands)
+{
+    for (const char *o = operands; *o;) {
+        if (g_ascii_isupper(*o))
+            build_operand(b, *o, o[1] == 'b' && (o[2] == ',' || !o[2]));
+        o += strcspn(o, ",");
+        o += *o == ',';
+    }
+}
+
+/* ---- choices ---- */
+
+static unsigned pick(Random *r, uint16_t mask, unsigned limit)
+{
+    unsigned n;
+    mask &= bit_mask(limit);
+    if (!mask)
+        mask = 7;
+    do
+        n = random_below(r, limit);
+    while (!(mask >> n & 1));
+    return n;
+}
+
+/* Sometimes AH to BH, which no REX prefix goes with. */
+static unsigned pick_general(Builder *b, bool byte)
+{
+    unsigned limit = b->size == SZ64 ? 16 : 8;
+    if (byte && random_chance(b->r, 25)) {
+        b->rex_forbidden = true;
+        return 4 + pick(b->r, b->wish->values, 4);
+    }
+    if (byte && b->size != SZ64)
+        return pick(b->r, b->wish->values, 4);
+    unsigned n = pick(b->r, b->wish->values, limit);
+    b->rex_needed |= n >= 8 || (byte && n >= 4);
+    return n;
+}
+
+static unsigned pick_other(Builder *b)
+{
+    unsigned n = random_below(b->r, b->size == SZ64 && !b->rex_forbidden ? 16 : 8);
+    b->rex_needed |= n >= 8;
+    return n;
+}
+
+static void pick_memory(Builder *b)
+{
+    const EncodeWish *w = b->wish;
+    unsigned limit = b->size == SZ64 ? 16 : 8;
+    b->is_memory = true;
+    b->is_absolute = random_chance(b->r, w->absolute);
+    b->index = 4;
+    b->mod = random_below(b->r, 3);
+    b->rm = pick(b->r, w->bases, limit);
+    if (random_chance(b->r, w->indexed))
+        b->index = pick(b->r, w->indexes, limit);
+    if (b->mod == 0 && (b->rm & 7) == 5)
+        b->mod = 1;
+    if (b->is_absolute)
+        b->mod = 0, b->rm = 5, b->index = 4;
+    if (random_chance(b->r, w->segment))
+        b->prefix = random_chance(b->r, 50) ? 0x64 : 0x65;
+    b->scale = random_below(b->r, 4);
+    b->rex_needed |= b->rm >= 8 || b->index >= 8;
+}
+
+static void choose(Builder *b)
+{
+    if (b->opcode_reg)
+        b->rm = pick_general(b, b->z_byte);
+    if (!b->has_modrm)
+        return;
+    b->reg = b->reg_general ? pick_general(b, b->reg_byte) : pick_other(b);
+    if ((b->mem_only && !b->reg_only) || (!b->reg_only && random_chance(b->r, b->wish->memory)))
+        pick_memory(b);
+    else
+        b->rm = b->rm_general ? pick_general(b, b->rm_byte) : pick_other(b), b->mod = 3;
+    if (b->modrm_mask & 0x38)
+        b->reg = (b->modrm >> 3 & 7) | (b->reg & 8);
+    if ((b->modrm_mask & 7) || b->modrm_mask == 0xf8) {
+        b->rm = (b->modrm & b->modrm_mask & 7) | (b->rm & ~b->modrm_mask & 7);
+        b->is_memory = false;
+        b->mod = 3;
+    }
+}
+
+/* ---- bytes ---- */
+
+static void put(Encoded *e, uint8_t byte) { e->code[e->length++] = byte; }
+
+static void put_prefixes(Builder *b, const InsnRow *row, Encoded *e)
+{
+    if (b->prefix)
+        put(e, b->prefix);
+    if (row->attr & A_LOCK && b->is_memory && random_chance(b->r, 15))
+        put(e, 0xf0);
+    if (b->mandatory > 1)
+        put(e, b->mandatory);
+    else if (!b->mandatory && !(row->attr & A_JUMP) && random_chance(b->r, 20)) /* processors differ on 66 near branches */
+        put(e, 0x66);
+    if (b->size == SZ64 && random_chance(b->r, 5))
+        put(e, 0x67);
+    if (b->size != SZ64)
+        return;
+    b->rex_w = b->w >= 0 ? b->w : !b->rex_forbidden && random_chance(b->r, 45);
+    if (b->rex_needed || b->rex_w)
+        put(e, 0x40 | b->rex_w << 3 | b->reg >> 3 << 2 | (b->is_memory ? b->index >> 3 << 1 : 0) | b->rm >> 3);
+}
+
+static void put_opcode(const Builder *b, Encoded *e)
+{
+    if (b->map)
+        put(e, 0x0f);
+    if (b->map > 1)
+        put(e, b->map == 2 ? 0x38 : 0x3a);
+    put(e, b->opcode | (b->opcode_reg ? b->rm & 7 : 0));
+}
+
+static void put_displacement(Builder *b, Encoded *e)
+{
+    if (b->mod == 1) {
+        put(e, random_next(b->r));
+    } else if (b->mod == 2 || b->is_absolute) {
+        e->disp_at = b->is_absolute ? e->length : 0;
+        st32le(e->code + e->length, (uint32_t)random_below(b->r, 4096) - 2048);
+        e->length += 4;
+    }
+}
+
+/* The displacement is short enough for base registers to make up for it. */
+static void put_modrm(Builder *b, Encoded *e)
+{
+    bool sib = b->is_memory && (b->index != 4 || (b->rm & 7) == 4);
+    put(e, b->mod << 6 | (b->reg & 7) << 3 | (sib ? 4 : b->rm & 7));
+    if (sib)
+        put(e, b->scale << 6 | (b->index & 7) << 3 | (b->rm & 7));
+    if (b->is_memory)
+        put_displacement(b, e);
+}
+
+bool encode_row(const InsnDecoder *d, Random *r, unsigned row, unsigned size, const EncodeWish *wish, Encoded *out)
+{
+    const InsnRow *info = &insn_rows[row];
+    Builder b = { .r = r, .wish = wish, .size = size, .w = -1 };
+    uint8_t bytes[32];
+    *out = (Encoded){ 0 };
+    g_auto(GStrv) words = g_strsplit(info->encoding, " ", -1);
+    for (char **w = words; *w; w++)
+        if (**w)
+            build_word(&b, *w);
+    build_operands(&b, info->operands);
+    choose(&b);
+    if (b.rex_forbidden && (b.rex_needed || b.w == 1))
+        return false;
+    put_prefixes(&b, info, out);
+    put_opcode(&b, out);
+    if (b.has_modrm)
+        put_modrm(&b, out);
+    memcpy(bytes, out->code, out->length);
+    for (unsigned k = out->length; k < sizeof bytes; k++)
+        bytes[k] = random_chance(r, 50) ? random_integer(r) : random_next(r);
+    int length = insn_decode(d, size, bytes, 15, &out->insn);
+    if (length <= 0 || out->insn.row != row)
+        return false;
+    out->length = length;
+    memcpy(out->code, bytes, length);
+    return true;
+}
