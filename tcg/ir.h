@@ -80,6 +80,7 @@ typedef struct IrOp {
 typedef struct IrUnit {
     Block *block;            /* is_unit */
     bool code64;
+    bool parallel;           /* there are other CPUs: LOCK counts.  Set before lowering */
     unsigned page_offset;    /* of the first instruction */
     unsigned count, insns;   /* operations, instructions */
     uint8_t x87_top, x87_tags; /* the guest's when it is compiled, which it probably has whenever it runs */

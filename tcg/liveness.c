@@ -20,12 +20,12 @@ static bool keeps_flags(const IrOp *op)
 }
 
 /* By a count in a register: it may be 0, and the flags are then those of before. */
-static bool may_write_nothing(const IrOp *op) { return op->code >= IR_SHL && op->code <= IR_SAR && op->b != IR_IMM; }
+static bool may_write_nothing(const IrOp *op) { return op->code >= IR_SHL && op->code <= IR_ROR && op->b != IR_IMM; }
 
 static void find_uses(IrUnit *u, unsigned k)
 {
     IrOp *producer = &u->op[k];
-    uint32_t mask = ir_info[producer->code].writes;
+    uint32_t mask = ir_info[producer->code].writes | (may_write_nothing(producer) ? F_OF : 0); /* rotates by 1 */
     bool own_insn = true, at_once = !may_write_nothing(producer);
     for (unsigned j = k + 1; j < u->count; j++) {
         const IrOp *op = &u->op[j];

@@ -23,7 +23,7 @@ static bool lower_to_rm(Lower *l, unsigned code, unsigned size, IrArg b)
         return false;
     IrOp *op = lower_op(l, code, size, compares(code) ? IR_NONE : place, place, b);
     op->imm = i->imm;
-    op->lock = i->lock;
+    op->lock = i->lock && l->u->parallel;
     return true;
 }
 
@@ -151,7 +151,7 @@ static bool xchg_EG(Lower *l, unsigned code, unsigned size)
     IrArg reg = lower_reg(l->i->reg, size), place = l->i->mem ? ir_m(0) : lower_reg(l->i->rm, size);
     if (ir_is_h(reg) || ir_is_h(place) || (l->i->mem && !lower_ref(l, IR_REF_W, size, 0)))
         return false;
-    lower_op(l, code, size, place, reg, IR_NONE);
+    lower_op(l, code, size, place, reg, IR_NONE)->lock = l->i->mem && l->u->parallel;
     return true;
 }
 static bool xchg_ZA(Lower *l, unsigned code, unsigned size)
@@ -166,7 +166,7 @@ static bool exchange_M(Lower *l, unsigned code, unsigned size)
     IrArg reg = lower_reg(l->i->reg, size);
     if (!l->i->mem || ir_is_h(reg) || !lower_ref(l, IR_REF_W, size, 0))
         return false;
-    lower_op(l, code, size, ir_m(0), reg, IR_NONE)->lock = l->i->lock;
+    lower_op(l, code, size, ir_m(0), reg, IR_NONE)->lock = l->i->lock && l->u->parallel;
     return true;
 }
 
@@ -256,7 +256,7 @@ static bool shift_I(Lower *l, unsigned code, unsigned size) { return shift_by(l,
 static bool shift_1(Lower *l, unsigned code, unsigned size) { return shift_by(l, code, size, 1); }
 static bool shift_CL(Lower *l, unsigned code, unsigned size)
 {
-    return !l->i->mem && !is_rotate(code) && lower_to_rm(l, code, size, R_CX);
+    return !l->i->mem && !(is_rotate(code) && l->i->rm == R_CX) && lower_to_rm(l, code, size, R_CX);
 }
 
 static bool shift_double(Lower *l, unsigned code, unsigned size)
@@ -300,7 +300,7 @@ static bool bit_test(Lower *l, unsigned code, unsigned size, IrArg bit)
         return false;
     IrOp *op = lower_op(l, code, size, code == IR_BT ? IR_NONE : place, place, bit);
     op->imm = i->imm & (size * 8 - 1);
-    op->lock = i->lock;
+    op->lock = i->lock && l->u->parallel;
     return true;
 }
 static bool bit_test_G(Lower *l, unsigned code, unsigned size) { return bit_test(l, code, size, l->i->reg); }

@@ -40,6 +40,14 @@ static void settle_imul(Cpu *cpu, uint64_t a, uint64_t b, unsigned n)
     set_cf_of_af(cpu, product != low, product != low, false);
 }
 
+/* CF and OF: whether the upper half says more than the lower one (SDM vol. 2, MUL, IMUL); the others are undefined. */
+static void settle_wide(Cpu *cpu, uint64_t high, uint64_t expected, unsigned n)
+{
+    bool more = (high ^ expected) & bit_mask(n);
+    set_flags_logic(cpu, high, n);
+    set_cf_of_af(cpu, more, more, false);
+}
+
 static void settle_base(Cpu *cpu, const RecompiledState *r)
 {
     unsigned n = 8u << (r->kind & 3), count = r->b & (n == 64 ? 63 : 31);
@@ -53,6 +61,8 @@ static void settle_base(Cpu *cpu, const RecompiledState *r)
     case FLAGS_SHR: settle_shr(cpu, r->a, count, n); break;
     case FLAGS_SAR: settle_sar(cpu, r->a, count, n); break;
     case FLAGS_IMUL: settle_imul(cpu, r->a, r->b, n); break;
+    case FLAGS_MULW: settle_wide(cpu, r->a, 0, n); break;
+    case FLAGS_IMULW: settle_wide(cpu, r->a, (uint64_t)(sign_extend(r->b, n) >> 63), n); break;
     default: break;
     }
 }

@@ -20,6 +20,8 @@ enum {
     FLAGS_SHR,
     FLAGS_SAR,
     FLAGS_IMUL,  /* a, b: factors */
+    FLAGS_MULW,  /* a: upper half of an unsigned product */
+    FLAGS_IMULW, /* a: upper half of a signed product, b: lower half */
 };
 
 /* top_kind: 0, or one of these << 2 plus the size as above: all flags but CF are those of an INC or DEC with result `top`. */

@@ -239,6 +239,7 @@ static void recompile(Cpu *cpu, Block *b)
     Engine *e = engine_of(cpu);
     Block *unit = code_make_unit(cpu, b, IR_MAX_INSNS);
     uint64_t la = wants_address(e) ? linear_address(cpu, b) : b->pool_offset;
+    e->ir.parallel = cpu->parallel;
     if (!unit || !translate(e, unit, la))
         return;
     e->ir.x87_top = cpu->fpu.top;

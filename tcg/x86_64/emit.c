@@ -193,12 +193,19 @@ static void probe_jump_cache(Emit *e, AsmLabel *miss)
     flags_clobber(e);
 }
 
-/* Goes to the entry's code.  Flags are lost. */
+/*
+ * Goes to the entry's code.  Flags are lost.  The page is only stored when it is another one: what follows would wait
+ * for a store that it need not wait for, from call to return to call.
+ */
 static void jump_to_entry(Emit *e)
 {
+    AsmLabel same = { 0 };
     asm_mov_rm(&e->a, 64, H_T0, jump_field(offsetof(JumpEntry, la)));
     asm_alu_ri(&e->a, A_AND, 64, H_T0, -(int)GUEST_PAGE_SIZE);
+    asm_alu_rm(&e->a, A_CMP, 64, H_T0, REC_FIELD(page));
+    asm_jcc8(&e->a, A_E, &same);
     asm_mov_mr(&e->a, 64, REC_FIELD(page), H_T0);
+    asm_bind(&e->a, &same);
     asm_jmp_m(&e->a, jump_field(offsetof(JumpEntry, host)));
 }
 

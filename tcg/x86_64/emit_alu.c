@@ -110,10 +110,28 @@ static void alu_by(Emit *e, AsmAlu alu, AsmReg reg, IrArg b)
 
 static bool is_logic(AsmAlu alu) { return alu == A_AND || alu == A_OR || alu == A_XOR; }
 
+/* [T0] = [T0] op b with the result in a register as well, which a recipe needs. */
+static void alu_memory_seen(Emit *e, AsmAlu alu)
+{
+    const IrOp *op = e->op;
+    RecipeArg b = { .where = ARG_NONE };
+    load_sized(e, H_T1, emit_place(e, op->dst), op->size);
+    alu_by(e, alu, H_T1, op->b);
+    asm_mov_mr(&e->a, bits_of(op), emit_place(e, op->dst), H_T1);
+    RecipeArg a = flags_slot_a(e, H_T1);
+    if (!is_logic(alu))
+        b = flags_keep_b(e, op->b);
+    flags_produced(e, is_logic(alu) ? FLAGS_LOGIC : alu == A_ADD ? FLAGS_ADD : FLAGS_SUB, a, b);
+}
+
 /* [T0] = [T0] op b */
 static void alu_memory(Emit *e, AsmAlu alu)
 {
     const IrOp *op = e->op;
+    if (op->flags_seen && !op->lock && (is_logic(alu) || alu == A_ADD || alu == A_SUB)) {
+        alu_memory_seen(e, alu);
+        return;
+    }
     if (op->b == IR_IMM) {
         if (op->lock)
             asm_lock(&e->a);
@@ -335,42 +353,86 @@ static void shift_memory(Emit *e, AsmShift how, bool rotate)
         flags_produced_image(e);
 }
 
-/* A count of 0 leaves the flags: it takes the slow path, where flags are asked for. */
-static void check_count(Emit *e)
+/* The recipe of a shift by CL is stored beforehand, where the count is not 0: that would leave the flags. */
+static void record_shift(Emit *e, unsigned kind)
 {
-    AsmLabel *slow = emit_slow(e);
-    asm_test_ri(&e->a, 8, A_RCX, e->op->size == 8 ? 63 : 31);
-    flags_clobber(e);
-    asm_jcc(&e->a, A_Z, slow);
+    const IrOp *op = e->op;
+    AsmLabel zero = { 0 };
+    flags_store(e, &e->flags);
+    asm_test_ri(&e->a, 8, A_RCX, op->size == 8 ? 63 : 31);
+    asm_jcc8(&e->a, A_Z, &zero);
+    asm_mov_mi(&e->a, 32, REC_FIELD(kind), FLAGS_KIND(kind, size_log2(op->size)));
+    flags_slot_a(e, emit_read(e, op->a, op->size, H_T1));
+    flags_slot_b(e, A_RCX);
+    asm_bind(&e->a, &zero);
+    e->flags = (Flags){ .recorded = true };
+}
+
+static void shift_by_cl(Emit *e, AsmShift how, unsigned kind)
+{
+    const IrOp *op = e->op;
+    if (op->flags_seen)
+        record_shift(e, kind);
+    AsmReg reg = begin_in(e, op->dst, op->a, H_T1);
+    asm_shift_rcl(&e->a, how, bits_of(op), reg);
+    finish_in(e, op->dst, reg);
+    if (!op->flags_seen)
+        flags_produced_unseen(e);
+    flags_clobber(e); /* the count may have been 0 */
 }
 
 static void emit_shift(Emit *e, AsmShift how, unsigned kind)
 {
     const IrOp *op = e->op;
-    bool by_cl = op->b != IR_IMM;
     RecipeArg a = { .where = ARG_SLOT }, b = a;
     if (ir_is_m(op->dst)) {
         shift_memory(e, how, false);
         return;
     }
-    if (op->flags_seen && by_cl)
-        check_count(e);
+    if (op->b != IR_IMM) {
+        shift_by_cl(e, how, kind);
+        return;
+    }
     if (op->flags_seen) {
         a = flags_save_a(e, op->a);
         b = flags_save_b(e, op->b);
     }
     AsmReg reg = begin_in(e, op->dst, op->a, H_T1);
-    if (by_cl)
-        asm_shift_rcl(&e->a, how, bits_of(op), reg);
-    else
-        asm_shift_ri(&e->a, how, bits_of(op), reg, op->imm);
+    asm_shift_ri(&e->a, how, bits_of(op), reg, op->imm);
     finish_in(e, op->dst, reg);
     if (op->flags_seen)
         flags_produced(e, kind, a, b);
     else
         flags_produced_unseen(e);
-    if (by_cl && !op->flags_seen)
-        flags_clobber(e); /* the count may have been 0 */
+}
+
+/* A count of 1 defines OF: it takes the slow path, where flags are asked for.  A count of 0 leaves the flags. */
+static void rotate_by_cl(Emit *e, AsmShift how)
+{
+    const IrOp *op = e->op;
+    unsigned mask = op->size == 8 ? 63 : 31;
+    AsmLabel zero = { 0 };
+    if (op->flags_seen) {
+        AsmLabel *slow = emit_slow(e);
+        flags_store(e, &e->flags);
+        asm_mov_rr(&e->a, 32, H_T1, A_RCX);
+        asm_alu_ri(&e->a, A_AND, 32, H_T1, mask);
+        asm_alu_ri(&e->a, A_CMP, 32, H_T1, 1);
+        asm_jcc(&e->a, A_E, slow);
+    }
+    AsmReg reg = begin_in(e, op->dst, op->a, H_T1);
+    asm_shift_rcl(&e->a, how, bits_of(op), reg);
+    finish_in(e, op->dst, reg);
+    if (op->flags_seen) {
+        asm_setcc_r(&e->a, A_B, H_T0);
+        asm_test_ri(&e->a, 8, A_RCX, mask);
+        asm_jcc8(&e->a, A_Z, &zero);
+        asm_mov_mr(&e->a, 8, REC_FIELD(cf), H_T0);
+        asm_mov_mi(&e->a, 8, REC_FIELD(cf_known), 1);
+        asm_bind(&e->a, &zero);
+        e->flags = (Flags){ .recorded = true };
+    }
+    flags_clobber(e);
 }
 
 /* By an immediate other than 1: OF is undefined, and left alone. */
@@ -379,6 +441,10 @@ static void emit_rotate(Emit *e, AsmShift how)
     const IrOp *op = e->op;
     if (ir_is_m(op->dst)) {
         shift_memory(e, how, true);
+        return;
+    }
+    if (op->b != IR_IMM) {
+        rotate_by_cl(e, how);
         return;
     }
     AsmReg reg = begin_in(e, op->dst, op->a, H_T1);
@@ -427,7 +493,12 @@ static void emit_imul(Emit *e)
 static void emit_wide(Emit *e, AsmUnary how)
 {
     asm_unary_m(&e->a, how, bits_of(e->op), emit_place(e, e->op->a));
-    flags_produced_image(e);
+    if (!e->op->flags_seen)
+        flags_produced_unseen(e);
+    else if (how == A_MUL)
+        flags_produced(e, FLAGS_MULW, flags_keep_a(e, R_DX), (RecipeArg){ .where = ARG_NONE });
+    else
+        flags_produced(e, FLAGS_IMULW, flags_keep_a(e, R_DX), flags_keep_b(e, R_AX));
 }
 
 /* What would divide by zero or overflow takes the slow path: the upper half must be below the divisor. */
@@ -604,6 +675,12 @@ static void emit_xchg(Emit *e)
     const IrOp *op = e->op;
     if (ir_is_m(op->dst)) {
         AsmReg value = emit_read(e, op->a, op->size, H_T1);
+        if (!op->lock && value != H_T1) { /* the host's XCHG would be atomic, and slow */
+            load_sized(e, H_T1, emit_place(e, op->dst), op->size);
+            asm_mov_mr(&e->a, bits_of(op), emit_place(e, op->dst), value);
+            emit_write(e, op->a, op->size, H_T1);
+            return;
+        }
         if (value != H_T1)
             asm_mov_rr(&e->a, 64, H_T1, value);
         asm_xchg_mr(&e->a, bits_of(op), emit_place(e, op->dst), H_T1);

@@ -175,11 +175,12 @@ static bool is_pushed_over(const Emit *e, unsigned reg, unsigned top)
 {
     for (unsigned j = e->k + 1, insn = e->insn; j < e->u->count; j++) {
         const IrOp *op = &e->u->op[j];
-        if (ir_effects(op) & (E_EXIT | E_CALL))
+        bool is_x87 = op->code >= IR_X87 && op->code <= IR_X87_CMP;
+        if (ir_effects(op) & (is_x87 ? E_EXIT | E_CALL : E_EXIT | E_CALL | E_CHECK))
             return false;
         if (op->code == IR_INSN)
             insn = op->imm;
-        if (op->code < IR_X87 || op->code > IR_X87_CMP)
+        if (!is_x87)
             continue;
         const X87Row *r = &rows[e->u->block->insn[insn].row];
         if (r->kind == K_ROTATE)
