@@ -9,7 +9,7 @@
 #include "util/endian.h"
 
 /* Kinds of rows, to be chosen from with different weights. */
-enum { KIND_FLAGS, KIND_MOVE, KIND_INTEGER, KIND_SSE, KIND_OLD_FP, KIND_STRING, KINDS };
+enum { KIND_FLAGS, KIND_MOVE, KIND_INTEGER, KIND_SSE, KIND_OLD_FP, KIND_STRING, KIND_PUSH, KIND_POP, KIND_X87, KINDS };
 
 typedef struct Generator {
     Program *p;
@@ -58,6 +58,29 @@ static int kind_of(unsigned row)
     return starts_with_any(i->id, flags) ? KIND_FLAGS : starts_with_any(i->id, moves) ? KIND_MOVE : KIND_INTEGER;
 }
 
+/* What an x87 instruction does to the stack's depth; those that load, reset or turn the stack are taken to do nothing. */
+static int depth_change(const char *id)
+{
+    static const char *const pushes[] = { "FLD1", "FLDL", "FLDPI", "FLDZ", "FLD_", "FILD", "FBLD", "FPTAN", "FSINCOS", "FXTRACT",
+                                          NULL };
+    static const char *const pops[] = { "FYL2X", "FPATAN", NULL };
+    size_t n = strcspn(id, "_0123456789");
+    if (starts_with_any(id, pushes))
+        return 1;
+    if (starts_with_any(id, pops))
+        return -1;
+    if (!strncmp(id, "FNOP", n) || g_str_has_suffix(id, "CSTP"))
+        return 0;
+    return n < 2 || id[n - 1] != 'P' ? 0 : id[n - 2] == 'P' ? -2 : -1;
+}
+
+static void sort_x87_row(unsigned row)
+{
+    int change = depth_change(insn_rows[row].id);
+    unsigned kind = change > 0 ? KIND_PUSH : change == -1 ? KIND_POP : KIND_X87;
+    lists[kind].row[lists[kind].count++] = row;
+}
+
 static void sort_rows(void)
 {
     if (lists[0].count)
@@ -66,6 +89,8 @@ static void sort_rows(void)
         int kind = kind_of(row);
         if (kind >= 0)
             lists[kind].row[lists[kind].count++] = row;
+        if (kind == KIND_OLD_FP && insn_rows[row].attr & A_X87)
+            sort_x87_row(row);
     }
 }
 
@@ -146,6 +171,8 @@ static void add_row(Generator *g, unsigned row)
     for (unsigned attempt = 0; attempt < 10; attempt++) {
         if (!encode_row(g->d, &g->r, row, g->p->size, &g->wish, &e))
             continue;
+        if (g->p->x87 && strstr(insn_rows[row].operands, "sti") && e.insn.rm > 3 && random_chance(&g->r, 90))
+            continue; /* mostly empty */
         settle_if(g, insn_rows[row].flags_read);
         Item *i = add_item(g, e.code, e.length);
         i->weak = is_weak(insn_rows[row].id);
@@ -362,11 +389,43 @@ static void add_chain(Generator *g)
         add_of_kind(g, KIND_FLAGS);
 }
 
+/* Instructions that load, reset or turn the stack. */
+static bool unsettles_x87(unsigned row)
+{
+    static const char *const list[] = { "FNINIT", "FNSAVE", "FRSTOR", "FLDENV", "FNSTENV", "FLDCW", "FFREE", "FDECSTP", "FINCSTP",
+                                        "EMMS", NULL };
+    return starts_with_any(insn_rows[row].id, list);
+}
+
+/* x87 instructions that most often leave the stack as deep as it was; it has five registers when the program starts. */
+static void add_x87(Generator *g)
+{
+    int depth = 0;
+    for (unsigned n = 1 + random_below(&g->r, 10); n; n--) {
+        unsigned what = random_below(&g->r, 100);
+        const RowList *list = &lists[what < 30 && depth < 2 ? KIND_PUSH : what > 75 && depth > -1 ? KIND_POP : KIND_X87];
+        unsigned row = list->row[random_below(&g->r, list->count)];
+        if (unsettles_x87(row) && random_chance(&g->r, 90))
+            continue;
+        add_row(g, row);
+        depth += depth_change(insn_rows[row].id);
+    }
+    while (depth && random_chance(&g->r, 90)) {
+        const RowList *list = &lists[depth < 0 ? KIND_PUSH : KIND_POP];
+        add_row(g, list->row[random_below(&g->r, list->count)]);
+        depth += depth < 0 ? 1 : -1;
+    }
+}
+
 static void add_any(Generator *g)
 {
-    unsigned what = random_below(&g->r, 1000);
     if (g->p->count > MAX_ITEMS - 60)
         return;
+    if (g->p->x87 && random_chance(&g->r, 40)) {
+        add_x87(g);
+        return;
+    }
+    unsigned what = random_below(&g->r, 1000);
     if (what < 370)
         add_of_kind(g, KIND_FLAGS);
     else if (what < 530)
@@ -478,6 +537,7 @@ void program_generate(Program *p, const InsnDecoder *d, uint64_t seed, bool stri
         memset(p, 0, sizeof *p);
         p->seed = seed;
         p->strict = strict;
+        p->x87 = seed % 8 == 7;
         choose_surroundings(&g);
         unsigned length = 4 + random_below(&g.r, random_chance(&g.r, 20) ? 120 : 40);
         while (p->count < length)
@@ -490,7 +550,7 @@ void program_generate(Program *p, const InsnDecoder *d, uint64_t seed, bool stri
 
 /* ---- registers ---- */
 
-static void random_vectors(Random *r, Registers *in)
+static void random_vectors(const Program *p, Random *r, Registers *in)
 {
     for (unsigned k = 0; k < 16; k++) {
         in->xmm[k][0] = random_lane(r);
@@ -501,6 +561,11 @@ static void random_vectors(Random *r, Registers *in)
     in->fcw = random_chance(r, 80) ? 0x37f : 0x340 | (random_next(r) & 0xc3f);
     in->fsw = random_below(r, 8) << 11;
     in->tags = random_chance(r, 50) ? 0x0f : random_next(r);
+    if (p->x87 && random_chance(r, 90)) {
+        unsigned top = in->fsw >> 11;
+        in->tags = (uint8_t)(0x1f << top | 0x1f >> (8 - top));
+        in->fcw = 0x7f | (random_chance(r, 70) ? 0x300 : random_next(r) & 0xf00);
+    }
     in->mxcsr = (random_chance(r, 80) ? 0x1f80 : random_next(r) & 0x1f80) | (random_next(r) & 0x6000) |
                 (random_chance(r, 20) ? random_next(r) & 0x8040 : 0);
 }
@@ -521,7 +586,7 @@ void program_registers(const Program *p, unsigned pass, Registers *in)
     in->gpr[R_SP] = p->data + 2 * 4096 + 2048;
     if (random_chance(&r, 10))
         in->gpr[R_SP] = p->data + (random_chance(&r, 50) ? 9 * 4096 + 16 : data_place(&r));
-    random_vectors(&r, in);
+    random_vectors(p, &r, in);
     if (p->size != SZ64)
         memset(in->xmm[8], 0, 8 * 16);
     in->eflags = (random_next(&r) & F_ARITH) | 0x3002 | (random_chance(&r, 8) ? F_DF : 0);

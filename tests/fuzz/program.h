@@ -58,6 +58,7 @@ typedef struct Program {
     uint8_t size;          /* SZ32, SZ64 */
     bool user;             /* CPL 3 */
     bool smap, align, watch; /* CR4.SMAP; alignment checks; a data breakpoint */
+    bool x87;              /* much x87, and registers to begin with that suit it */
     bool strict;           /* undefined flags count too */
     uint64_t code, data;   /* linear addresses */
     uint64_t fs, gs;

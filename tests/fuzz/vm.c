@@ -387,7 +387,7 @@ static void fill_data(Vm *vm, const Program *p)
 {
     Random r = random_for(p->seed ^ 0xdada);
     for (unsigned k = 0; k < DATA_PAGES * 4096; k += 8)
-        st64le(vm->ram + DATA_GPA + k, random_next(&r) >> (k & 0x30));
+        st64le(vm->ram + DATA_GPA + k, p->x87 ? random_lane(&r) : random_next(&r) >> (k & 0x30));
 }
 
 static void run_pass(Vm *vm, const Program *p, unsigned pass)
