@@ -24,6 +24,7 @@
 typedef struct CodePage {
     uint32_t granules; /* bit n: a block has bytes in [128n, 128n+128) */
     Block *blocks;
+    unsigned idle;     /* writes since it had no blocks */
     uint64_t unheard;  /* until others have served this place of the group's log their writes may go unheard; 0: no more */
 } CodePage;
 
@@ -96,7 +97,13 @@ static void clear_page(CodeCache *c, uint64_t page)
     group_remove_code_page(c->cpu, page);
 }
 
-/* Drops the page's blocks that overlap bytes [start, start+size) of it, and the page when none is left. */
+/*
+ * A page without blocks stays a code page for some writes: where code is written again and again, its being marked anew
+ * each time would cost far more than the writes' slow way.
+ */
+#define IDLE_WRITES_MAX 32
+
+/* Drops the page's blocks that overlap bytes [start, start+size) of it, and at last the page when none is left. */
 static void invalidate_in_page(CodeCache *c, uint64_t page, uint64_t start, uint64_t size)
 {
     CodePage *cp = c->pages[page];
@@ -115,7 +122,7 @@ static void invalidate_in_page(CodeCache *c, uint64_t page, uint64_t start, uint
         }
     }
     cp->granules = granules;
-    if (cp->blocks)
+    if (cp->blocks || ++cp->idle < IDLE_WRITES_MAX)
         publish_watch(c, page);
     else
         clear_page(c, page);
@@ -406,6 +413,7 @@ static CodePage *open_page(CodeCache *c, uint64_t page, uint64_t gpa)
         if (cp->unheard)
             g_array_append_val(c->unheard, page);
     }
+    cp->idle = 0;
     atomic_store_explicit(&c->watch[page], ALL_GRANULES, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
     return cp;
