@@ -579,9 +579,7 @@ static Block *find_or_build_crossing(Cpu *cpu, uint64_t la, uint64_t pool_offset
     return b ? b : build_crossing(cpu, pool_offset, second, gpa);
 }
 
-Block *code_peek(Cpu *cpu, uint64_t pool_offset) { return find_hashed(cpu->code, pool_offset, cpu->key); }
-
-Block *code_find(Cpu *cpu, uint64_t la)
+Block *code_find_kept(Cpu *cpu, uint64_t la)
 {
     CodeCache *c = cpu->code;
     const TlbEntry *e;
@@ -589,7 +587,7 @@ Block *code_find(Cpu *cpu, uint64_t la)
         cpu_raise_gp(cpu);
     uint64_t gpa = translate_code(cpu, la, &e);
     if (unlikely(e->exec != (la & GUEST_PAGE_MASK)))
-        return build_lone(cpu, la);
+        return NULL;
     uint64_t pool_offset = e->host - (uintptr_t)cpu->machine->pool->host + (la & ~GUEST_PAGE_MASK);
     Block *b = find_hashed(c, pool_offset, cpu->key);
     if (b && unlikely(!block_holds(c, b))) {
@@ -600,11 +598,15 @@ Block *code_find(Cpu *cpu, uint64_t la)
         b = build_block(cpu, la, gpa, pool_offset);
     if (!b)
         b = find_or_build_crossing(cpu, la, pool_offset);
-    if (!b)
-        return build_lone(cpu, la);
-    if (unlikely(b->copy != NULL))
+    if (!b || unlikely(b->copy != NULL))
         return b;
     *jump_entry(cpu, la) = (JumpEntry){ .la = la, .tag = cpu->jump_tag, .block = b,
                                         .host = b->host ? b->host : c->no_host };
     return b;
+}
+
+Block *code_find(Cpu *cpu, uint64_t la)
+{
+    Block *b = code_find_kept(cpu, la);
+    return b ? b : build_lone(cpu, la);
 }

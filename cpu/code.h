@@ -84,15 +84,15 @@ void code_serve(CodeCache *c);
  */
 Block *code_find(Cpu *cpu, uint64_t la);
 
+/* The same, or NULL where nothing can be kept: fetching from a device, which is done only to execute. */
+Block *code_find_kept(Cpu *cpu, uint64_t la);
+
 /*
  * The unit that begins with block b, decoded and entered so that writes to its bytes drop it; at most `max`
  * instructions.  NULL when the whole cache had to be flushed, b included, or when writes to the page might go unheard:
  * then b becomes hot again later.
  */
 Block *code_make_unit(Cpu *cpu, Block *b, unsigned max);
-
-/* The block at a place in RAM if there is one already, or NULL. */
-Block *code_peek(Cpu *cpu, uint64_t pool_offset);
 
 /* A multiplication mixes the bits; recompiled code computes the same. */
 #define JUMP_HASH_FACTOR 0x9e3779b1u
@@ -102,12 +102,22 @@ static inline JumpEntry *jump_entry(Cpu *cpu, uint64_t la)
     return &cpu->jump[(uint32_t)la * JUMP_HASH_FACTOR >> (32 - JUMP_CACHE_BITS)];
 }
 
-static inline Block *code_lookup(Cpu *cpu, uint64_t la)
+static inline Block *code_remembered(Cpu *cpu, uint64_t la)
 {
     const JumpEntry *e = jump_entry(cpu, la);
-    if (likely(e->la == la && e->tag == cpu->jump_tag && e->block->key != BLOCK_DEAD))
-        return e->block;
-    return code_find(cpu, la);
+    return likely(e->la == la && e->tag == cpu->jump_tag && e->block->key != BLOCK_DEAD) ? e->block : NULL;
+}
+
+static inline Block *code_lookup(Cpu *cpu, uint64_t la)
+{
+    Block *b = code_remembered(cpu, la);
+    return likely(b) ? b : code_find(cpu, la);
+}
+
+static inline Block *code_lookup_kept(Cpu *cpu, uint64_t la)
+{
+    Block *b = code_remembered(cpu, la);
+    return likely(b) ? b : code_find_kept(cpu, la);
 }
 
 #endif

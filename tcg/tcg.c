@@ -60,8 +60,8 @@ static const uint8_t *go_on(Cpu *cpu, Block **found)
     *found = NULL;
     if (must_leave(cpu) || e->verify)
         return e->backend->leave(e->back);
-    Block *b = *found = code_lookup(cpu, cpu->rip);
-    if (!b->host)
+    Block *b = *found = code_lookup_kept(cpu, cpu->rip);
+    if (!b || !b->host)
         return e->backend->leave(e->back);
     cpu->rec.page = cpu->rip & GUEST_PAGE_MASK;
     jump_entry(cpu, cpu->rip)->host = b->host;

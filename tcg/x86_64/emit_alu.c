@@ -210,10 +210,14 @@ static void compare_unseen(Emit *e)
     const IrOp *op = e->op;
     bool test = op->code == IR_TEST;
     IrArg a = op->a, b = op->b;
-    if (ir_is_h(a) || (op->b != IR_IMM && emit_place(e, a).kind != ASM_MEM_REG))
-        asm_mov_rr(&e->a, 64, H_T1, emit_read(e, a, op->size, H_T1)), a = ir_t(1);
-    if (ir_is_h(op->b))
-        asm_mov_rr(&e->a, 64, H_T0, emit_read(e, op->b, op->size, H_T0)), b = ir_t(0);
+    if (ir_is_h(a) || (op->b != IR_IMM && emit_place(e, a).kind != ASM_MEM_REG)) {
+        emit_read(e, a, op->size, H_T1); /* has no register of its own */
+        a = ir_t(1);
+    }
+    if (ir_is_h(b)) {
+        emit_read(e, b, op->size, H_T0);
+        b = ir_t(0);
+    }
     if (b == IR_IMM && test)
         asm_test_mi(&e->a, bits_of(op), emit_place(e, a), op->imm);
     else if (b == IR_IMM)

@@ -64,7 +64,8 @@ static bool registers_equal(const Registers *a, const Registers *b, uint32_t und
 static bool events_equal(const Event *a, const Event *b)
 {
     return a->what == b->what && a->pass == b->pass && a->vector == b->vector && a->error == b->error &&
-           a->cr2 == b->cr2 && a->memory == b->memory && registers_equal(&a->r, &b->r, a->undefined);
+           a->cr2 == b->cr2 && a->memory == b->memory && a->fip == b->fip && a->fdp == b->fdp && a->fcs == b->fcs &&
+           a->fds == b->fds && registers_equal(&a->r, &b->r, a->undefined);
 }
 
 /* Index of the first event that differs; -1 when none does before the code is damaged. */
@@ -252,6 +253,12 @@ static void print_difference(const Program *p, int which)
     print_event("recompiled ", y);
     if (x && y)
         print_registers(&x->r, &y->r, x->undefined);
+    if (x && y) {
+        print_pair("fip", x->fip, y->fip);
+        print_pair("fdp", x->fdp, y->fdp);
+        print_pair("fcs", x->fcs, y->fcs);
+        print_pair("fds", x->fds, y->fds);
+    }
     if (x && y && x->memory != y->memory)
         print_memory(p, vms[0], vms[which]);
     print_state_before(p, x ? x->pass : y->pass);

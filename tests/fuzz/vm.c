@@ -99,6 +99,7 @@ static Event *add_event(Vm *vm, unsigned what)
 
 /* ---- faults ---- */
 
+/* Nothing counts from here: the stop comes at some instruction near by. */
 static void give_up(Vm *vm)
 {
     vm->gave_up = true;
@@ -115,16 +116,28 @@ static uint32_t fresh_flags(const Vm *vm, uint32_t flags)
     return (flags & ~F_ARITH) | (random_next(&r) & F_ARITH);
 }
 
+static void save_state(Vm *vm, Event *e)
+{
+    const Fpu *fpu = &vm->cpu->fpu;
+    save_registers(vm, &e->r);
+    e->fip = fpu->ip;
+    e->fdp = fpu->dp;
+    e->fcs = fpu->cs;
+    e->fds = fpu->ds;
+}
+
 static void on_fault(Vm *vm, unsigned vector)
 {
     const Program *p = vm->program;
     bool has_error = vector == EXC_DF || (vector >= EXC_TS && vector <= EXC_PF) || vector == EXC_AC;
     uint8_t *frame = vm->ram + FRAME_END - 40;
+    if (vm->gave_up)
+        return;
     Event *e = add_event(vm, EVENT_FAULT);
     e->vector = vector;
     e->error = has_error ? ld64le(frame - 8) : 0;
     e->cr2 = vector == EXC_PF ? vm->cpu->cr2 : 0;
-    save_registers(vm, &e->r);
+    save_state(vm, e);
     e->r.rip = ld64le(frame);
     e->r.eflags = ld64le(frame + 16);
     e->r.gpr[R_SP] = ld64le(frame + 24);
@@ -168,6 +181,8 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
 static void device_accessed(Vm *vm, unsigned what, uint64_t offset, uint64_t value, unsigned size)
 {
+    if (vm->gave_up)
+        return;
     Event *e = add_event(vm, what);
     e->vector = offset;
     e->error = size;
@@ -397,9 +412,9 @@ static void run_pass(Vm *vm, const Program *p, unsigned pass)
     cpu_run(vm->cpu);
     vm->interpreted += vm->cpu->insn_count - before;
     Event *e = add_event(vm, EVENT_END);
-    if (vm->gave_up) /* the stop comes at some instruction near by */
+    if (vm->gave_up)
         return;
-    save_registers(vm, &e->r);
+    save_state(vm, e);
     e->r.eflags = cpu_eflags(vm->cpu);
     e->memory = hash_memory(vm);
     e->cr2 = vm->cpu->cr2;
@@ -441,6 +456,7 @@ Vm *vm_new(unsigned hot)
     if (hot && !tcg_attach(vm->cpu, &(TcgConfig){ .hot_after = hot, .code_bytes = 16u << 20 }, &err))
         g_error("%s", err->message);
     cpu_reset(vm->cpu);
+    vm->cpu->parallel = hot == 1; /* LOCK has code of its own where there are other CPUs */
     make_tables(vm);
     static gsize once;
     if (g_once_init_enter(&once)) {

@@ -18,6 +18,8 @@ typedef struct Event {
     uint32_t undefined;     /* flags that do not count */
     bool damaged;           /* the code was overwritten with what may leave any flags undefined */
     Registers r;
+    uint64_t fip, fdp;      /* x87: of the last instruction and operand, and their selectors */
+    uint16_t fcs, fds;
     uint64_t memory;        /* hash of all memory */
 } Event;
 
