@@ -63,6 +63,8 @@ static void print_arg(IrArg x, const IrOp *op, GString *out)
         g_string_append_printf(out, "xmm%u", ir_number(x));
     else if (ir_is_t(x))
         g_string_append_printf(out, "t%u", ir_number(x));
+    else if (ir_is_m(x) && op->at)
+        g_string_append_printf(out, "[t%u + %u]", ir_number(x), op->at);
     else if (ir_is_m(x))
         g_string_append_printf(out, "[t%u]", ir_number(x));
     else

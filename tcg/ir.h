@@ -68,6 +68,8 @@ typedef struct IrOp {
     uint8_t cc;      /* condition, as Jcc numbers them */
     IrArg dst, a, b;
     bool lock;
+    uint8_t part;    /* which of the instructions of its INSN it belongs to */
+    int16_t at;      /* an M operand's place behind where the temporary points to */
     bool far;        /* EXIT to an instruction that begins in this page, but does not end there */
     /* What liveness.c finds: */
     bool flags_seen; /* some flag that is written here may be seen later, beyond `flags_next` */
@@ -121,6 +123,9 @@ const char *ir_validate(const IrUnit *u);
 
 /* Translates a unit's decoded instructions; `block->key` has KEY_FLAT. */
 void ir_lower(IrUnit *u, Block *block);
+
+/* Makes one check of several that are off the same base. */
+void ir_merge_checks(IrUnit *u);
 
 /* Finds out which flags may be seen, and until when. */
 void ir_find_live_flags(IrUnit *u);

@@ -201,6 +201,8 @@ static bool translate(Engine *e, Block *unit, uint64_t la)
         return false;
     check(&e->ir, "lowering");
     tcg_log_operations(LOG_OP, "OP", &e->ir, la);
+    ir_merge_checks(&e->ir);
+    check(&e->ir, "merging checks");
     ir_find_live_flags(&e->ir);
     check(&e->ir, "finding live flags");
     tcg_log_operations(LOG_OP_OPT, "OP after liveness analysis", &e->ir, la);

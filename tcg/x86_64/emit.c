@@ -406,6 +406,8 @@ static void begin_insn(Emit *e)
     e->slow[e->insn].before = e->xmm;
     e->u->host_offset[e->insn] = asm_size(&e->a);
     e->u->slow_offset[e->insn] = 0;
+    for (unsigned k = 1; k < e->u->span[e->insn]; k++)
+        e->u->host_offset[e->insn + k] = e->u->slow_offset[e->insn + k] = UINT32_MAX; /* not by themselves */
 }
 
 static void emit_exit(Emit *e)

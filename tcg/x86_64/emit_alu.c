@@ -9,11 +9,10 @@ static bool in_memory(IrArg x) { return ir_is_g(x) && host_of_guest[x] == A_NONE
 
 AsmMem emit_place(const Emit *e, IrArg x)
 {
-    (void)e;
     if (ir_is_t(x))
         return asm_reg(ir_number(x) ? H_T1 : H_T0);
     if (ir_is_m(x))
-        return asm_mem(ir_number(x) ? H_T1 : H_T0, 0);
+        return asm_mem(ir_number(x) ? H_T1 : H_T0, e->op->at);
     return in_memory(x) ? asm_mem(H_CPU, offsetof(Cpu, gpr) + x * 8) : asm_reg(host_of_guest[x]);
 }
 

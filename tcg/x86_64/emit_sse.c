@@ -160,7 +160,7 @@ static AsmMem operand(Emit *e, IrArg x, bool is_result)
     if (ir_is_x(x))
         return asm_reg(ir_number(x));
     if (ir_is_m(x))
-        return asm_mem(H_T0, 0);
+        return asm_mem(H_T0, e->op->at);
     if (!is_result)
         return asm_reg(emit_read(e, x, 8, H_T1));
     return asm_reg(host_of_guest[x] == A_NONE ? H_T1 : host_of_guest[x]);
@@ -207,7 +207,7 @@ static void emit_fence(Emit *e)
 /* What the host lacks takes the slow path each time; the rest is then never reached, but keeps what is known right. */
 void emit_vector(Emit *e)
 {
-    const Insn *i = &e->u->block->insn[e->insn];
+    const Insn *i = &e->u->block->insn[e->insn + e->op->part];
     if (e->op->code == IR_FENCE) {
         emit_fence(e);
         return;
