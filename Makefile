@@ -38,7 +38,7 @@ $(BUILD)/%.o: $(SRC)/%.c $(BUILD)/config.mk
 LIB_OBJECTS = $(LIB_SOURCES:$(SRC)/%.c=$(BUILD)/%.o)
 CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
 FUZZ_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/*.c)) \
-               $(foreach f,case encode random,$(BUILD)/tests/cpu/$(f).o)
+               $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)

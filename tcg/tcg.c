@@ -158,20 +158,6 @@ static void engine_run(Cpu *cpu, Block *b)
 
 /* ---- translation ---- */
 
-/* Where the block was seen last: it has just run, and RIP is elsewhere. */
-static uint64_t linear_address(const Cpu *cpu, const Block *b)
-{
-    for (unsigned k = 0; k < JUMP_CACHE_SIZE; k++)
-        if (cpu->jump[k].block == b && cpu->jump[k].tag == cpu->jump_tag)
-            return cpu->jump[k].la;
-    return b->pool_offset;
-}
-
-static bool wants_address(const Engine *e)
-{
-    return e->named || log_enabled(LOG_OP | LOG_OP_OPT | LOG_OUT_ASM);
-}
-
 /* Only builds for debugging pay for this. */
 static void check(const IrUnit *u, const char *after)
 {
@@ -240,7 +226,7 @@ static void recompile(Cpu *cpu, Block *b)
 {
     Engine *e = engine_of(cpu);
     Block *unit = code_make_unit(cpu, b, IR_MAX_INSNS);
-    uint64_t la = wants_address(e) ? linear_address(cpu, b) : b->pool_offset;
+    uint64_t la = cpu->rip; /* the segment is flat, and the block is about to run */
     e->ir.parallel = cpu->parallel;
     if (!unit || !translate(e, unit, la))
         return;

@@ -36,6 +36,10 @@ typedef struct Registers {
     uint32_t mxcsr, eflags;
 } Registers;
 
+/* To an emulated CPU, but for EFLAGS; and from it, all. */
+void registers_load(Cpu *cpu, const Registers *in);
+void registers_save(const Cpu *cpu, Registers *out);
+
 typedef struct Case {
     uint16_t row;
     uint8_t size;        /* code size: SZ32 or SZ64 */

@@ -83,35 +83,8 @@ static void set_user_mode(Cpu *cpu, unsigned size)
 
 static void load(Cpu *cpu, const Registers *in)
 {
-    memcpy(cpu->gpr, in->gpr, sizeof in->gpr);
-    cpu->rip = in->rip;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(cpu->vec[k].q, in->xmm[k], 16);
-    for (unsigned k = 0; k < 8; k++)
-        cpu->fpu.reg[k] = (Float80){ in->st_mant[k], in->st_sexp[k] };
-    cpu->fpu.control = in->fcw;
-    cpu->fpu.status = in->fsw & ~0x3800;
-    cpu->fpu.top = in->fsw >> 11 & 7;
-    cpu->fpu.tags = in->tags;
-    cpu->mxcsr = in->mxcsr;
+    registers_load(cpu, in);
     cpu_set_eflags(cpu, in->eflags, F_ARITH | F_DF | F_IF);
-}
-
-static void save(const Cpu *cpu, Registers *out)
-{
-    memcpy(out->gpr, cpu->gpr, sizeof out->gpr);
-    out->rip = cpu->rip;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(out->xmm[k], cpu->vec[k].q, 16);
-    for (unsigned k = 0; k < 8; k++) {
-        out->st_mant[k] = cpu->fpu.reg[k].mant;
-        out->st_sexp[k] = cpu->fpu.reg[k].sexp;
-    }
-    out->fcw = cpu->fpu.control;
-    out->fsw = cpu->fpu.status | cpu->fpu.top << 11;
-    out->tags = cpu->fpu.tags;
-    out->mxcsr = cpu->mxcsr;
-    out->eflags = cpu_eflags(cpu);
 }
 
 static bool is_inside(const Cpu *cpu, const Case *c) { return cpu->rip - INSN_AT < c->length; }
@@ -194,7 +167,7 @@ static void run_case(Emulated *m, const Case *c, Outcome *o, bool flush_tlb)
     run(m, c, o);
     cpu->run_state = CPU_RUNNING;
     cpu->shadow = 0;
-    save(cpu, &o->out);
+    registers_save(cpu, &o->out);
     memcpy(o->data, m->ram + DATA_GPA, DATA_SIZE);
 }
 

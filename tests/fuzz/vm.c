@@ -69,23 +69,6 @@ static bool code_is_damaged(const Vm *vm)
     return memcmp(vm->ram + CODE_GPA, image, CODE_BYTES);
 }
 
-static void save_registers(const Vm *vm, Registers *out)
-{
-    const Cpu *cpu = vm->cpu;
-    memcpy(out->gpr, cpu->gpr, sizeof out->gpr);
-    out->rip = cpu->rip;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(out->xmm[k], cpu->vec[k].q, 16);
-    for (unsigned k = 0; k < 8; k++) {
-        out->st_mant[k] = cpu->fpu.reg[k].mant;
-        out->st_sexp[k] = cpu->fpu.reg[k].sexp;
-    }
-    out->fcw = cpu->fpu.control;
-    out->fsw = cpu->fpu.status | cpu->fpu.top << 11;
-    out->tags = cpu->fpu.tags;
-    out->mxcsr = cpu->mxcsr;
-}
-
 static Event *add_event(Vm *vm, unsigned what)
 {
     Event e;
@@ -119,7 +102,7 @@ static uint32_t fresh_flags(const Vm *vm, uint32_t flags)
 static void save_state(Vm *vm, Event *e)
 {
     const Fpu *fpu = &vm->cpu->fpu;
-    save_registers(vm, &e->r);
+    registers_save(vm->cpu, &e->r);
     e->fip = fpu->ip;
     e->fdp = fpu->dp;
     e->fcs = fpu->cs;
@@ -332,18 +315,8 @@ static void load_registers(Vm *vm, const Program *p)
     Cpu *cpu = vm->cpu;
     Registers in;
     program_registers(p, vm->pass, &in);
-    memcpy(cpu->gpr, in.gpr, sizeof in.gpr);
-    cpu->rip = in.rip;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(cpu->vec[k].q, in.xmm[k], 16);
-    for (unsigned k = 0; k < 8; k++)
-        cpu->fpu.reg[k] = (Float80){ in.st_mant[k], in.st_sexp[k] };
-    cpu->fpu.control = in.fcw;
-    cpu->fpu.status = in.fsw & ~0x3800;
-    cpu->fpu.top = in.fsw >> 11 & 7;
-    cpu->fpu.tags = in.tags;
+    registers_load(cpu, &in);
     cpu->fpu.ip = cpu->fpu.dp = cpu->fpu.opcode = cpu->fpu.cs = cpu->fpu.ds = 0;
-    cpu->mxcsr = in.mxcsr;
     cpu->eflags = (in.eflags & ~(F_ARITH | EFLAGS_FIXED)) | (p->align ? EFLAGS_AC : 0);
     set_flags_arith(cpu, in.eflags);
 }
