@@ -145,7 +145,9 @@ enum {
     KEY_SSE_UD = 1 << 5,   /* CR4.OSFXSR clear: SSE raises #UD */
     KEY_SIMD_NM = 1 << 6,  /* CR0.TS: MMX and SSE raise #NM */
     KEY_REAL = 1 << 7,     /* real or virtual-8086 mode */
-    KEY_DECODE = 0xff,
+    KEY_AVX_UD = 1 << 11,  /* CR4.OSXSAVE or XCR0's SSE and AVX bits clear: VEX vector instructions raise #UD */
+    KEY_AVX512_UD = 1 << 12, /* XCR0's opmask and ZMM bits clear: EVEX and opmask instructions raise #UD */
+    KEY_DECODE = 0xff | KEY_AVX_UD | KEY_AVX512_UD,
     /* What else decides the meaning of recompiled code (not of the decoded instruction): */
     KEY_TLB = 8,           /* shift: which of the TLB_* modes data accesses go through, two bits */
     KEY_FLAT = 1 << 10,    /* CS, SS, DS and ES need no base and no check; the stack pointer has 32 bits or more */

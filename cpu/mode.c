@@ -45,6 +45,14 @@ static uint32_t flat_segments(const Cpu *cpu)
     return flat;
 }
 
+/* SDM vol. 1 14.3, 15.2.1: which vector state the operating system has enabled. */
+static unsigned vector_key(const Cpu *cpu)
+{
+    uint64_t enabled = cpu->cr4 & CR4_OSXSAVE ? cpu->xcr0 : 0;
+    return ((enabled & XCR0_AVX_STATE) == XCR0_AVX_STATE ? 0 : KEY_AVX_UD) |
+           ((enabled & XCR0_AVX512_STATE) == XCR0_AVX512_STATE ? 0 : KEY_AVX512_UD);
+}
+
 static unsigned decode_key(const Cpu *cpu)
 {
     unsigned key = cpu->code_size;
@@ -60,6 +68,7 @@ static unsigned decode_key(const Cpu *cpu)
         key |= KEY_SSE_UD;
     if (!cpu->protected_mode)
         key |= KEY_REAL;
+    key |= vector_key(cpu);
     const unsigned data = 1 << SEG_ES | 1 << SEG_SS | 1 << SEG_DS;
     if (cpu->code_flat && (cpu->flat & data) == data && cpu->sp_mask != 0xffff)
         key |= KEY_FLAT;

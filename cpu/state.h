@@ -108,6 +108,12 @@ enum { /* EFER */
     EFER_SCE = 1u << 0, EFER_LME = 1u << 8, EFER_LMA = 1u << 10, EFER_NXE = 1u << 11, EFER_SVME = 1u << 12,
     EFER_LMSLE = 1u << 13, EFER_FFXSR = 1u << 14,
 };
+enum { /* XCR0 and IA32_XSS: state components, SDM vol. 1 13.1 */
+    XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2, XCR0_OPMASK = 1 << 5, XCR0_ZMM_HIGH = 1 << 6,
+    XCR0_HIGH_ZMM = 1 << 7, XCR0_PKRU = 1 << 9, XSS_CET_USER = 1 << 11, XSS_CET_SUPERVISOR = 1 << 12,
+    XCR0_AVX_STATE = XCR0_SSE | XCR0_AVX,
+    XCR0_AVX512_STATE = XCR0_AVX_STATE | XCR0_OPMASK | XCR0_ZMM_HIGH | XCR0_HIGH_ZMM,
+};
 enum { /* EFLAGS above the arithmetic ones (F_* in insn.h) */
     EFLAGS_FIXED = 0x2, EFLAGS_IOPL_SHIFT = 12, EFLAGS_IOPL = 0x3000, EFLAGS_NT = 1 << 14, EFLAGS_RF = 1 << 16,
     EFLAGS_VM = 1 << 17, EFLAGS_AC = 1 << 18, EFLAGS_VIF = 1 << 19, EFLAGS_VIP = 1 << 20, EFLAGS_ID = 1 << 21,

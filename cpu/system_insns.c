@@ -424,6 +424,7 @@ static void sys_xsetbv(Cpu *cpu, const Insn *i)
     if (cpu->cpl != 0 || reg32(cpu, R_CX) != 0 || !(v & 1) || (v & ~xcr0_supported(cpu)))
         cpu_raise_gp(cpu);
     cpu->xcr0 = v;
+    cpu_update_mode(cpu);
 }
 
 /* Leaving SMM, random numbers, undefined on purpose. */
