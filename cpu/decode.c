@@ -1,46 +1,13 @@
 /*
- * The decoder: from instruction bytes to an Insn, by patterns that are parsed once from the table's encoding and
- * operand strings (notation: insn.h).  SDM vol. 2A chapter 2 for prefixes, ModRM and SIB.
+ * The decoder: from instruction bytes to an Insn, by patterns (decode.h) that are parsed once from the table.
+ * SDM vol. 2A chapter 2: prefixes, ModRM and SIB 2.1 and 2.2, VEX 2.3, EVEX 2.7; XOP: AMD APM vol. 3 1.2.5.
  */
 #include <glib.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "cpu/decode.h"
 #include "cpu/fault.h"
-#include "cpu/features.h"
-#include "cpu/insn.h"
 #include "util/bits.h"
 #include "util/endian.h"
-
-enum { PREFIX_ANY, PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
-enum { MAP_ONE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_COUNT };
-enum { MOD_ANY, MOD_REG, MOD_MEM };
-enum { IMM_NONE, IMM_B, IMM_J, IMM_W, IMM_Z, IMM_V, IMM_P, IMM_O };
-
-/* One way to recognise a row, and how to read the operands. */
-typedef struct Pattern {
-    uint16_t row;
-    uint8_t opcode, opcodes;       /* first opcode byte, and how many from there on (1 or 8) */
-    uint8_t map, prefix, mod;
-    uint8_t modrm_mask, modrm_value; /* bits of ModRM that must match */
-    uint8_t size_mask;             /* bit SZ*: operand sizes that match */
-    int8_t w;                      /* REX.W must be this; -1: any */
-    bool no64, only64, no_rex_b;
-    bool any_mod;                  /* ModRM.mod is ignored: a register even where it says memory */
-    bool modrm;                    /* a ModRM byte follows */
-    bool byte_reg, byte_rm;        /* these register numbers mean byte registers */
-    bool y_size;                   /* operand size is 32 or 64 bits */
-    bool opcode_reg;               /* +r */
-    uint8_t imm, imm2;             /* IMM_* */
-    uint8_t score;                 /* exactness */
-} Pattern;
-
-struct InsnDecoder {
-    Pattern *patterns;                       /* ordered by map, opcode, falling score */
-    uint16_t first[MAP_COUNT][256];
-    uint8_t count[MAP_COUNT][256];
-    uint16_t *order;                         /* pattern numbers; first/count index this */
-};
 
 void insn_undefined(Cpu *cpu, const Insn *i);
 void insn_undefined(Cpu *cpu, const Insn *i)
@@ -55,199 +22,19 @@ static void insn_no_device(Cpu *cpu, const Insn *i)
     cpu_raise(cpu, EXC_NM);
 }
 
-static bool parse_hex(const char *word, unsigned *value)
-{
-    char *end;
-    if (!g_ascii_isxdigit(word[0]) || !g_ascii_isxdigit(word[1]))
-        return false;
-    char digits[3] = { word[0], word[1], 0 };
-    *value = strtoul(digits, &end, 16);
-    return true;
-}
-
-/* A keyword of an encoding string; false when it is none. */
-static bool parse_keyword(Pattern *p, const char *w)
-{
-    static const struct { const char *word; size_t offset; uint8_t value; } words[] = {
-        { "NP", offsetof(Pattern, prefix), PREFIX_NONE }, { "66", offsetof(Pattern, prefix), PREFIX_66 },
-        { "F3", offsetof(Pattern, prefix), PREFIX_F3 },   { "F2", offsetof(Pattern, prefix), PREFIX_F2 },
-        { "0F38", offsetof(Pattern, map), MAP_0F38 },     { "0F3A", offsetof(Pattern, map), MAP_0F3A },
-        { "rm", offsetof(Pattern, mod), MOD_REG },        { "m", offsetof(Pattern, mod), MOD_MEM },
-        { "W0", offsetof(Pattern, w), 0 },                { "W1", offsetof(Pattern, w), 1 },
-        { "no64", offsetof(Pattern, no64), 1 },           { "only64", offsetof(Pattern, only64), 1 },
-        { "anymod", offsetof(Pattern, any_mod), 1 },      { "noB", offsetof(Pattern, no_rex_b), 1 },
-        { "/r", offsetof(Pattern, modrm), 1 },
-        { "o16", offsetof(Pattern, size_mask), 1 },       { "o32", offsetof(Pattern, size_mask), 2 },
-        { "o64", offsetof(Pattern, size_mask), 4 },
-    };
-    for (unsigned k = 0; k < ARRAY_SIZE(words); k++)
-        if (!strcmp(w, words[k].word)) {
-            ((uint8_t *)p)[words[k].offset] = words[k].value;
-            return true;
-        }
-    return false;
-}
-
-static void parse_word(Pattern *p, const char *w, bool *have_opcode)
-{
-    unsigned value;
-    bool may_be_opcode = p->map != MAP_ONE || *have_opcode; /* then 66, F3, F2 and 0F are bytes like any other */
-    if (w[0] == '/' && w[1] >= '0' && w[1] <= '7') {
-        p->modrm = true;
-        p->modrm_mask |= 0x38;
-        p->modrm_value |= (w[1] - '0') << 3;
-    } else if (!strcmp(w, "0F") && !may_be_opcode) {
-        p->map = MAP_0F;
-    } else if (!(may_be_opcode && parse_hex(w, &value) && !w[2]) && parse_keyword(p, w)) {
-        return;
-    } else if (parse_hex(w, &value) && !*have_opcode) {
-        *have_opcode = true;
-        p->opcode = value;
-        p->opcode_reg = !strcmp(w + 2, "+r");
-        p->opcodes = p->opcode_reg ? 8 : 1;
-    } else if (parse_hex(w, &value)) {
-        p->modrm = true;
-        p->modrm_mask = !strcmp(w + 2, "+i") ? 0xf8 : 0xff;
-        p->modrm_value = value;
-    } else {
-        g_error("instruction table: row %s: bad word '%s' in its encoding", insn_rows[p->row].id, w);
-    }
-}
-
-static void parse_encoding(Pattern *p, const char *encoding)
-{
-    bool have_opcode = false;
-    char word[8];
-    p->w = -1;
-    p->size_mask = 7;
-    for (const char *w = encoding; *w; w += strspn(w, " ")) {
-        size_t length = strcspn(w, " ");
-        g_assert(length < sizeof word);
-        memcpy(word, w, length);
-        word[length] = 0;
-        parse_word(p, word, &have_opcode);
-        w += length;
-    }
-}
-
-static void parse_immediate(Pattern *p, const char *operand)
-{
-    uint8_t kind = IMM_NONE;
-    if (operand[0] == 'O')
-        kind = IMM_O;
-    else if (operand[0] == 'A')
-        kind = IMM_P;
-    else if (operand[0] == 'I' || operand[0] == 'J')
-        kind = operand[1] == 'b' ? (operand[0] == 'J' ? IMM_J : IMM_B) : operand[1] == 'w' ? IMM_W : operand[1] == 'v' ? IMM_V : IMM_Z;
-    if (kind == IMM_NONE)
-        return;
-    if (p->imm == IMM_NONE)
-        p->imm = kind;
-    else
-        p->imm2 = kind;
-}
-
-static void parse_operands(Pattern *p, const char *operands)
-{
-    for (const char *o = operands; *o; o += strcspn(o, ","), o += *o == ',') {
-        char letter = o[0], type = o[1];
-        if (g_ascii_islower(letter) || g_ascii_isdigit(letter) || letter == ',')
-            continue;
-        bool byte = type == 'b';
-        if (strchr("EMRGSCDPQNVWU", letter))
-            p->modrm = true;
-        if (strchr("RNU", letter))
-            p->mod = MOD_REG;
-        if (letter == 'M')
-            p->mod = MOD_MEM;
-        if (strchr("ER", letter))
-            p->byte_rm = byte;
-        if (strchr("GZ", letter))
-            p->byte_reg = byte;
-        if (strchr("EMRGIZ", letter) && type == 'y')
-            p->y_size = true;
-        parse_immediate(p, o);
-    }
-}
-
-static uint8_t pattern_score(const Pattern *p)
-{
-    return __builtin_popcount(p->modrm_mask) * 8 + (p->prefix != PREFIX_ANY) * 4 + (p->mod != MOD_ANY) * 2 +
-           (p->w >= 0) + (p->size_mask != 7) + (p->no64 || p->only64) + p->no_rex_b * 2 + (p->opcodes == 1);
-}
-
-static void pattern_parse(Pattern *p, unsigned row)
-{
-    *p = (Pattern){ .row = row };
-    parse_encoding(p, insn_rows[row].encoding);
-    parse_operands(p, insn_rows[row].operands);
-    p->score = pattern_score(p);
-}
-
-static bool row_available(const InsnRow *row, const uint64_t *features)
-{
-    return row->feature == FEAT_BASE || (features[row->feature / 64] >> (row->feature % 64) & 1);
-}
-
-/* Puts pattern k into an opcode's list: by falling score, and among equals, as patterns come in the order of rows. */
-static void list_insert(const InsnDecoder *d, uint16_t *list, unsigned count, unsigned k)
-{
-    for (; count && d->patterns[list[count - 1]].score < d->patterns[k].score; count--)
-        list[count] = list[count - 1];
-    list[count] = k;
-}
-
-/* The lists of all opcodes, one behind the other in `order`. */
-static void patterns_order(InsnDecoder *d, unsigned n)
-{
-    unsigned total = 0;
-    for (unsigned k = 0; k < n; k++)
-        for (unsigned op = 0; op < d->patterns[k].opcodes; op++, total++)
-            d->count[d->patterns[k].map][d->patterns[k].opcode + op]++;
-    d->order = g_new(uint16_t, total);
-    total = 0;
-    for (unsigned map = 0; map < MAP_COUNT; map++)
-        for (unsigned op = 0; op < 256; op++) {
-            d->first[map][op] = total;
-            total += d->count[map][op];
-            d->count[map][op] = 0;
-        }
-    for (unsigned k = 0; k < n; k++)
-        for (unsigned op = 0; op < d->patterns[k].opcodes; op++) {
-            const Pattern *p = &d->patterns[k];
-            list_insert(d, d->order + d->first[p->map][p->opcode + op], d->count[p->map][p->opcode + op]++, k);
-        }
-}
-
-InsnDecoder *insn_decoder_new(const uint64_t *features)
-{
-    InsnDecoder *d = g_new0(InsnDecoder, 1);
-    unsigned n = 0;
-    d->patterns = g_new(Pattern, insn_row_count);
-    for (unsigned row = 0; row < insn_row_count; row++)
-        if (row_available(&insn_rows[row], features))
-            pattern_parse(&d->patterns[n++], row);
-    patterns_order(d, n);
-    return d;
-}
-
-void insn_decoder_free(InsnDecoder *d)
-{
-    if (!d)
-        return;
-    g_free(d->patterns);
-    g_free(d->order);
-    g_free(d);
-}
-
 /* The bytes of one instruction while they are read. */
 typedef struct Reader {
     const uint8_t *bytes;
     unsigned size, pos;
-    uint8_t rex, rep, map, opcode, modrm;
-    bool op66, addr67, lock, code64, has_modrm;
+    uint8_t rex, rep, map, opcode, modrm; /* rex: 4WRXB, of whatever prefix the bits came */
+    bool op66, addr67, lock, code64, real, has_modrm;
     int8_t segment;  /* override, or -1 */
     uint8_t code_size;
+    uint8_t encoding; /* ENC_* */
+    uint8_t vvvv, length; /* VEX.vvvv with EVEX.V' as bit 4; L, L'L */
+    uint8_t reg_high, rm_high; /* 16: EVEX.R' is set; 16: EVEX.X is set */
+    uint8_t mask;    /* EVEX.aaa */
+    bool zero, b;    /* EVEX.z, EVEX.b */
 } Reader;
 
 /* All a decoder may look at: 15 bytes (SDM vol. 2A 2.3.11), or as many as there are. */
@@ -280,8 +67,112 @@ static bool read_prefixes(Reader *r)
     return false;
 }
 
+/* ---- VEX, EVEX and XOP prefixes ---- */
+
+/* The byte that stands at pos, or 0 behind the end. */
+static uint8_t peek(const Reader *r, unsigned pos) { return pos < r->size ? r->bytes[pos] : 0; }
+
+/*
+ * C4, C5 and 62 are LES, LDS and BOUND outside 64-bit mode when a memory operand follows, and 8F is POP when its ModRM.reg
+ * is 0; in real and virtual-8086 mode they always are.
+ */
+static unsigned vector_encoding(const Reader *r)
+{
+    uint8_t b = r->bytes[r->pos], next = peek(r, r->pos + 1);
+    if (r->real)
+        return ENC_LEGACY;
+    if (b == 0x8f)
+        return (next & 0x1f) >= 8 ? ENC_XOP : ENC_LEGACY;
+    if (!r->code64 && next < 0xc0)
+        return ENC_LEGACY;
+    return b == 0xc4 || b == 0xc5 ? ENC_VEX : b == 0x62 ? ENC_EVEX : ENC_LEGACY;
+}
+
+/* The lowest two bits stand for a prefix. */
+static void set_implied_prefix(Reader *r, unsigned pp)
+{
+    r->op66 = pp == 1;
+    r->rep = pp == 2 ? REP_F3 : pp == 3 ? REP_F2 : REP_NONE;
+}
+
+/* Outside 64-bit mode there are eight registers, whatever the bits say. */
+static void set_register_bits(Reader *r, bool w, unsigned rxb)
+{
+    r->rex = 0x40 | w << 3 | (r->code64 ? rxb : 0);
+    if (!r->code64)
+        r->vvvv &= 7;
+}
+
+/* W vvvv L pp, the last byte of VEX, or RXB mmmmm W vvvv L pp. */
+static void set_vex(Reader *r, unsigned rxb, bool w, uint8_t last)
+{
+    r->vvvv = ~last >> 3 & 15;
+    r->length = last >> 2 & 1;
+    set_implied_prefix(r, last & 3);
+    set_register_bits(r, w, rxb);
+}
+
+static void read_vex(Reader *r)
+{
+    const uint8_t *p = r->bytes + r->pos;
+    if (p[0] == 0xc5) {
+        set_vex(r, ~p[1] >> 5 & 4, false, p[1]);
+        r->map = MAP_VEX_0F;
+        r->pos += 2;
+        return;
+    }
+    unsigned map = p[1] & 0x1f;
+    set_vex(r, ~p[1] >> 5 & 7, p[2] >> 7, p[2]);
+    if (r->encoding == ENC_XOP)
+        r->map = map <= 10 ? MAP_XOP_8 + map - 8 : MAP_COUNT;
+    else
+        r->map = map >= 1 && map <= 3 ? MAP_VEX_0F + map - 1 : MAP_COUNT;
+    r->pos += 3;
+}
+
+static void read_evex(Reader *r)
+{
+    static const uint8_t maps[8] = { MAP_COUNT,  MAP_EVEX_0F, MAP_EVEX_0F38, MAP_EVEX_0F3A,
+                                     MAP_COUNT, MAP_EVEX_5,  MAP_EVEX_6,    MAP_COUNT };
+    const uint8_t *p = r->bytes + r->pos;
+    bool fixed = !(p[1] & 8) && (p[2] & 4);
+    r->map = fixed ? maps[p[1] & 7] : MAP_COUNT;
+    r->vvvv = (~p[2] >> 3 & 15) | (~p[3] << 1 & 16);
+    r->length = p[3] >> 5 & 3;
+    r->zero = p[3] >> 7;
+    r->b = p[3] >> 4 & 1;
+    r->mask = p[3] & 7;
+    r->reg_high = r->code64 ? ~p[1] & 16 : 0;
+    r->rm_high = r->code64 ? ~p[1] >> 2 & 16 : 0;
+    set_implied_prefix(r, p[2] & 3);
+    set_register_bits(r, p[2] >> 7, ~p[1] >> 5 & 7);
+    r->pos += 4;
+}
+
+/* 66, F2, F3, LOCK or REX before such a prefix is #UD: no opcode map has that. */
+static bool read_vector_opcode(Reader *r)
+{
+    bool bad = r->op66 || r->rep || r->lock || r->rex;
+    unsigned length = r->bytes[r->pos] == 0xc5 ? 2 : r->encoding == ENC_EVEX ? 4 : 3;
+    if (r->pos + length >= r->size)
+        return false;
+    if (r->encoding == ENC_EVEX)
+        read_evex(r);
+    else
+        read_vex(r);
+    if (bad)
+        r->map = MAP_COUNT;
+    r->opcode = r->bytes[r->pos++];
+    return true;
+}
+
 static bool read_opcode(Reader *r)
 {
+    if (r->pos + 1 >= r->size && (r->bytes[r->pos] == 0x62 || r->bytes[r->pos] == 0x8f || r->bytes[r->pos] >> 1 == 0x62))
+        return false; /* what it is, the next byte tells */
+    r->encoding = vector_encoding(r);
+    if (r->encoding != ENC_LEGACY)
+        return read_vector_opcode(r);
     r->opcode = r->bytes[r->pos++];
     if (r->opcode != 0x0f)
         return true;
@@ -298,10 +189,12 @@ static bool read_opcode(Reader *r)
     return true;
 }
 
+/* ---- which row ---- */
+
 static unsigned operand_size(const Reader *r, const Pattern *p, uint32_t attr)
 {
-    bool w = r->rex & 8;
-    if (p->y_size)
+    bool w = r->code64 && r->rex & 8;
+    if (p->y_size || r->encoding != ENC_LEGACY)
         return w ? SZ64 : SZ32;
     if (!r->code64)
         return (r->code_size == SZ32) != r->op66 ? SZ32 : SZ16;
@@ -323,6 +216,54 @@ static bool prefix_matches(const Reader *r, const Pattern *p)
     }
 }
 
+/* Vector length as SZ* counts it: EVEX.b between registers means rounding control, and 512 bits (SDM vol. 2A 2.7.7). */
+static unsigned vector_length(const Reader *r, const Pattern *p)
+{
+    if (p->any_length)
+        return 0;
+    return r->encoding == ENC_EVEX && r->b && r->modrm >= 0xc0 && p->rounding ? 2 : r->length;
+}
+
+/* Register fields that the row does not use, or that name an opmask, must say so (SDM vol. 2A 2.3.6, 2.7.2). */
+static bool register_fields_match(const Reader *r, const Pattern *p)
+{
+    if (!p->vvvv && (p->vsib ? r->vvvv & 15 : r->vvvv))
+        return false;
+    if (p->vvvv && (p->vvvv_general || p->opmasks & OPMASK_VVVV) && r->vvvv >> (p->vvvv_general ? 4 : 3))
+        return false;
+    if ((p->opmasks & OPMASK_REG) && ((r->rex & 4) || r->reg_high))
+        return false;
+    return !(p->reg_general && r->reg_high);
+}
+
+static bool mask_matches(const Reader *r, const Pattern *p)
+{
+    static const bool zero_allowed[] = { [MASK_STORE] = true, [MASK_ANY] = true, [MASK_NEEDED] = false };
+    if (!r->mask)
+        return !r->zero && p->masking != MASK_NEEDED;
+    if (!p->masking)
+        return false;
+    return !r->zero || (zero_allowed[p->masking] && !(p->masking == MASK_STORE && r->modrm < 0xc0));
+}
+
+static bool evex_matches(const Reader *r, const Pattern *p)
+{
+    if (!mask_matches(r, p))
+        return false;
+    return !r->b || (r->modrm >= 0xc0 ? p->rounding : p->broadcast);
+}
+
+static bool vector_matches(const Reader *r, const Pattern *p)
+{
+    if (!p->any_length && !(p->length_mask >> vector_length(r, p) & 1))
+        return false;
+    if (p->any_length && r->length == 3 && !(r->b && r->modrm >= 0xc0))
+        return false;
+    if (p->vsib && (r->modrm & 7) != 4)
+        return false;
+    return register_fields_match(r, p) && (r->encoding != ENC_EVEX || evex_matches(r, p));
+}
+
 static bool pattern_matches(const Reader *r, const Pattern *p)
 {
     if (!prefix_matches(r, p) || (p->no64 && r->code64) || (p->only64 && !r->code64))
@@ -330,6 +271,8 @@ static bool pattern_matches(const Reader *r, const Pattern *p)
     if (p->w >= 0 && p->w != (r->rex >> 3 & 1))
         return false;
     if (p->no_rex_b && (r->rex & 1))
+        return false;
+    if (r->encoding != ENC_LEGACY && !vector_matches(r, p))
         return false;
     if (p->size_mask != 7 && !(p->size_mask >> operand_size(r, p, insn_rows[p->row].attr) & 1))
         return false;
@@ -342,6 +285,8 @@ static bool pattern_matches(const Reader *r, const Pattern *p)
 
 static const Pattern *find_pattern(const InsnDecoder *d, const Reader *r)
 {
+    if (r->map == MAP_COUNT)
+        return NULL;
     const uint16_t *list = d->order + d->first[r->map][r->opcode];
     for (unsigned k = 0; k < d->count[r->map][r->opcode]; k++)
         if (pattern_matches(r, &d->patterns[list[k]]))
@@ -352,6 +297,8 @@ static const Pattern *find_pattern(const InsnDecoder *d, const Reader *r)
 /* Whether any pattern of the opcode has a ModRM byte (they agree, but for a few one-byte opcodes without). */
 static bool opcode_has_modrm(const InsnDecoder *d, const Reader *r)
 {
+    if (r->map == MAP_COUNT)
+        return false;
     const uint16_t *list = d->order + d->first[r->map][r->opcode];
     for (unsigned k = 0; k < d->count[r->map][r->opcode]; k++)
         if (d->patterns[list[k]].modrm)
@@ -360,7 +307,7 @@ static bool opcode_has_modrm(const InsnDecoder *d, const Reader *r)
 }
 
 /* 16-bit addressing: SDM vol. 2A table 2-1. */
-static bool read_ea16(Reader *r, Insn *i)
+static bool read_ea16(Reader *r, unsigned scale, Insn *i)
 {
     static const uint8_t base[8] = { 3, 3, 5, 5, 6, 7, 5, 3 }, index[8] = { 6, 7, 6, 7, 16, 16, 16, 16 };
     unsigned mod = r->modrm >> 6, rm = r->modrm & 7;
@@ -377,19 +324,21 @@ static bool read_ea16(Reader *r, Insn *i)
     if (r->pos + bytes > r->size)
         return false;
     if (bytes)
-        i->disp = bytes == 1 ? (int8_t)r->bytes[r->pos] : (int16_t)ld16le(r->bytes + r->pos);
+        i->disp = bytes == 1 ? (int8_t)r->bytes[r->pos] * (int)scale : (int16_t)ld16le(r->bytes + r->pos);
     r->pos += bytes;
     return true;
 }
 
-static bool read_sib(Reader *r, Insn *i, unsigned mod, unsigned *bytes)
+static bool read_sib(Reader *r, const Pattern *p, Insn *i, unsigned mod, unsigned *bytes)
 {
     if (r->pos >= r->size)
         return false;
     uint8_t sib = r->bytes[r->pos++];
     i->scale = sib >> 6;
     i->index = (sib >> 3 & 7) | (r->rex & 2) << 2;
-    if (i->index == 4)
+    if (p->vsib)
+        i->index |= r->vvvv & 16;
+    else if (i->index == 4)
         i->index = R_NONE;
     i->base = (sib & 7) | (r->rex & 1) << 3;
     if ((sib & 7) == 5 && mod == 0) {
@@ -400,14 +349,14 @@ static bool read_sib(Reader *r, Insn *i, unsigned mod, unsigned *bytes)
 }
 
 /* 32- and 64-bit addressing: SDM vol. 2A tables 2-2 and 2-3, section 2.2.1.6 for RIP-relative. */
-static bool read_ea32(Reader *r, Insn *i)
+static bool read_ea32(Reader *r, const Pattern *p, unsigned scale, Insn *i)
 {
     unsigned mod = r->modrm >> 6, rm = r->modrm & 7;
     unsigned bytes = mod == 1 ? 1 : mod == 2 ? 4 : 0;
     i->base = rm | (r->rex & 1) << 3;
     i->index = R_NONE;
     if (rm == 4) {
-        if (!read_sib(r, i, mod, &bytes))
+        if (!read_sib(r, p, i, mod, &bytes))
             return false;
     } else if (rm == 5 && mod == 0) {
         i->base = r->code64 ? R_IP : R_NONE;
@@ -417,9 +366,21 @@ static bool read_ea32(Reader *r, Insn *i)
     if (r->pos + bytes > r->size)
         return false;
     if (bytes)
-        i->disp = bytes == 1 ? (int8_t)r->bytes[r->pos] : (int32_t)ld32le(r->bytes + r->pos);
+        i->disp = bytes == 1 ? (int8_t)r->bytes[r->pos] * (int)scale : (int32_t)ld32le(r->bytes + r->pos);
     r->pos += bytes;
     return true;
+}
+
+/* What an 8-bit displacement counts (SDM vol. 2A 2.7.5). */
+static unsigned displacement_scale(const Reader *r, const Pattern *p, unsigned length)
+{
+    if (r->encoding != ENC_EVEX)
+        return 1;
+    if (r->b)
+        return p->broadcast;
+    if (p->disp_scale == SCALE_DUP)
+        return length ? 16u << length : 8;
+    return p->disp_scale & SCALE_VECTOR ? 16u << length >> (p->disp_scale & 3) : MAX(p->disp_scale, 1);
 }
 
 static unsigned byte_register(const Reader *r, unsigned n)
@@ -427,17 +388,41 @@ static unsigned byte_register(const Reader *r, unsigned n)
     return !r->rex && n >= 4 && n < 8 ? n | 16 : n;
 }
 
+static unsigned rm_register(const Reader *r, const Pattern *p)
+{
+    unsigned rm = (r->modrm & 7) | (r->rex & 1) << 3;
+    if (p->byte_rm)
+        return byte_register(r, rm);
+    if (p->opmasks & OPMASK_RM)
+        return rm & 7;
+    return p->rm_general ? rm : rm | r->rm_high;
+}
+
 static bool read_modrm(Reader *r, const Pattern *p, Insn *i)
 {
     unsigned reg = (r->modrm >> 3 & 7) | (r->rex & 4) << 1;
     r->pos++;
-    i->reg = p->byte_reg ? byte_register(r, reg) : reg;
+    i->reg = p->byte_reg ? byte_register(r, reg) : reg | r->reg_high;
     i->mem = r->modrm < 0xc0 && !p->any_mod;
-    if (i->mem)
-        return i->asz == SZ16 ? read_ea16(r, i) : read_ea32(r, i);
-    unsigned rm = (r->modrm & 7) | (r->rex & 1) << 3;
-    i->rm = p->byte_rm ? byte_register(r, rm) : rm;
+    if (i->mem) {
+        unsigned scale = displacement_scale(r, p, vector_length(r, p));
+        return i->asz == SZ16 ? read_ea16(r, scale, i) : read_ea32(r, p, scale, i);
+    }
+    i->rm = rm_register(r, p);
     return true;
+}
+
+/* What VEX and EVEX add. */
+static void set_vector_fields(const Reader *r, const Pattern *p, Insn *i)
+{
+    i->rep = REP_NONE;
+    i->vreg = r->vvvv;
+    i->vl = vector_length(r, p);
+    i->mask = r->mask;
+    i->zero = r->zero;
+    i->broadcast = r->b && r->modrm < 0xc0;
+    if (r->b && r->modrm >= 0xc0)
+        i->rounding = p->rounding == ROUND_ER ? ROUNDING_STATIC | r->length : ROUNDING_SAE;
 }
 
 static unsigned immediate_bytes(unsigned kind, const Insn *i)
@@ -503,8 +488,9 @@ static void finish_rip_relative(Insn *i)
     }
 }
 
-static InsnFn *choose_function(const InsnRow *row, const Reader *r, unsigned key, const Insn *i)
+static InsnFn *choose_function(const Pattern *p, const Reader *r, unsigned key, const Insn *i)
 {
+    const InsnRow *row = &insn_rows[p->row];
     uint32_t attr = row->attr;
     if (r->lock && !((attr & A_LOCK) && i->mem))
         return insn_undefined;
@@ -514,10 +500,13 @@ static InsnFn *choose_function(const InsnRow *row, const Reader *r, unsigned key
         return insn_undefined;
     if ((attr & A_SSE) && (key & KEY_SSE_UD))
         return insn_undefined;
+    if (((attr & (A_AVX | A_AVX512)) && (key & KEY_AVX_UD)) || ((attr & A_AVX512) && (key & KEY_AVX512_UD)))
+        return insn_undefined;
     if (((attr & A_X87) && (key & KEY_X87_NM)) || ((attr & A_WAIT) && (key & KEY_WAIT_NM)) ||
-        ((attr & (A_MMX | A_SSE)) && (key & KEY_SIMD_NM)))
+        ((attr & (A_MMX | A_SSE | A_AVX | A_AVX512)) && (key & KEY_SIMD_NM)))
         return insn_no_device;
-    return i->mem ? row->sem->mem[i->osz] : row->sem->reg[i->osz];
+    unsigned size = r->encoding == ENC_LEGACY || p->y_size ? i->osz : i->vl;
+    return i->mem ? row->sem->mem[size] : row->sem->reg[size];
 }
 
 static int finish_bad(Reader *r, Insn *i)
@@ -544,7 +533,7 @@ static unsigned address_size(const Reader *r)
 int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t size, Insn *i)
 {
     Reader r = { .bytes = bytes, .size = MIN(size, INSN_MAX), .segment = -1, .code_size = key & KEY_SIZE,
-                 .code64 = (key & KEY_SIZE) == SZ64 };
+                 .code64 = (key & KEY_SIZE) == SZ64, .real = key & KEY_REAL };
     *i = (Insn){ .base = R_NONE, .index = R_NONE, .seg = 3 };
     if (!read_prefixes(&r) || !read_opcode(&r))
         return out_of_bytes(size);
@@ -564,6 +553,8 @@ int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t
     i->rep = r.rep;
     i->lock = r.lock;
     i->jump = (row->attr & A_JUMP) != 0;
+    if (r.encoding != ENC_LEGACY)
+        set_vector_fields(&r, p, i);
     if (p->opcode_reg) {
         unsigned n = (r.opcode & 7) | (r.rex & 1) << 3;
         i->reg = p->byte_reg ? byte_register(&r, n) : n;
@@ -571,9 +562,11 @@ int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t
     if ((p->modrm && !read_modrm(&r, p, i)) || !read_immediate(&r, p->imm, row->attr, i) ||
         (p->imm2 && !read_second_immediate(&r, i)))
         return out_of_bytes(size);
+    if (p->is4 && !r.code64)
+        i->imm &= 0x7f;
     apply_segment(&r, i);
     i->len = r.pos;
     finish_rip_relative(i);
-    i->fn = choose_function(row, &r, key, i);
+    i->fn = choose_function(p, &r, key, i);
     return i->len;
 }

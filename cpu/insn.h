@@ -19,6 +19,16 @@
  *   W0 W1         REX.W must be so          no64 only64  validity by mode       o16 o32 o64  by operand size
  *   rm, m         (mod=3 only, memory only) only needed when the operands do not say it (R/N/U/M do)
  *   noB           not with REX.B
+ * Vector encodings begin with VEX, EVEX or XOP, and have one of NP 66 F3 F2 and a map (EVEX also MAP5, MAP6; XOP MAP8,
+ * MAP9, MAPA):
+ *   L0 L1 L2 L12  vector length 128, 256, 512 bits, or the two longer ones; absent: VEX 128 and 256, EVEX all three
+ *   LIG           scalar: the length is ignored
+ *   k kz ks k!    EVEX.aaa: merging; merging and zeroing; zeroing with a register destination only; must not be k0
+ *   er sae        EVEX.b between registers: rounding control; exceptions suppressed.  The length is then 512 bits
+ *   b16 b32 b64   EVEX.b with memory: an element of so many bits for all lanes
+ *   v1 v2 v4 v8   unit of an 8-bit displacement: the vector length, a half, a quarter, an eighth of it
+ *   n1..n32 dup   the same: so many bytes; as MOVDDUP has it
+ *   vsib          the index register is a vector
  *   anymod        ModRM.mod is ignored: a register whatever it says (MOV to and from CRn, DRn)
  * A more exact row wins over a less exact one, whatever their order; a row whose CPUID feature the model lacks is not
  * there at all, so that e.g. F3 0F BC is TZCNT with BMI1 and BSF without.
@@ -26,7 +36,8 @@
  * Operands: the notation of Intel SDM vol. 2D appendix A.2, e.g. "Ev,Iz": E ModRM.rm (register or memory), M memory
  * only, R general register by ModRM.rm only, G register by ModRM.reg, Z register in the opcode's low three bits (our
  * letter), I immediate, J relative, A far pointer, O moffs, S segment register, C D control and debug register, P Q N
- * MMX (reg; rm; rm register only), V W U XMM (reg; rm; rm register only), X Y string, ST and ST(i) as "st0" "sti", or
+ * MMX (reg; rm; rm register only), V W U vector (reg; rm; rm register only), H vector and B general register by vvvv,
+ * L vector by the immediate's upper half, Kg Kh Ke Ku Km opmask (reg; vvvv; rm; register only; memory), X Y string, ST and ST(i) as "st0" "sti", or
  * a fixed register or constant in lower case: al ax eax rax (rax: by operand size) cl dx 1 es cs ....
  * Types: b w d q, v (16/32/64 by operand size), z (16/32), y (32/64), p (16:16/32/64 far pointer), dq (128 bits),
  * s (descriptor table pointer), t (80 bits), and so on; Ib sign-extends where the row has A_SX, else it is
@@ -72,6 +83,9 @@ enum { R_NONE = 16, R_IP = 17, R_SIXTEEN = 18 };
 /* Repeat prefix in Insn.rep. */
 enum { REP_NONE, REP_F3, REP_F2 };
 
+/* Insn.rounding: what MXCSR says; the same without exceptions; without, and rounding as bits 0 and 1 say. */
+enum { ROUNDING_MXCSR = 0, ROUNDING_SAE = 1, ROUNDING_STATIC = 4 };
+
 struct Insn {
     InsnFn *fn;
     int64_t imm;      /* immediate, relative offset, moffs address or far pointer's offset */
@@ -90,7 +104,17 @@ struct Insn {
     uint8_t rep : 2;  /* REP_* */
     uint8_t lock : 1;
     uint8_t mem : 1;  /* ModRM.rm is memory */
-    uint16_t imm2;    /* second immediate: selector of a far pointer, level of ENTER */
+    union {
+        uint16_t imm2;            /* second immediate: selector of a far pointer, level of ENTER */
+        struct {                  /* VEX, EVEX and XOP */
+            uint16_t vreg : 5;    /* vvvv: a vector, general or opmask register */
+            uint16_t vl : 2;      /* vector length: 128, 256, 512 bits */
+            uint16_t mask : 3;    /* opmask register, 0: all lanes */
+            uint16_t zero : 1;    /* other lanes become 0; else they stay */
+            uint16_t broadcast : 1; /* the memory operand is one element, for all lanes */
+            uint16_t rounding : 3; /* ROUNDING_* */
+        };
+    };
 };
 
 /* Flag columns of a row. */
@@ -121,6 +145,8 @@ enum {
     A_BYTE = 1 << 14,  /* ModRM.rm/reg are byte registers for both operands (set by the decoder from operands) */
     A_FENCE = 1 << 15, /* orders memory */
     A_PROT = 1 << 16,  /* #UD in real and virtual-8086 mode */
+    A_AVX = 1 << 18,   /* a VEX vector instruction: #UD unless AVX state is enabled, #NM when CR0.TS */
+    A_AVX512 = 1 << 19, /* EVEX and opmask instructions: the same with AVX-512 state */
     A_SHADOW = 1 << 17, /* interrupts wait for the instruction that follows, which may stand in the same unit */
 };
 

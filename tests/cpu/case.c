@@ -118,11 +118,12 @@ static void set_implicit(Case *c, Random *r)
 static void set_registers(Case *c, Random *r)
 {
     Registers *in = &c->in;
-    for (unsigned k = 0; k < 16; k++) {
+    for (unsigned k = 0; k < 16; k++)
         in->gpr[k] = random_integer(r);
-        in->xmm[k][0] = random_lane(r);
-        in->xmm[k][1] = random_lane(r);
-    }
+    for (unsigned k = 0; k < 32 * 8; k++)
+        in->vec[k / 8][k % 8] = random_lane(r);
+    for (unsigned k = 0; k < 8; k++)
+        in->opmask[k] = random_chance(r, 25) ? random_integer(r) : random_next(r);
     for (unsigned k = 0; k < 8; k++)
         random_extended(r, &in->st_mant[k], &in->st_sexp[k]);
     in->rip = INSN_AT;
@@ -140,8 +141,7 @@ static void narrow_registers(Case *c)
 {
     for (unsigned k = 0; k < 16; k++)
         c->in.gpr[k] = k < 8 ? c->in.gpr[k] & 0xffffffff : 0;
-    for (unsigned k = 8; k < 16; k++)
-        c->in.xmm[k][0] = c->in.xmm[k][1] = 0;
+    memset(c->in.vec[8], 0, sizeof c->in.vec - 8 * sizeof c->in.vec[0]);
 }
 
 /* Bit strings reach far: keep the register offset within the data. */

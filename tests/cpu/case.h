@@ -28,7 +28,8 @@
 /* What both sides load before and read after. */
 typedef struct Registers {
     uint64_t gpr[16], rip;
-    uint64_t xmm[16][2];
+    uint64_t vec[32][8]; /* ZMM0 to ZMM31 */
+    uint64_t opmask[8];
     uint64_t st_mant[8]; /* physical order R0..R7 */
     uint16_t st_sexp[8];
     uint16_t fcw, fsw;   /* fsw with TOP */

@@ -104,11 +104,15 @@ static bool floats_near(uint64_t a, uint64_t b)
 static void check_vectors(Report *r, const char *id, const Registers *want, const Registers *got)
 {
     char name[16];
-    for (unsigned k = 0; k < 32; k++) {
-        snprintf(name, sizeof name, "xmm%u.%u", k / 2, k % 2);
-        uint64_t a = want->xmm[k / 2][k % 2], b = got->xmm[k / 2][k % 2];
+    for (unsigned k = 0; k < 32 * 8; k++) {
+        snprintf(name, sizeof name, "v%u.%u", k / 8, k % 8);
+        uint64_t a = want->vec[k / 8][k % 8], b = got->vec[k / 8][k % 8];
         if (a != b && !(is_approximation(id) && floats_near(a, b)))
             differ(r, name, a, b);
+    }
+    for (unsigned k = 0; k < 8; k++) {
+        snprintf(name, sizeof name, "k%u", k);
+        check(r, name, want->opmask[k], got->opmask[k]);
     }
     check(r, "mxcsr", want->mxcsr, got->mxcsr);
 }

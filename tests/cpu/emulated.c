@@ -74,7 +74,8 @@ static void set_user_mode(Cpu *cpu, unsigned size)
     cpu->seg[SEG_CS] = (Segment){ .sel = size == SZ64 ? 0x33 : 0x23, .limit = 0xffffffff, .attr = code };
     cpu->seg[SEG_TR] = (Segment){ .sel = 0x40, .limit = 0x67, .attr = SA_P | 11 };
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
-    cpu->cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE;
+    cpu->cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE;
+    cpu->xcr0 = XCR0_X87 | XCR0_AVX512_STATE;
     cpu->cr3 = TABLES;
     cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
     cpu->eflags = F_IF;

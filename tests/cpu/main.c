@@ -62,13 +62,26 @@ static void put(GByteArray *a, uint64_t v, unsigned size)
     g_byte_array_append(a, b, size);
 }
 
-static void record_registers(GByteArray *a, const Registers *r)
+/* Of each vector register and of the opmasks: a byte that says which quadwords are not as they were, and these. */
+static void record_changes(GByteArray *a, const uint64_t *before, const uint64_t *after)
+{
+    uint8_t changed = 0;
+    for (unsigned k = 0; k < 8; k++)
+        changed |= (before[k] != after[k]) << k;
+    put(a, changed, 1);
+    for (unsigned k = 0; k < 8; k++)
+        if (changed >> k & 1)
+            put(a, after[k], 8);
+}
+
+static void record_registers(GByteArray *a, const Registers *before, const Registers *r)
 {
     for (unsigned k = 0; k < 16; k++)
         put(a, r->gpr[k], 8);
     put(a, r->rip, 8);
     for (unsigned k = 0; k < 32; k++)
-        put(a, r->xmm[k / 2][k % 2], 8);
+        record_changes(a, before->vec[k], r->vec[k]);
+    record_changes(a, before->opmask, r->opmask);
     for (unsigned k = 0; k < 8; k++) {
         put(a, r->st_mant[k], 8);
         put(a, r->st_sexp[k], 2);
@@ -90,7 +103,7 @@ static void record_outcome(FILE *f, const Case *c, const Outcome *o)
     put(a, o->vector, 1);
     put(a, o->error, 4);
     put(a, o->address, 8);
-    record_registers(a, &o->out);
+    record_registers(a, &c->in, &o->out);
     for (unsigned k = 0; k < DATA_SIZE; k++)
         changes += before[k] != o->data[k];
     put(a, changes, 2);
@@ -112,13 +125,21 @@ static uint64_t take(FILE *f, unsigned size)
     return ldle(b, size);
 }
 
-static void replay_registers(FILE *f, Registers *r)
+static void replay_changes(FILE *f, const uint64_t *before, uint64_t *after)
+{
+    uint8_t changed = take(f, 1);
+    for (unsigned k = 0; k < 8; k++)
+        after[k] = changed >> k & 1 ? take(f, 8) : before[k];
+}
+
+static void replay_registers(FILE *f, const Registers *before, Registers *r)
 {
     for (unsigned k = 0; k < 16; k++)
         r->gpr[k] = take(f, 8);
     r->rip = take(f, 8);
     for (unsigned k = 0; k < 32; k++)
-        r->xmm[k / 2][k % 2] = take(f, 8);
+        replay_changes(f, before->vec[k], r->vec[k]);
+    replay_changes(f, before->opmask, r->opmask);
     for (unsigned k = 0; k < 8; k++) {
         r->st_mant[k] = take(f, 8);
         r->st_sexp[k] = take(f, 2);
@@ -140,7 +161,7 @@ static void replay_outcome(FILE *f, const Case *c, Outcome *o)
     o->vector = take(f, 1);
     o->error = take(f, 4);
     o->address = take(f, 8);
-    replay_registers(f, &o->out);
+    replay_registers(f, &c->in, &o->out);
     case_fill_data(c, o->data);
     for (unsigned changes = take(f, 2); changes; changes--) {
         unsigned at = take(f, 2) % DATA_SIZE;

@@ -22,7 +22,9 @@
 static const Case *current;
 static Outcome *outcome;
 static ucontext_t home;           /* where native_run was */
-static struct _libc_fpstate home_fp;
+static uint8_t home_fp[8192];     /* its XSAVE area, and that area's size */
+static size_t area_size;
+static unsigned ymm_at, opmask_at, zmm_high_at, high_zmm_at; /* components in the standard form; 0: not there */
 static volatile sig_atomic_t inside;
 
 static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -32,6 +34,7 @@ static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, RE
 #define CS_64 0x33
 #define FLAGS_LOADED (F_ARITH | F_DF)
 
+/* The frame's x87 registers are in stack order; the parts of vectors lie where CPUID says (SDM vol. 1 13.4.3). */
 static void load_fp(struct _libc_fpstate *fp, const Registers *in)
 {
     unsigned top = in->fsw >> 11 & 7;
@@ -39,15 +42,31 @@ static void load_fp(struct _libc_fpstate *fp, const Registers *in)
     fp->swd = in->fsw;
     fp->ftw = in->tags;
     fp->mxcsr = in->mxcsr;
-    for (unsigned k = 0; k < 8; k++) { /* the frame is in stack order */
+    for (unsigned k = 0; k < 8; k++) {
         memcpy(fp->_st[k].significand, &in->st_mant[(top + k) & 7], 8);
         fp->_st[k].exponent = in->st_sexp[(top + k) & 7];
     }
-    memcpy(fp->_xmm, in->xmm, sizeof in->xmm);
+    uint8_t *area = (uint8_t *)fp;
+    for (unsigned k = 0; k < 16; k++) {
+        memcpy(fp->_xmm[k].element, in->vec[k], 16);
+        if (ymm_at)
+            memcpy(area + ymm_at + 16 * k, in->vec[k] + 2, 16);
+        if (opmask_at) {
+            memcpy(area + zmm_high_at + 32 * k, in->vec[k] + 4, 32);
+            memcpy(area + high_zmm_at + 64 * k, in->vec[16 + k], 64);
+        }
+    }
+    if (opmask_at)
+        memcpy(area + opmask_at, in->opmask, 64);
+    if (ymm_at)
+        *(uint64_t *)(area + 512) |= opmask_at ? 0xe7 : 7;
 }
 
+/* Components in their initial state are not in the frame. */
 static void save_fp(const struct _libc_fpstate *fp, Registers *out)
 {
+    const uint8_t *area = (const uint8_t *)fp;
+    uint64_t present = ymm_at ? *(const uint64_t *)(area + 512) : 3;
     unsigned top = fp->swd >> 11 & 7;
     out->fcw = fp->cwd;
     out->fsw = fp->swd;
@@ -57,7 +76,20 @@ static void save_fp(const struct _libc_fpstate *fp, Registers *out)
         memcpy(&out->st_mant[(top + k) & 7], fp->_st[k].significand, 8);
         out->st_sexp[(top + k) & 7] = fp->_st[k].exponent;
     }
-    memcpy(out->xmm, fp->_xmm, sizeof out->xmm);
+    memset(out->vec, 0, sizeof out->vec);
+    memset(out->opmask, 0, sizeof out->opmask);
+    for (unsigned k = 0; k < 16; k++) {
+        if (present & 2)
+            memcpy(out->vec[k], fp->_xmm[k].element, 16);
+        if (ymm_at && present & 4)
+            memcpy(out->vec[k] + 2, area + ymm_at + 16 * k, 16);
+        if (opmask_at && present & 0x40)
+            memcpy(out->vec[k] + 4, area + zmm_high_at + 32 * k, 32);
+        if (opmask_at && present & 0x80)
+            memcpy(out->vec[16 + k], area + high_zmm_at + 64 * k, 64);
+    }
+    if (opmask_at && present & 0x20)
+        memcpy(out->opmask, area + opmask_at, 64);
 }
 
 static void set_cs(ucontext_t *uc, uint16_t cs)
@@ -70,7 +102,7 @@ static void enter_case(ucontext_t *uc)
 {
     const Registers *in = &current->in;
     home = *uc;
-    home_fp = *uc->uc_mcontext.fpregs;
+    memcpy(home_fp, uc->uc_mcontext.fpregs, area_size);
     for (unsigned k = 0; k < 16; k++)
         uc->uc_mcontext.gregs[greg_of[k]] = in->gpr[k];
     uc->uc_mcontext.gregs[REG_RIP] = in->rip;
@@ -94,9 +126,8 @@ static void leave_case(ucontext_t *uc, int sig)
     outcome->address = outcome->vector == 14 ? g[REG_CR2] : 0;
     if (outcome->vector == NO_FAULT)
         out->rip--; /* past the INT3 */
-    struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
     memcpy(g, home.uc_mcontext.gregs, sizeof home.uc_mcontext.gregs);
-    *fp = home_fp;
+    memcpy(uc->uc_mcontext.fpregs, home_fp, area_size);
     inside = 0;
 }
 
@@ -121,11 +152,39 @@ static void load_data_segments(void)
     __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" ::"r"(0x2b));
 }
 
+static unsigned component_at(unsigned component)
+{
+    unsigned size, offset, c, d;
+    __cpuid_count(0xd, component, size, offset, c, d);
+    return offset;
+}
+
+/* What the operating system has enabled. */
+static void find_components(void)
+{
+    unsigned a, b, c, d, low, high;
+    area_size = sizeof(struct _libc_fpstate);
+    __cpuid(1, a, b, c, d);
+    if (!(c >> 27 & 1))
+        return;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    __cpuid_count(0xd, 0, a, b, c, d);
+    area_size = MIN(b, sizeof home_fp);
+    if ((low & XCR0_AVX_STATE) == XCR0_AVX_STATE)
+        ymm_at = component_at(2);
+    if ((low & XCR0_AVX512_STATE) == XCR0_AVX512_STATE) {
+        opmask_at = component_at(5);
+        zmm_high_at = component_at(6);
+        high_zmm_at = component_at(7);
+    }
+}
+
 bool native_start(void)
 {
     static const int signals[] = { SIGUSR1, SIGTRAP, SIGSEGV, SIGFPE, SIGILL, SIGBUS };
     if (!map_at(CODE_BASE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) || !map_at(DATA_BASE, DATA_SIZE, PROT_READ | PROT_WRITE))
         return false;
+    find_components();
     stack_t stack = { .ss_sp = malloc(1 << 16), .ss_size = 1 << 16 };
     sigaltstack(&stack, NULL);
     struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };

@@ -8,8 +8,9 @@ void registers_load(Cpu *cpu, const Registers *in)
 {
     memcpy(cpu->gpr, in->gpr, sizeof in->gpr);
     cpu->rip = in->rip;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(cpu->vec[k].q, in->xmm[k], 16);
+    for (unsigned k = 0; k < 32; k++)
+        memcpy(cpu->vec[k].q, in->vec[k], sizeof in->vec[k]);
+    memcpy(cpu->opmask, in->opmask, sizeof in->opmask);
     for (unsigned k = 0; k < 8; k++)
         cpu->fpu.reg[k] = (Float80){ in->st_mant[k], in->st_sexp[k] };
     cpu->fpu.control = in->fcw;
@@ -23,8 +24,9 @@ void registers_save(const Cpu *cpu, Registers *out)
 {
     memcpy(out->gpr, cpu->gpr, sizeof out->gpr);
     out->rip = cpu->rip;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(out->xmm[k], cpu->vec[k].q, 16);
+    for (unsigned k = 0; k < 32; k++)
+        memcpy(out->vec[k], cpu->vec[k].q, sizeof out->vec[k]);
+    memcpy(out->opmask, cpu->opmask, sizeof out->opmask);
     for (unsigned k = 0; k < 8; k++) {
         out->st_mant[k] = cpu->fpu.reg[k].mant;
         out->st_sexp[k] = cpu->fpu.reg[k].sexp;

@@ -552,10 +552,10 @@ void program_generate(Program *p, const InsnDecoder *d, uint64_t seed, bool stri
 
 static void random_vectors(const Program *p, Random *r, Registers *in)
 {
-    for (unsigned k = 0; k < 16; k++) {
-        in->xmm[k][0] = random_lane(r);
-        in->xmm[k][1] = random_lane(r);
-    }
+    for (unsigned k = 0; k < 32 * 8; k++)
+        in->vec[k / 8][k % 8] = random_lane(r);
+    for (unsigned k = 0; k < 8; k++)
+        in->opmask[k] = random_next(r);
     for (unsigned k = 0; k < 8; k++)
         random_extended(r, &in->st_mant[k], &in->st_sexp[k]);
     in->fcw = random_chance(r, 80) ? 0x37f : 0x340 | (random_next(r) & 0xc3f);
@@ -588,6 +588,6 @@ void program_registers(const Program *p, unsigned pass, Registers *in)
         in->gpr[R_SP] = p->data + (random_chance(&r, 50) ? 9 * 4096 + 16 : data_place(&r));
     random_vectors(p, &r, in);
     if (p->size != SZ64)
-        memset(in->xmm[8], 0, 8 * 16);
+        memset(in->vec[8], 0, sizeof in->vec - 8 * sizeof in->vec[0]);
     in->eflags = (random_next(&r) & F_ARITH) | 0x3002 | (random_chance(&r, 8) ? F_DF : 0);
 }

@@ -57,7 +57,8 @@ static bool registers_equal(const Registers *a, const Registers *b, uint32_t und
     x.eflags &= ~undefined;
     y.eflags &= ~undefined;
     return !memcmp(x.gpr, y.gpr, sizeof x.gpr) && x.rip == y.rip && x.eflags == y.eflags && x.mxcsr == y.mxcsr &&
-           !memcmp(x.xmm, y.xmm, sizeof x.xmm) && !memcmp(x.st_mant, y.st_mant, sizeof x.st_mant) &&
+           !memcmp(x.vec, y.vec, sizeof x.vec) &&
+           !memcmp(x.opmask, y.opmask, sizeof x.opmask) && !memcmp(x.st_mant, y.st_mant, sizeof x.st_mant) &&
            !memcmp(x.st_sexp, y.st_sexp, sizeof x.st_sexp) && x.fcw == y.fcw && x.fsw == y.fsw && x.tags == y.tags;
 }
 
@@ -182,9 +183,13 @@ static void print_registers(const Registers *a, const Registers *b, uint32_t und
         print_pair(names[k], a->gpr[k], b->gpr[k]);
     print_pair("rip", a->rip, b->rip);
     print_pair("eflags", a->eflags & ~undefined, b->eflags & ~undefined);
-    for (unsigned k = 0; k < 32; k++) {
-        snprintf(name, sizeof name, "xmm%u.%u", k / 2, k % 2);
-        print_pair(name, a->xmm[k / 2][k % 2], b->xmm[k / 2][k % 2]);
+    for (unsigned k = 0; k < 32 * 8; k++) {
+        snprintf(name, sizeof name, "v%u.%u", k / 8, k % 8);
+        print_pair(name, a->vec[k / 8][k % 8], b->vec[k / 8][k % 8]);
+    }
+    for (unsigned k = 0; k < 8; k++) {
+        snprintf(name, sizeof name, "k%u", k);
+        print_pair(name, a->opmask[k], b->opmask[k]);
     }
     print_pair("mxcsr", a->mxcsr, b->mxcsr);
     for (unsigned k = 0; k < 8; k++) {

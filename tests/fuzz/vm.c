@@ -301,7 +301,8 @@ static void load_control(Vm *vm, const Program *p)
 {
     Cpu *cpu = vm->cpu;
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG | (p->align ? CR0_AM : 0);
-    cpu->cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | (p->smap ? CR4_SMAP : 0);
+    cpu->cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE | (p->smap ? CR4_SMAP : 0);
+    cpu->xcr0 = XCR0_X87 | XCR0_AVX512_STATE;
     cpu->cr3 = TABLES;
     cpu->cr2 = 0;
     cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;

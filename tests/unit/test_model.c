@@ -106,8 +106,8 @@ static void test_errors(void)
     assert_error("z80-turbo-plus", "-cpu: unknown CPU model 'z80-turbo-plus' (-cpu help lists them)");
     assert_error("", "-cpu: no model named (-cpu help lists them)");
     assert_error("host", "-cpu host: there is no host CPU to show to the guest; 'max' has all that Myna emulates");
-    assert_error("max,+avx", "-cpu max: the feature 'avx' is not emulated by Myna");
-    assert_error("max,avx512f=on", "-cpu max: the feature 'avx512f' is not emulated by Myna");
+    assert_error("max,+vmx", "-cpu max: the feature 'vmx' is not emulated by Myna");
+    assert_error("max,amx-tile=on", "-cpu max: the feature 'amx-tile' is not emulated by Myna");
     assert_error("max,+smepp", "-cpu max: unknown feature 'smepp'; did you mean 'smep'?");
     assert_error("max,-nosuchthing", "-cpu max: unknown feature 'nosuchthing' (-cpu max,help lists them)");
     assert_error("max,smep=maybe", "-cpu max: smep=maybe must be on or off");
