@@ -146,7 +146,7 @@ void cr8_write(Cpu *cpu, uint64_t v)
 uint64_t efer_allowed(const Cpu *cpu)
 {
     return (cpu_has(cpu, FEAT_SYSCALL) ? EFER_SCE : 0) | (cpu_has(cpu, FEAT_LM) ? EFER_LME | EFER_LMA : 0) |
-           (cpu_has(cpu, FEAT_NX) ? EFER_NXE : 0);
+           (cpu_has(cpu, FEAT_NX) ? EFER_NXE : 0) | (cpu_has(cpu, FEAT_FXSR_OPT) ? EFER_FFXSR : 0);
 }
 
 void efer_set(Cpu *cpu, uint64_t v)
@@ -158,6 +158,3 @@ void efer_set(Cpu *cpu, uint64_t v)
         tlb_flush_all(cpu);
     cpu_update_mode(cpu);
 }
-
-/* x87 and SSE. */
-uint64_t xcr0_supported(const Cpu *cpu) { return cpu_has(cpu, FEAT_XSAVE) ? 3 : 0; }

@@ -9,6 +9,7 @@
 #include "core/machine.h"
 #include "cpu/model.h"
 #include "cpu/system.h"
+#include "cpu/xsave.h"
 #include "util/endian.h"
 
 enum { HYPERVISOR_BASE = 0x40000000, HYPERVISOR_TIMING = 0x40000010 };
@@ -131,17 +132,23 @@ static void leaf_topology(const Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
 }
 
-/* x87 and SSE only: the legacy area and the header. */
+/* Sizes of the standard form, enabled now and at most; of the compacted form; then a subleaf a component. */
 static void leaf_xsave(const Cpu *cpu, uint32_t subleaf, uint32_t out[4])
 {
-    enum { AREA_SIZE = 512 + 64 };
+    uint64_t user = xcr0_supported(cpu), supervisor = xss_supported(cpu);
     if (!cpu_has(cpu, FEAT_XSAVE))
         return;
     if (subleaf == 0) {
-        out[CPUID_EAX] = xcr0_supported(cpu);
-        out[CPUID_EBX] = out[CPUID_ECX] = AREA_SIZE;
+        out[CPUID_EAX] = user;
+        out[CPUID_EBX] = xsave_area_size(cpu, cpu->xcr0, false);
+        out[CPUID_ECX] = xsave_area_size(cpu, user, false);
+        out[CPUID_EDX] = user >> 32;
     } else if (subleaf == 1 && cpu_has(cpu, FEAT_XSAVEC)) {
-        out[CPUID_EBX] = AREA_SIZE;
+        out[CPUID_EBX] = xsave_area_size(cpu, cpu->xcr0 | cpu->xss, true);
+        out[CPUID_ECX] = supervisor;
+        out[CPUID_EDX] = supervisor >> 32;
+    } else {
+        xsave_describe(cpu, subleaf, out);
     }
 }
 

@@ -127,6 +127,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(3DNOW, "3dnow", 0x80000001, 0, CPUID_EDX, 31)                                                                    \
     F(INVTSC, "invtsc", 0x80000007, 0, CPUID_EDX, 8)                                                                   \
     F(CLZERO, "clzero", 0x80000008, 0, CPUID_EBX, 0)                                                                   \
+    F(XSAVEERPTR, "xsaveerptr", 0x80000008, 0, CPUID_EBX, 2)                                                           \
     F(RDPRU, "rdpru", 0x80000008, 0, CPUID_EBX, 4)                                                                     \
     F(WBNOINVD, "wbnoinvd", 0x80000008, 0, CPUID_EBX, 9)                                                               \
     F(NPT, "npt", 0x8000000a, 0, CPUID_EDX, 0)                                                                         \

@@ -112,7 +112,7 @@ static const char *const not_emulated[] = {
     "cldemote", "clzero", "ds", "ds-cpl", "dtes64", "est", "f16c", "fma", "fma4", "gfni", "hle", "la57", "lam",
     "lwp", "misalignsse", "mmxext", "movdir64b", "movdiri", "mpx", "npt", "osvw", "pbe", "pdcm", "perfctr-core",
     "pks", "pku", "rtm", "serialize", "shstk", "skinit", "smx", "ssbd", "sse4a", "stibp", "svm", "tbm", "tm", "tm2",
-    "tsx-ctrl", "vaes", "vmx", "vpclmulqdq", "waitpkg", "wbnoinvd", "xop", "xsaves",
+    "tsx-ctrl", "vaes", "vmx", "vpclmulqdq", "waitpkg", "wbnoinvd", "xop",
 };
 
 /* Options of QEMU that change nothing here. */
@@ -128,7 +128,7 @@ static const uint16_t system_features[] = {
     FEAT_VME, FEAT_DE, FEAT_PSE, FEAT_PAE, FEAT_MCE, FEAT_APIC, FEAT_MTRR, FEAT_PGE, FEAT_MCA, FEAT_PAT, FEAT_PSE36,
     FEAT_SS, FEAT_PCID, FEAT_X2APIC, FEAT_TSC_DEADLINE, FEAT_HYPERVISOR, FEAT_ARAT, FEAT_TSC_ADJUST, FEAT_SMEP,
     FEAT_ERMS, FEAT_UMIP, FEAT_FSRM, FEAT_XGETBV1, FEAT_NX, FEAT_PDPE1GB, FEAT_INVTSC, FEAT_SPEC_CTRL,
-    FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT,
+    FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT, FEAT_FXSR_OPT, FEAT_XSAVEERPTR,
 };
 
 /* Every row of the instruction table brings its feature. */
@@ -154,6 +154,8 @@ static const struct { uint16_t a, b; } dependencies[] = {
     { FEAT_SSE41, FEAT_SSSE3 },    { FEAT_SSE42, FEAT_SSE41 },    { FEAT_AES, FEAT_SSE2 },
     { FEAT_PCLMULQDQ, FEAT_SSE2 }, { FEAT_SHA, FEAT_SSE2 },       { FEAT_XSAVE, FEAT_FXSR },
     { FEAT_XSAVEOPT, FEAT_XSAVE }, { FEAT_XSAVEC, FEAT_XSAVE },   { FEAT_XGETBV1, FEAT_XSAVE },
+    { FEAT_XSAVES, FEAT_XSAVEC },  { FEAT_XSAVEERPTR, FEAT_FXSR }, { FEAT_FXSR_OPT, FEAT_FXSR },
+    { FEAT_FXSR_OPT, FEAT_LM },
     { FEAT_PSE36, FEAT_PSE },      { FEAT_NX, FEAT_PAE },         { FEAT_NX, FEAT_MSR },
     { FEAT_SYSCALL, FEAT_MSR },    { FEAT_SEP, FEAT_MSR },        { FEAT_MTRR, FEAT_MSR },
     { FEAT_PAT, FEAT_MSR },        { FEAT_MCA, FEAT_MCE },        { FEAT_MCA, FEAT_MSR },
@@ -171,7 +173,7 @@ static const struct { uint16_t a, b; } dependencies[] = {
  * Only on request: AMD's own, and MONITOR, since MWAIT cannot wait for another CPU's store and an idle guest would
  * keep the host busy with it.
  */
-static const uint16_t by_request_only[] = { FEAT_RDPRU, FEAT_TOPOEXT, FEAT_MONITOR };
+static const uint16_t by_request_only[] = { FEAT_RDPRU, FEAT_TOPOEXT, FEAT_MONITOR, FEAT_FXSR_OPT, FEAT_XSAVEERPTR };
 
 static bool set_has(const uint64_t *set, unsigned f) { return set[f / 64] >> (f % 64) & 1; }
 

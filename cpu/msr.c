@@ -9,6 +9,7 @@
 #include "cpu/mmu.h"
 #include "cpu/model.h"
 #include "cpu/system.h"
+#include "cpu/xsave.h"
 
 uint64_t tsc_read(Cpu *cpu)
 {
@@ -182,6 +183,22 @@ static bool write_pat(Cpu *cpu, uint32_t index, uint64_t v)
     if (!memory_types_valid(v, true))
         return false;
     cpu->pat = v;
+    return true;
+}
+
+static bool read_xss(Cpu *cpu, uint32_t index, uint64_t *v)
+{
+    (void)index;
+    *v = cpu->xss;
+    return true;
+}
+
+static bool write_xss(Cpu *cpu, uint32_t index, uint64_t v)
+{
+    (void)index;
+    if (v & ~xss_supported(cpu))
+        return false;
+    cpu->xss = v;
     return true;
 }
 
@@ -437,6 +454,7 @@ static const MsrRange ranges[] = {
     { 0x277, 0x277, FEAT_PAT, ANY, read_pat, write_pat },
     { 0x2ff, 0x2ff, FEAT_MTRR, ANY, read_mtrr_default, write_mtrr_default },
     { 0x400, 0x400 + MC_BANKS * 4 - 1, FEAT_MCA, ANY, read_mc_bank, write_mc_bank },
+    { 0xda0, 0xda0, FEAT_XSAVES, ANY, read_xss, write_xss },
     { 0xc0000080, 0xc0000080, FEAT_NX, ANY, read_efer, write_efer },
     { 0xc0000080, 0xc0000080, FEAT_SYSCALL, ANY, read_efer, write_efer },
     { 0xc0000080, 0xc0000080, FEAT_LM, ANY, read_efer, write_efer },

@@ -28,7 +28,7 @@ bool msr_write(Cpu *cpu, uint32_t index, uint64_t v);
 #define CPU_TSC_HZ UINT64_C(1000000000)
 uint64_t tsc_read(Cpu *cpu);
 
-/* Bits of XCR0 that the CPU supports. */
+/* Bits of XCR0 that the CPU supports (xsave.c). */
 uint64_t xcr0_supported(const Cpu *cpu);
 
 /* Bits of CR4 and EFER that the model's features allow. */

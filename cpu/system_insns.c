@@ -391,7 +391,7 @@ static void sys_rdgsbase(Cpu *cpu, const Insn *i) { read_base(cpu, i, SEG_GS); }
 static void sys_wrfsbase(Cpu *cpu, const Insn *i) { write_base(cpu, i, SEG_FS); }
 static void sys_wrgsbase(Cpu *cpu, const Insn *i) { write_base(cpu, i, SEG_GS); }
 
-/* Alignment-check flag, extended control registers. */
+/* Alignment-check flag. */
 
 static void set_ac(Cpu *cpu, uint32_t value)
 {
@@ -402,30 +402,6 @@ static void set_ac(Cpu *cpu, uint32_t value)
 
 static void sys_clac(Cpu *cpu, const Insn *i) { (void)i; set_ac(cpu, 0); }
 static void sys_stac(Cpu *cpu, const Insn *i) { (void)i; set_ac(cpu, EFLAGS_AC); }
-
-/* XCR1 is the part of XCR0 that is in use; all of it may always be said to be. */
-static void sys_xgetbv(Cpu *cpu, const Insn *i)
-{
-    (void)i;
-    if (!(cpu->cr4 & CR4_OSXSAVE))
-        cpu_raise_ud(cpu);
-    uint32_t n = reg32(cpu, R_CX);
-    if (n > 1 || (n == 1 && !cpu_has(cpu, FEAT_XGETBV1)))
-        cpu_raise_gp(cpu);
-    set_edx_eax(cpu, cpu->xcr0);
-}
-
-static void sys_xsetbv(Cpu *cpu, const Insn *i)
-{
-    (void)i;
-    if (!(cpu->cr4 & CR4_OSXSAVE))
-        cpu_raise_ud(cpu);
-    uint64_t v = edx_eax(cpu);
-    if (cpu->cpl != 0 || reg32(cpu, R_CX) != 0 || !(v & 1) || (v & ~xcr0_supported(cpu)))
-        cpu_raise_gp(cpu);
-    cpu->xcr0 = v;
-    cpu_update_mode(cpu);
-}
 
 /* Leaving SMM, random numbers, undefined on purpose. */
 
@@ -491,8 +467,6 @@ SEM_1(sys_wrfsbase)
 SEM_1(sys_wrgsbase)
 SEM_1(sys_clac)
 SEM_1(sys_stac)
-SEM_1(sys_xgetbv)
-SEM_1(sys_xsetbv)
 SEM_1(sys_rsm)
 SEM_1(sys_rdrand)
 SEM_1(sys_ud)
