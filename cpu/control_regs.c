@@ -86,7 +86,8 @@ uint64_t cr4_allowed(const Cpu *cpu)
         { FEAT_PGE, CR4_PGE },           { FEAT_MMX, CR4_PCE },          { FEAT_FXSR, CR4_OSFXSR },
         { FEAT_SSE, CR4_OSXMMEXCPT },    { FEAT_UMIP, CR4_UMIP },        { FEAT_FSGSBASE, CR4_FSGSBASE },
         { FEAT_PCID, CR4_PCIDE },        { FEAT_XSAVE, CR4_OSXSAVE },    { FEAT_SMEP, CR4_SMEP },
-        { FEAT_SMAP, CR4_SMAP },
+        { FEAT_SMAP, CR4_SMAP },         { FEAT_LA57, CR4_LA57 },        { FEAT_PKU, CR4_PKE },
+        { FEAT_PKS, CR4_PKS },
     };
     uint64_t allowed = 0;
     for (unsigned k = 0; k < ARRAY_SIZE(table); k++)
@@ -99,7 +100,7 @@ static bool cr4_valid(const Cpu *cpu, uint64_t v)
 {
     if (v & ~cr4_allowed(cpu))
         return false;
-    if (cpu->long_mode && !(v & CR4_PAE))
+    if (cpu->long_mode && (!(v & CR4_PAE) || ((v ^ cpu->cr4) & CR4_LA57)))
         return false;
     if ((v & ~cpu->cr4) & CR4_PCIDE)
         return cpu->long_mode && !(cpu->cr3 & CR3_PCID);
@@ -108,7 +109,8 @@ static bool cr4_valid(const Cpu *cpu, uint64_t v)
 
 void cr4_write(Cpu *cpu, uint64_t v)
 {
-    const uint64_t paging = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
+    const uint64_t paging = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_LA57 | CR4_PKE |
+                            CR4_PKS;
     if (!cr4_valid(cpu, v))
         cpu_raise_gp(cpu);
     uint64_t changed = cpu->cr4 ^ v;

@@ -198,6 +198,8 @@ static void basic_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t
     case 7:
         if (subleaf == 0 && cpu_has(cpu, FEAT_BHI_CTRL))
             out[CPUID_EAX] = 2; /* the last subleaf */
+        if (subleaf == 0 && (cpu->cr4 & CR4_PKE))
+            out[CPUID_ECX] |= 1 << 4;
         break;
     case 0xb: leaf_topology(cpu, subleaf, out); break;
     case 0xd: leaf_xsave(cpu, subleaf, out); break;
@@ -262,7 +264,7 @@ static void leaf_l2(const Cpu *cpu, uint32_t out[4])
 
 static void leaf_sizes(const Cpu *cpu, uint32_t out[4])
 {
-    out[CPUID_EAX] = cpu->physical_bits | cpu->linear_bits << 8;
+    out[CPUID_EAX] = cpu->physical_bits | cpu->max_linear_bits << 8;
     if (is_amd(cpu))
         out[CPUID_ECX] = (core_count(cpu) - 1) | core_id_bits(cpu) << 12;
     if (cpu_has(cpu, FEAT_RDPRU))

@@ -22,6 +22,7 @@ enum { /* page table entries */
     PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100,
 };
 #define PTE_NX BIT(63)
+#define PTE_KEY_SHIFT 59
 #define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
 
 /* An entry that a walk used. */
@@ -237,14 +238,37 @@ typedef struct Rights {
 
 static bool mode_is_user(unsigned mode) { return mode >= TLB_USER; }
 
+/* The protection key of a page, or 0 when its kind of pages has none (SDM vol. 3A 4.6.2). */
+static unsigned walk_key(const Cpu *cpu, const Walk *w)
+{
+    uint64_t enabled = w->all & PTE_U ? CR4_PKE : CR4_PKS;
+    return cpu->long_mode && (cpu->cr4 & enabled) ? w->step[w->steps - 1].entry >> PTE_KEY_SHIFT & 15 : 0;
+}
+
+enum { KEY_NO_ACCESS = 1, KEY_NO_WRITE = 2 };
+
+/* What the page's key forbids: KEY_NO_*, where writes are so in supervisor mode only with CR0.WP. */
+static unsigned key_forbids(const Cpu *cpu, const Walk *w, unsigned mode)
+{
+    bool user = w->all & PTE_U;
+    if (!cpu->long_mode || !(cpu->cr4 & (user ? CR4_PKE : CR4_PKS)))
+        return 0;
+    unsigned bits = (user ? cpu->pkru : (uint32_t)cpu->pkrs) >> walk_key(cpu, w) * 2 & 3;
+    return mode_is_user(mode) || (cpu->cr0 & CR0_WP) ? bits : bits & ~KEY_NO_WRITE;
+}
+
 static inline Rights walk_rights(const Cpu *cpu, const Walk *w, unsigned mode)
 {
     bool user = w->all & PTE_U, writable = w->all & PTE_W;
     bool executable = !(w->any & PTE_NX) || !(cpu->efer & EFER_NXE);
-    if (mode_is_user(mode))
-        return (Rights){ user, user && writable, user && executable };
-    bool read = !user || mode != TLB_KERNEL_SMAP;
-    return (Rights){ read, read && (writable || !(cpu->cr0 & CR0_WP)), executable && !(user && (cpu->cr4 & CR4_SMEP)) };
+    unsigned forbidden = unlikely(cpu->cr4 & (CR4_PKE | CR4_PKS)) ? key_forbids(cpu, w, mode) : 0;
+    if (mode_is_user(mode)) {
+        bool read = user && !(forbidden & KEY_NO_ACCESS);
+        return (Rights){ read, read && writable && !forbidden, user && executable };
+    }
+    bool read = (!user || mode != TLB_KERNEL_SMAP) && !(forbidden & KEY_NO_ACCESS);
+    return (Rights){ read, read && (writable || !(cpu->cr0 & CR0_WP)) && !forbidden,
+                     executable && !(user && (cpu->cr4 & CR4_SMEP)) };
 }
 
 static inline bool access_allowed(Rights r, enum MmuAccess access)
@@ -273,6 +297,13 @@ bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t)
     t->global = walk_global(&w);
     t->dirty = w.step[w.steps - 1].entry & PTE_D;
     return true;
+}
+
+/* PF_P, with PF_PK when the key forbids the access, whatever else does (SDM vol. 3A 4.7). */
+static uint32_t rights_error(const Cpu *cpu, const Walk *w, enum MmuAccess access, unsigned mode)
+{
+    unsigned forbidden = access == MMU_EXEC ? 0 : key_forbids(cpu, w, mode);
+    return forbidden & (access == MMU_WRITE ? KEY_NO_ACCESS | KEY_NO_WRITE : KEY_NO_ACCESS) ? PF_P | PF_PK : PF_P;
 }
 
 static uint32_t fault_code(const Cpu *cpu, uint32_t error, enum MmuAccess access, unsigned mode)
@@ -316,12 +347,26 @@ static void set_put(TlbSet *s, unsigned index)
 }
 
 static void set_remove(TlbSet *s, unsigned index) { s->word[index / 64] &= ~BIT(index % 64); }
+static bool set_has(const TlbSet *s, unsigned index) { return s->word[index / 64] >> (index % 64) & 1; }
+
+/* What the TLB needs to know of a translated page. */
+typedef struct Mapping {
+    uint64_t gpa;
+    unsigned page_bits;
+    Rights may;
+    bool global, keyed;
+} Mapping;
 
 /* Notes to which sets an entry that is filled now belongs. */
-static void classify_entry(Tlb *tlb, unsigned index, uint64_t la, unsigned page_bits, bool global)
+static void classify_entry(Tlb *tlb, unsigned index, uint64_t la, const Mapping *m)
 {
-    set_put(global ? &tlb->global : &tlb->local, index);
-    set_remove(global ? &tlb->local : &tlb->global, index);
+    unsigned page_bits = m->page_bits;
+    set_put(m->global ? &tlb->global : &tlb->local, index);
+    set_remove(m->global ? &tlb->local : &tlb->global, index);
+    if (unlikely(m->keyed))
+        set_put(&tlb->keyed, index);
+    else
+        set_remove(&tlb->keyed, index);
     tlb->page_bits[index] = page_bits;
     if (likely(page_bits == GUEST_PAGE_BITS)) {
         set_remove(&tlb->large, index);
@@ -349,14 +394,6 @@ static void note_code_page(Cpu *cpu, uint64_t la, unsigned mode, unsigned page_b
     else
         span_add(&c->large, la & ~bit_mask(page_bits), la | bit_mask(page_bits));
 }
-
-/* What the TLB needs to know of a translated page. */
-typedef struct Mapping {
-    uint64_t gpa;
-    unsigned page_bits;
-    Rights may;
-    bool global;
-} Mapping;
 
 /* Where a page is, and whether accesses or (clean) writes need more than a host access. */
 typedef struct Place {
@@ -401,7 +438,8 @@ static void fill_entry(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     e->exec = exec;
     e->host = (uintptr_t)p.host;
     tlb->gpa[index] = m->gpa;
-    classify_entry(tlb, index, la, m->page_bits, m->global);
+    classify_entry(tlb, index, la, m);
+    cpu->tlb_keyed |= m->keyed;
 }
 
 static uint64_t fill_unpaged(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode)
@@ -421,7 +459,7 @@ static Rights walk_or_fault(Cpu *cpu, Walk *w, uint64_t la, enum MmuAccess acces
             cpu_raise_pf(cpu, la, fault_code(cpu, w->error, access, mode));
         r = walk_rights(cpu, w, mode);
         if (!access_allowed(r, access))
-            cpu_raise_pf(cpu, la, fault_code(cpu, PF_P, access, mode));
+            cpu_raise_pf(cpu, la, fault_code(cpu, rights_error(cpu, w, access, mode), access, mode));
     } while (!set_accessed(cpu, w, access == MMU_WRITE));
     remember_walk(cpu, w, la);
     return r;
@@ -433,6 +471,8 @@ uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     Mapping m;
     if (unlikely(!(cpu->cr0 & CR0_PG)))
         return fill_unpaged(cpu, la, access, mode);
+    if (unlikely(cpu->long_mode && !cpu_canonical(cpu, la))) /* a descriptor table's base may be so (state.h) */
+        cpu_raise_gp(cpu);
     if (!walk_short(cpu, &w, la) || !access_allowed(m.may = walk_rights(cpu, &w, mode), access) ||
         !set_accessed(cpu, &w, access == MMU_WRITE))
         m.may = walk_or_fault(cpu, &w, la, access, mode);
@@ -440,6 +480,7 @@ uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     m.gpa = w.gpa & cpu->gpa_mask;
     m.page_bits = w.page_bits;
     m.global = walk_global(&w) && (cpu->cr4 & CR4_PGE);
+    m.keyed = walk_key(cpu, &w);
     fill_entry(cpu, la, access, mode, &m);
     return m.gpa | (la & ~GUEST_PAGE_MASK);
 }
@@ -447,8 +488,9 @@ uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
 void mmu_keep_system_page(Cpu *cpu, uint64_t la)
 {
     uint64_t page = la & GUEST_PAGE_MASK;
-    const uint8_t *host = mmu_read_hit(cpu, mmu_system_mode(cpu), page, 1);
-    if (host)
+    unsigned mode = mmu_system_mode(cpu);
+    const uint8_t *host = mmu_read_hit(cpu, mode, page, 1);
+    if (host && !set_has(&cpu->tlb[mode].keyed, tlb_index(page)))
         cpu->system_page[page >> GUEST_PAGE_BITS & (SYSTEM_PAGES - 1)] = (SystemPage){ page, cpu->walk_epoch, host };
 }
 
@@ -460,6 +502,7 @@ static void invalidate_entry(Tlb *tlb, unsigned index)
     tlb->entry[index] = (TlbEntry){ none, none, none, 0 };
     set_remove(&tlb->local, index);
     set_remove(&tlb->global, index);
+    set_remove(&tlb->keyed, index);
     set_remove(&tlb->large, index);
 }
 
@@ -469,6 +512,7 @@ static void flush_set(Tlb *tlb, TlbSet *set)
     for (; set->words; set->words &= set->words - 1) {
         unsigned k = bit_lowest(set->words);
         tlb->large.word[k] &= ~set->word[k];
+        tlb->keyed.word[k] &= ~set->word[k];
         for (uint64_t word = set->word[k]; word; word &= word - 1) {
             unsigned index = k * 64 + bit_lowest(word);
             uint64_t none = tlb_invalid_tag(index);
@@ -506,6 +550,7 @@ void tlb_flush_local(Cpu *cpu)
 void tlb_flush_all(Cpu *cpu)
 {
     micro_tlb_drop(&cpu->micro);
+    cpu->tlb_keyed = false;
     for (unsigned mode = 0; mode < TLB_MODES; mode++) {
         Tlb *tlb = &cpu->tlb[mode];
         flush_set(tlb, &tlb->local);
@@ -517,6 +562,46 @@ void tlb_flush_all(Cpu *cpu)
         begin_jump_epoch(cpu, user);
         forget_code_pages(cpu, user);
     }
+}
+
+/* Entries of pages with a key hold what it allowed when they were filled. */
+static void flush_keyed(Cpu *cpu)
+{
+    micro_tlb_drop(&cpu->micro);
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        Tlb *tlb = &cpu->tlb[mode];
+        for (; tlb->keyed.words; tlb->keyed.words &= tlb->keyed.words - 1) {
+            unsigned k = bit_lowest(tlb->keyed.words);
+            for (uint64_t word = tlb->keyed.word[k]; word; word &= word - 1)
+                invalidate_entry(tlb, k * 64 + bit_lowest(word));
+        }
+    }
+    cpu->tlb_keyed = false;
+}
+
+/* Pages of key 0 are everywhere, and are not noted: software leaves them alone. */
+static void follow_key_rights(Cpu *cpu, uint64_t changed)
+{
+    if (changed & 3)
+        tlb_flush_all(cpu);
+    else if (changed && cpu->tlb_keyed)
+        flush_keyed(cpu);
+}
+
+void pkru_set(Cpu *cpu, uint32_t v)
+{
+    uint32_t changed = cpu->pkru ^ v;
+    cpu->pkru = v;
+    if (cpu->cr4 & CR4_PKE)
+        follow_key_rights(cpu, changed);
+}
+
+void pkrs_set(Cpu *cpu, uint32_t v)
+{
+    uint64_t changed = cpu->pkrs ^ v;
+    cpu->pkrs = v;
+    if (cpu->cr4 & CR4_PKS)
+        follow_key_rights(cpu, changed);
 }
 
 /* All that is known of the large page around la, whose size may be any of those with entries. */

@@ -75,6 +75,10 @@ static inline void mmu_update_jump_tag(Cpu *cpu)
     cpu->jump_tag = cpu->jump_epoch[cpu->cpl == 3] << 16 | cpu->key;
 }
 
+/* Loads PKRU, as WRPKRU and XRSTOR do, or IA32_PKRS, and has the soft TLB follow. */
+void pkru_set(Cpu *cpu, uint32_t v);
+void pkrs_set(Cpu *cpu, uint32_t v);
+
 /* Makes every entry for a physical page slow for writing again (it now holds code, or its dirty bits were reset). */
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa);
 

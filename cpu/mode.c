@@ -85,6 +85,7 @@ void cpu_update_mode(Cpu *cpu)
 {
     const Segment *cs = &cpu->seg[SEG_CS];
     cpu->long_mode = cpu->efer & EFER_LMA;
+    cpu->linear_bits = cpu->cr4 & CR4_LA57 ? 57 : MIN(cpu->max_linear_bits, 48);
     cpu->protected_mode = (cpu->cr0 & CR0_PE) && !(cpu->eflags & EFLAGS_VM);
     cpu->cpl = current_cpl(cpu);
     cpu->code_size = current_code_size(cpu);

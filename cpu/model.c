@@ -128,7 +128,7 @@ static const uint16_t system_features[] = {
     FEAT_VME, FEAT_DE, FEAT_PSE, FEAT_PAE, FEAT_MCE, FEAT_APIC, FEAT_MTRR, FEAT_PGE, FEAT_MCA, FEAT_PAT, FEAT_PSE36,
     FEAT_SS, FEAT_PCID, FEAT_X2APIC, FEAT_TSC_DEADLINE, FEAT_HYPERVISOR, FEAT_ARAT, FEAT_TSC_ADJUST, FEAT_SMEP,
     FEAT_ERMS, FEAT_UMIP, FEAT_FSRM, FEAT_XGETBV1, FEAT_NX, FEAT_PDPE1GB, FEAT_INVTSC, FEAT_SPEC_CTRL,
-    FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT, FEAT_FXSR_OPT, FEAT_XSAVEERPTR,
+    FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT, FEAT_FXSR_OPT, FEAT_XSAVEERPTR, FEAT_LA57, FEAT_PKS,
 };
 
 /* Every row of the instruction table brings its feature. */
@@ -166,7 +166,8 @@ static const struct { uint16_t a, b; } dependencies[] = {
     { FEAT_TSC_DEADLINE, FEAT_APIC }, { FEAT_TSC_DEADLINE, FEAT_TSC }, { FEAT_TSC_ADJUST, FEAT_TSC },
     { FEAT_INVTSC, FEAT_TSC },     { FEAT_RDTSCP, FEAT_TSC },     { FEAT_RDPRU, FEAT_TSC },
     { FEAT_SPEC_CTRL, FEAT_MSR },  { FEAT_ARCH_CAPABILITIES, FEAT_MSR },
-    { FEAT_BHI_CTRL, FEAT_SPEC_CTRL },
+    { FEAT_BHI_CTRL, FEAT_SPEC_CTRL }, { FEAT_LA57, FEAT_LM },     { FEAT_PKU, FEAT_LM },
+    { FEAT_PKS, FEAT_LM },         { FEAT_PKS, FEAT_MSR },
 };
 
 /*
@@ -473,7 +474,7 @@ static void raise_levels(Parse *p)
 static void set_widths(CpuModel *m)
 {
     bool lm = set_has(m->features, FEAT_LM), pae = set_has(m->features, FEAT_PAE);
-    m->linear_bits = lm ? 48 : 32;
+    m->linear_bits = set_has(m->features, FEAT_LA57) ? 57 : lm ? 48 : 32;
     if (!m->physical_bits)
         m->physical_bits = lm ? 40 : pae ? 36 : 32;
 }
@@ -514,7 +515,7 @@ void cpu_model_apply(Cpu *cpu, const CpuModel *model)
 {
     memcpy(cpu->features, model->features, sizeof cpu->features);
     cpu->physical_bits = model->physical_bits;
-    cpu->linear_bits = model->linear_bits;
+    cpu->linear_bits = cpu->max_linear_bits = model->linear_bits;
 }
 
 void cpu_model_list(void)

@@ -148,11 +148,28 @@ static bool read_segment_base(Cpu *cpu, uint32_t index, uint64_t *v)
 
 static bool write_segment_base(Cpu *cpu, uint32_t index, uint64_t v)
 {
-    if (!cpu_canonical(cpu, v))
+    if (!cpu_canonical_register(cpu, v))
         return false;
     unsigned seg = index == 0xc0000100 ? SEG_FS : SEG_GS;
     cpu->seg[seg].base = v;
     cpu_update_segment(cpu, seg);
+    return true;
+}
+
+/* The rights of supervisor pages' protection keys. */
+static bool read_pkrs(Cpu *cpu, uint32_t index, uint64_t *v)
+{
+    (void)index;
+    *v = cpu->pkrs;
+    return true;
+}
+
+static bool write_pkrs(Cpu *cpu, uint32_t index, uint64_t v)
+{
+    (void)index;
+    if (v >> 32)
+        return false;
+    pkrs_set(cpu, v);
     return true;
 }
 
@@ -453,6 +470,7 @@ static const MsrRange ranges[] = {
     { 0x250, 0x26f, FEAT_MTRR, ANY, read_mtrr_fixed, write_mtrr_fixed },
     { 0x277, 0x277, FEAT_PAT, ANY, read_pat, write_pat },
     { 0x2ff, 0x2ff, FEAT_MTRR, ANY, read_mtrr_default, write_mtrr_default },
+    { 0x6e1, 0x6e1, FEAT_PKS, ANY, read_pkrs, write_pkrs },
     { 0x400, 0x400 + MC_BANKS * 4 - 1, FEAT_MCA, ANY, read_mc_bank, write_mc_bank },
     { 0xda0, 0xda0, FEAT_XSAVES, ANY, read_xss, write_xss },
     { 0xc0000080, 0xc0000080, FEAT_NX, ANY, read_efer, write_efer },
@@ -543,7 +561,7 @@ static bool write_plain(Cpu *cpu, const PlainMsr *m, uint64_t v)
 {
     uint64_t *p = (uint64_t *)((char *)cpu + m->offset);
     bool linear = m->rule == CANONICAL || (m->rule == LINEAR && cpu->model->vendor != VENDOR_AMD);
-    if (linear && cpu_has(cpu, FEAT_LM) && !cpu_canonical(cpu, v))
+    if (linear && cpu_has(cpu, FEAT_LM) && !cpu_canonical_register(cpu, v))
         return false;
     if (m->rule == LOCKED && (*p & 1))
         return false;

@@ -59,7 +59,8 @@ static void reset_vector_state(Cpu *cpu)
     memset(cpu->opmask, 0, sizeof cpu->opmask);
     cpu->mxcsr = 0x1f80;
     cpu->xcr0 = 1;
-    cpu->xss = cpu->pkru = 0;
+    cpu->xss = 0;
+    pkru_set(cpu, 0);
 }
 
 /*
@@ -73,6 +74,8 @@ static void reset_msrs(Cpu *cpu)
     cpu->tsc_aux = cpu->tsc_offset = cpu->tsc_adjust = 0;
     cpu->pat = UINT64_C(0x0007040600070406);
     cpu->misc_enable = BIT(0) | BIT(11) | BIT(12) | (cpu_has(cpu, FEAT_MONITOR) ? BIT(18) : 0);
+    cpu->pkrs = cpu->ssp = cpu->u_cet = cpu->s_cet = cpu->interrupt_ssp_table = 0;
+    memset(cpu->pl_ssp, 0, sizeof cpu->pl_ssp);
     cpu->spec_ctrl = cpu->debug_ctl = cpu->mcg_status = 0;
     cpu->smbase = 0x30000;
     cpu->feature_control = 1; /* locked: neither VMX nor SMX is there to be enabled */

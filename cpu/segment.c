@@ -174,7 +174,7 @@ static void check_system_descriptor(Cpu *cpu, uint16_t sel, const Descriptor *d)
         raise_selector(cpu, EXC_GP, sel);
     if (!(descriptor_attr(d) & SA_P))
         raise_selector(cpu, EXC_NP, sel);
-    if (cpu->long_mode && !cpu_canonical(cpu, descriptor_base(d)))
+    if (cpu->long_mode && !cpu_canonical_register(cpu, descriptor_base(d)))
         raise_selector(cpu, EXC_GP, sel);
 }
 

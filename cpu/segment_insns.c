@@ -247,7 +247,7 @@ static void load_table(Cpu *cpu, const Insn *i, TablePtr *table)
     uint64_t ea = insn_ea_at(cpu, i, 2);
     if (cpu_code64(cpu)) {
         t.base = mem_read64(cpu, i->seg, ea);
-        if (!cpu_canonical(cpu, t.base))
+        if (!cpu_canonical_register(cpu, t.base))
             cpu_raise_gp(cpu);
     } else {
         t.base = mem_read32(cpu, i->seg, ea) & (i->osz == SZ16 ? 0xffffff : 0xffffffff);

@@ -216,7 +216,8 @@ struct Cpu {
     Vec vec[32];
     uint64_t opmask[8];
     uint32_t mxcsr;
-    uint32_t pkru;
+    uint32_t pkru;           /* written by pkru_set() only: the soft TLB follows it (mmu.h) */
+    uint64_t ssp;            /* shadow stack pointer; only with CR4.CET and shadow stacks enabled at this level */
 
     /* MSRs, by name. */
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
@@ -225,6 +226,8 @@ struct Cpu {
     uint64_t pat, misc_enable, spec_ctrl, smbase, feature_control, debug_ctl;
     uint64_t mcg_status, mc_bank[4][4], xss, perf_evtsel[4], perf_ctr[4];
     uint64_t hwcr;           /* AMD */
+    uint64_t pkrs;           /* IA32_PKRS */
+    uint64_t u_cet, s_cet, pl_ssp[4], interrupt_ssp_table; /* CET: SDM vol. 1 chapter 17 */
     MtrrState mtrr;
 
     uint8_t run_state;       /* CPU_RUNNING ... */
@@ -274,6 +277,7 @@ struct Cpu {
     } own_wait, *wait;       /* one for all CPUs that share a thread */
     Tlb tlb[TLB_MODES];
     MicroTlb micro;
+    bool tlb_keyed;          /* some entry is in its TLB's `keyed`, or was since the micro TLB was dropped */
     struct RamWindow {       /* the range of RAM where a page was last found */
         uint64_t start, size;
         uint8_t *host;
@@ -301,7 +305,9 @@ struct Cpu {
     uint64_t features[FEAT_WORDS];
     unsigned index;          /* 0.. */
     uint32_t apic_id;
-    uint8_t physical_bits, linear_bits; /* 32..52; 32, 48 or 57 */
+    uint8_t physical_bits;   /* 32..52 */
+    uint8_t linear_bits;     /* of linear addresses as paging has them now: 32, 48 or 57 */
+    uint8_t max_linear_bits; /* of those that the CPU can have */
     bool a20_enabled;
     uint64_t gpa_mask;       /* physical address lines that reach the bus (A20 gate) */
 };
@@ -327,6 +333,15 @@ static inline unsigned cpu_iopl(const Cpu *cpu) { return (cpu->eflags & EFLAGS_I
 static inline bool cpu_canonical(const Cpu *cpu, uint64_t la)
 {
     return sign_extend(la, cpu->linear_bits) == (int64_t)la;
+}
+
+/*
+ * The same for addresses that registers keep: MSRs, bases of segments and descriptor tables, operands of INVPCID.  They
+ * may be of five levels though CR4.LA57 is clear; what uses them then finds them not canonical.
+ */
+static inline bool cpu_canonical_register(const Cpu *cpu, uint64_t la)
+{
+    return sign_extend(la, cpu->max_linear_bits) == (int64_t)la;
 }
 
 /* Byte register n as Insn numbers them: 16+4..16+7 are AH CH DH BH. */

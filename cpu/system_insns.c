@@ -314,7 +314,7 @@ static void sys_invpcid(Cpu *cpu, const Insn *i)
     bool by_pcid = type <= 1;
     if (type > 3 || pcid >> 12 || (by_pcid && pcid && !(cpu->cr4 & CR4_PCIDE)))
         cpu_raise_gp(cpu);
-    if (type == 0 && cpu->linear_bits > 32 && !cpu_canonical(cpu, descriptor[1]))
+    if (type == 0 && cpu->linear_bits > 32 && !cpu_canonical_register(cpu, descriptor[1]))
         cpu_raise_gp(cpu);
     /* Only the current PCID has entries in the soft TLB (control_regs.c). */
     if (by_pcid && (cpu->cr4 & CR4_PCIDE) && pcid != (cpu->cr3 & 0xfff))
@@ -381,7 +381,7 @@ static void write_base(Cpu *cpu, const Insn *i, unsigned seg)
     if (!(cpu->cr4 & CR4_FSGSBASE))
         cpu_raise_ud(cpu);
     uint64_t base = i->osz == SZ64 ? cpu->gpr[i->rm] : reg32(cpu, i->rm);
-    if (!cpu_canonical(cpu, base))
+    if (!cpu_canonical_register(cpu, base))
         cpu_raise_gp(cpu);
     set_base64(cpu, seg, base);
 }
@@ -402,6 +402,32 @@ static void set_ac(Cpu *cpu, uint32_t value)
 
 static void sys_clac(Cpu *cpu, const Insn *i) { (void)i; set_ac(cpu, 0); }
 static void sys_stac(Cpu *cpu, const Insn *i) { (void)i; set_ac(cpu, EFLAGS_AC); }
+
+/* Rights of protection keys; ECX selects the register, which must be 0. */
+
+static inline void check_pkru(Cpu *cpu)
+{
+    if (!(cpu->cr4 & CR4_PKE))
+        cpu_raise_ud(cpu);
+    if (reg32(cpu, R_CX))
+        cpu_raise_gp(cpu);
+}
+
+static void sys_rdpkru(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    check_pkru(cpu);
+    set_edx_eax(cpu, cpu->pkru);
+}
+
+static void sys_wrpkru(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    check_pkru(cpu);
+    if (reg32(cpu, R_DX))
+        cpu_raise_gp(cpu);
+    pkru_set(cpu, reg32(cpu, R_AX));
+}
 
 /* Leaving SMM, random numbers, undefined on purpose. */
 
@@ -467,6 +493,8 @@ SEM_1(sys_wrfsbase)
 SEM_1(sys_wrgsbase)
 SEM_1(sys_clac)
 SEM_1(sys_stac)
+SEM_1(sys_rdpkru)
+SEM_1(sys_wrpkru)
 SEM_1(sys_rsm)
 SEM_1(sys_rdrand)
 SEM_1(sys_ud)

@@ -50,6 +50,7 @@ typedef struct Tlb {
     uint64_t gpa[TLB_SIZE];       /* guest-physical page of each entry */
     uint8_t page_bits[TLB_SIZE];  /* of the page that each entry is a part of */
     TlbSet local, global;         /* filled entries, by whether their page is global */
+    TlbSet keyed;                 /* filled entries whose page has a protection key that matters */
     TlbSet large;                 /* filled entries of large pages: INVLPG inside drops all of a page's */
     LinearSpan large_span[2];     /* of these pages, in the lower and the upper half of the linear addresses */
 } Tlb;
