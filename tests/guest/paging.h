@@ -83,6 +83,9 @@ static inline __attribute__((always_inline)) void window_fetch(const Window *w)
     asm volatile("call *%0" :: "r"(w->address) : "memory");
 }
 
+/* A load of the LDT's USER_DS. */
+#define LOAD_LOCAL asm volatile("mov %0, %%gs" :: "r"(USER_DS | 4) : "memory")
+
 static void test_rights(const Window *w)
 {
     const word at = w->address, a = (word)data_a;
@@ -217,9 +220,7 @@ static void test_across(const Window *w)
 /* What the processor itself reads and writes counts as the supervisor's, whatever the privilege level. */
 static void test_implicit(const Window *w)
 {
-    enum { LOCAL_DS = USER_DS | 4 };
     const word at = w->address + (USER_DS & ~7);
-#define LOAD_LOCAL asm volatile("mov %0, %%gs" :: "r"(LOCAL_DS) : "memory")
     memcpy(data_a, gdt, sizeof gdt);
     gdt_set(FREE_SEL, descriptor(w->address, PAGE - 1, A_LDT, 0));
     gdt_set(FREE_SEL + 8, (u64)w->address >> 32);
@@ -298,7 +299,7 @@ static void test_no_execute(const Window *w)
 }
 
 /* The largest physical address bit that exists, plus one (CPUID leaf 80000008h). */
-static unsigned physical_bits(void)
+static inline unsigned physical_bits(void)
 {
     return cpuid(0x80000000, 0).a >= 0x80000008 ? cpuid(0x80000008, 0).a & 255 : 36;
 }

@@ -139,7 +139,7 @@ static void test_pcid(const Window *w)
         }
         check_equal("invpcid type 4", invpcid(4, 0, 0), GP);
         check_equal("invpcid with a reserved bit", invpcid(0, BIT(12), 0), GP);
-        check_equal("invpcid with a noncanonical address", invpcid(0, 1, BIT64(47)), GP);
+        check_equal("invpcid with a noncanonical address", invpcid(0, 1, BIT64(63)), GP);
         check_equal("invpcid at level 3", USER_FAULT_OF(asm volatile("invpcid (%%rsp), %0" :: "r"(0ul) : "memory")),
                     GP);
     } else {

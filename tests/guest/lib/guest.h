@@ -145,7 +145,7 @@ typedef struct Frame {
 
 enum {
     NO_FAULT = -1,
-    DE = 0, DB, NMI, BP, OF, BR, UD, NM, DF, TS = 10, NP, SS, GP, PF, MF = 16, AC, MC, XM,
+    DE = 0, DB, NMI, BP, OF, BR, UD, NM, DF, TS = 10, NP, SS, GP, PF, MF = 16, AC, MC, XM, CP = 21,
     LEAVE_USER = 0x81,
 };
 

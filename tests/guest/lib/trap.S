@@ -10,7 +10,7 @@ trap_stubs:
         .set vector, 0
         .rept 256
         .align 16
-        .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17)
+        .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)
         push $0
         .endif
         push $vector
