@@ -17,9 +17,15 @@
 CpuModel *cpu_model_parse(const char *spec, GError **err);
 void cpu_model_free(CpuModel *model);
 
-/* Prints the models, one a line with a description (`-cpu help`), or a model's flags (`-cpu NAME,help`). */
-void cpu_model_list(void);
-void cpu_model_list_flags(const char *name);
+/*
+ * Appends the list of models (`-cpu help`), or what a model has and lacks (`-cpu NAME,+flag,help`; false with *err when
+ * there is no such model or flag).
+ */
+void cpu_model_list(GString *out);
+bool cpu_model_list_flags(const char *spec, GString *out, GError **err);
+
+/* The x86-64 psABI level that a model reaches, 1 to 4; 0: none. */
+unsigned cpu_model_level(const CpuModel *model);
 
 /* The default model's name. */
 extern const char cpu_model_default[];

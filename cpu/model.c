@@ -1,118 +1,42 @@
 /*
- * CPU models: the table behind -cpu, and parsing of what follows the name.
+ * CPU models: what -cpu names (model_table.c), and parsing of what follows the name.
  *
  * A model never offers what Myna does not emulate.  What it emulates is read off the instruction table (a feature that
  * some row needs), plus the features that are not instructions (system_features).
  */
 #include "cpu/model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "cpu/cpu.h"
-
-/*
- * The default.  GenuineIntel, because then CPUID leaf 15h tells Linux the TSC's and the APIC timer's frequency, which
- * saves both calibrations at boot; of a model number that no Intel processor has, so that no kernel looks for that
- * processor's own registers and errata.  ARCH_CAPABILITIES says what is true here (msr.c), so a kernel needs neither
- * page-table isolation nor retpolines; invariant TSC and TSC_ADJUST make the TSC its clock source without a watchdog.
- * Left out though emulated: XSAVE (without AVX it holds no more than FXSAVE and costs more), PCID (the soft TLB holds
- * one address space), SMAP (two switches of the TLB for each copy to or from user space).
- */
-const char cpu_model_default[] = "myna64";
-
-#define FLAGS_486 "fpu vme pse"
-#define FLAGS_PENTIUM FLAGS_486 " de tsc msr mce cx8 apic mmx"
-#define FLAGS_P6 FLAGS_PENTIUM " pae sep mtrr pge mca cmov pat pse36 fxsr"
-#define FLAGS_SSE2 FLAGS_P6 " sse sse2 clflush"
-#define FLAGS_64 FLAGS_SSE2 " lm nx syscall hypervisor"
-#define FLAGS_CORE2 FLAGS_64 " pni ssse3 cx16 lahf-lm"
-#define FLAGS_NEHALEM FLAGS_CORE2 " sse4.1 sse4.2 popcnt"
-#define FLAGS_K10 FLAGS_64 " pni cx16 lahf-lm popcnt abm 3dnowprefetch"
-#define FLAGS_SAFE " arch-capabilities spec-ctrl bhi-ctrl"
-#define FLAGS_V1 FLAGS_64 FLAGS_SAFE
-#define FLAGS_V2 FLAGS_NEHALEM FLAGS_SAFE
-#define FLAGS_MYNA                                                                                                     \
-    FLAGS_V2 " x2apic tsc-deadline tsc-adjust invtsc arat rdtscp rdpid aes pclmulqdq sha-ni movbe bmi1 bmi2 adx abm "  \
-             "3dnowprefetch rdrand rdseed erms fsrm fsgsbase smep umip invpcid pdpe1gb"
-
-typedef struct ModelDef {
-    const char *name, *description;
-    enum CpuVendor vendor;
-    uint16_t family;
-    uint8_t model, stepping;
-    uint32_t level, xlevel;
-    const char *flags; /* NULL: all that is emulated */
-    const char *model_id;
-} ModelDef;
-
-enum { VIRTUAL_FAMILY = 6, VIRTUAL_MODEL = 0x7f, VIRTUAL_LEVEL = 0x16 };
-#define XLEVEL_32 0x80000004u
-#define XLEVEL_64 0x80000008u
-
-static const ModelDef models[] = {
-    { "myna64", "the default: x86-64-v2 and what makes guests fast", VENDOR_INTEL, VIRTUAL_FAMILY, VIRTUAL_MODEL, 1,
-      VIRTUAL_LEVEL, XLEVEL_64, FLAGS_MYNA, "Myna Virtual CPU" },
-    { "max", "every feature that Myna emulates", VENDOR_INTEL, VIRTUAL_FAMILY, VIRTUAL_MODEL, 1, VIRTUAL_LEVEL,
-      XLEVEL_64, NULL, "Myna Virtual CPU (max)" },
-    { "x86-64-v1", "the x86-64 baseline of the psABI", VENDOR_INTEL, VIRTUAL_FAMILY, VIRTUAL_MODEL, 1, VIRTUAL_LEVEL,
-      XLEVEL_64, FLAGS_V1, "Myna Virtual CPU (x86-64-v1)" },
-    { "x86-64-v2", "x86-64-v2 of the psABI: up to SSE4.2", VENDOR_INTEL, VIRTUAL_FAMILY, VIRTUAL_MODEL, 1,
-      VIRTUAL_LEVEL, XLEVEL_64, FLAGS_V2, "Myna Virtual CPU (x86-64-v2)" },
-    { "qemu64", "like QEMU's model of that name", VENDOR_AMD, 15, 107, 1, 0xd, 0x8000000a,
-      FLAGS_64 " pni cx16 lahf-lm", "Myna Virtual CPU (qemu64)" },
-    { "qemu32", "like QEMU's model of that name", VENDOR_INTEL, 6, 6, 3, 4, XLEVEL_32, FLAGS_SSE2 " pni hypervisor",
-      "Myna Virtual CPU (qemu32)" },
-    { "kvm64", "like QEMU's model of that name", VENDOR_INTEL, 15, 6, 1, 0xd, XLEVEL_64, FLAGS_64 " pni cx16",
-      "Myna Virtual CPU (kvm64)" },
-    { "486", "Intel 80486", VENDOR_INTEL, 4, 8, 0, 1, 0, FLAGS_486, "" },
-    { "pentium", "Intel Pentium MMX", VENDOR_INTEL, 5, 4, 3, 1, 0, FLAGS_PENTIUM, "" },
-    { "pentium2", "Intel Pentium II", VENDOR_INTEL, 6, 5, 2, 2, 0, FLAGS_P6, "" },
-    { "pentium3", "Intel Pentium III", VENDOR_INTEL, 6, 7, 3, 3, 0, FLAGS_P6 " sse", "" },
-    { "coreduo", "Intel Core Duo", VENDOR_INTEL, 6, 14, 8, 10, XLEVEL_64, FLAGS_SSE2 " pni nx",
-      "Intel Core Duo (Myna)" },
-    { "core2duo", "Intel Core 2 Duo", VENDOR_INTEL, 6, 15, 11, 10, XLEVEL_64, FLAGS_CORE2, "Intel Core 2 Duo (Myna)" },
-    { "Nehalem", "Intel Core i7 9xx", VENDOR_INTEL, 6, 26, 3, 11, XLEVEL_64, FLAGS_NEHALEM, "Intel Nehalem (Myna)" },
-    { "Westmere", "Intel Westmere", VENDOR_INTEL, 6, 44, 1, 11, XLEVEL_64, FLAGS_NEHALEM " aes pclmulqdq arat",
-      "Intel Westmere (Myna)" },
-    { "Opteron_G1", "AMD Opteron 240", VENDOR_AMD, 15, 6, 1, 5, XLEVEL_64, FLAGS_64 " pni", "AMD Opteron 240 (Myna)" },
-    { "Opteron_G2", "AMD Opteron 22xx", VENDOR_AMD, 15, 6, 1, 5, XLEVEL_64, FLAGS_64 " pni cx16 lahf-lm",
-      "AMD Opteron 22xx (Myna)" },
-    { "Opteron_G3", "AMD Opteron 23xx, without SSE4A", VENDOR_AMD, 16, 2, 3, 5, XLEVEL_64, FLAGS_K10 " rdtscp",
-      "AMD Opteron 23xx (Myna)" },
-    { "phenom", "AMD Phenom 9550, without 3DNow! and SSE4A", VENDOR_AMD, 16, 2, 3, 5, 0x8000001a,
-      FLAGS_K10 " rdtscp pdpe1gb", "AMD Phenom 9550 (Myna)" },
-};
-
-static const struct { const char *alias, *name; } aliases[] = {
-    { "x86-64", "x86-64-v1" }, { "base", "x86-64-v1" },
-};
-
-/* Features by option name. */
-typedef struct FeatureName {
-    const char *option;
-    uint16_t feature;
-    uint32_t leaf;
-} FeatureName;
+#include "cpu/model_internal.h"
 
 #define FEATURE_NAME(name, option, leaf, subleaf, reg, bit) { option, FEAT_##name, leaf },
-static const FeatureName feature_names[] = { FEATURES(FEATURE_NAME) };
+const FeatureName feature_names[] = { FEATURES(FEATURE_NAME) };
+const unsigned feature_name_count = ARRAY_SIZE(feature_names);
 
 static const struct { const char *alias, *option; } feature_aliases[] = {
     { "sse3", "pni" }, { "lzcnt", "abm" }, { "cmpxchg8b", "cx8" }, { "cmpxchg16b", "cx16" }, { "sha", "sha-ni" },
     { "prefetchw", "3dnowprefetch" }, { "xd", "nx" }, { "ibrs", "spec-ctrl" }, { "pclmuldq", "pclmulqdq" },
+    { "ffxsr", "fxsr-opt" }, { "i64", "lm" }, { "tsc-offset", "tsc-adjust" }, { "avx512-ifma", "avx512ifma" },
+    { "avx512-vbmi", "avx512vbmi" }, { "avx512-vbmi2", "avx512vbmi2" }, { "avx512-vnni", "avx512vnni" },
+    { "avx512-bitalg", "avx512bitalg" }, { "avx512vpopcntdq", "avx512-vpopcntdq" }, { "avx512bf16", "avx512-bf16" },
+    { "avx512fp16", "avx512-fp16" }, { "avx512vp2intersect", "avx512-vp2intersect" }, { "avxvnni", "avx-vnni" },
+    { "avxifma", "avx-ifma" }, { "cet-ss", "shstk" }, { "cet-ibt", "ibt" }, { "osxsave", "xsave" },
 };
 
-/* Names that users may know from elsewhere, of what is not emulated: told apart from misspellings. */
-static const char *const not_emulated[] = {
-    "3dnow", "3dnowext", "amx-bf16", "amx-int8", "amx-tile", "avx", "avx-vnni", "avx2", "avx512bw", "avx512cd",
-    "avx512dq", "avx512er", "avx512f", "avx512ifma", "avx512pf", "avx512vbmi", "avx512vl", "avx512-vnni",
-    "cldemote", "clzero", "ds", "ds-cpl", "dtes64", "est", "f16c", "fma", "fma4", "gfni", "hle", "la57", "lam",
-    "lwp", "misalignsse", "mmxext", "movdir64b", "movdiri", "mpx", "npt", "osvw", "pbe", "pdcm", "perfctr-core",
-    "pks", "pku", "rtm", "serialize", "shstk", "skinit", "smx", "ssbd", "sse4a", "stibp", "svm", "tbm", "tm", "tm2",
-    "tsx-ctrl", "vaes", "vmx", "vpclmulqdq", "waitpkg", "wbnoinvd", "xop",
+/* Names that users may know from elsewhere, of what no feature here stands for: told apart from misspellings. */
+static const char *const other_names[] = {
+    "3dnow-prefetch", "acpi", "amd-no-ssb", "amd-psfd", "amd-ssbd", "amd-stibp", "amx-bf16", "amx-fp16", "amx-int8",
+    "amx-tile", "auto-ibrs", "avx10", "avx512-4fmaps", "avx512-4vnniw", "avx512er", "avx512pf", "bus-lock-detect",
+    "cldemote", "cmp-legacy", "core-capability", "cr8legacy", "ds", "ds-cpl", "dtes64", "est", "extapic", "fb-clear",
+    "fsrc", "fsrs", "fzrm", "hle", "ht", "ia64", "ibpb", "ibrs-all", "ibs", "intel-pt", "kvmclock", "lam", "lwp",
+    "mds-no", "md-clear", "mpx", "no-nested-data-bp", "null-sel-clr-base", "osvw", "pbe", "pdcm", "perfctr-core",
+    "perfctr-nb", "phe", "pn", "pschange-mc-no", "rdctl-no", "rsba", "rtm", "sgx", "skinit", "skip-l1dfl-vmentry",
+    "smx", "split-lock-detect", "ssb-no", "ssbd", "stibp", "stibp-always-on", "svme-addr-chk", "taa-no", "tce", "tm",
+    "tm2", "topology", "tsx-ctrl", "tsx-ldtrk", "virt-ssbd", "wdt", "xfd", "xtpr",
 };
 
 /* Options of QEMU that change nothing here. */
@@ -152,31 +76,55 @@ static const struct { uint16_t a, b; } dependencies[] = {
     { FEAT_FXSR, FEAT_FPU },       { FEAT_MMX, FEAT_FPU },        { FEAT_SSE, FEAT_FXSR },
     { FEAT_SSE2, FEAT_SSE },       { FEAT_SSE3, FEAT_SSE2 },      { FEAT_SSSE3, FEAT_SSE3 },
     { FEAT_SSE41, FEAT_SSSE3 },    { FEAT_SSE42, FEAT_SSE41 },    { FEAT_AES, FEAT_SSE2 },
-    { FEAT_PCLMULQDQ, FEAT_SSE2 }, { FEAT_SHA, FEAT_SSE2 },       { FEAT_XSAVE, FEAT_FXSR },
-    { FEAT_XSAVEOPT, FEAT_XSAVE }, { FEAT_XSAVEC, FEAT_XSAVE },   { FEAT_XGETBV1, FEAT_XSAVE },
-    { FEAT_XSAVES, FEAT_XSAVEC },  { FEAT_XSAVEERPTR, FEAT_FXSR }, { FEAT_FXSR_OPT, FEAT_FXSR },
-    { FEAT_FXSR_OPT, FEAT_LM },
+    { FEAT_PCLMULQDQ, FEAT_SSE2 }, { FEAT_SHA, FEAT_SSE2 },       { FEAT_GFNI, FEAT_SSE2 },
+    { FEAT_SSE4A, FEAT_SSE3 },     { FEAT_MISALIGNSSE, FEAT_SSE },
+    { FEAT_3DNOW, FEAT_MMX },      { FEAT_3DNOWEXT, FEAT_3DNOW }, { FEAT_3DNOWEXT, FEAT_MMXEXT },
+    { FEAT_MMXEXT, FEAT_MMX },     { FEAT_FXSR_OPT, FEAT_FXSR },
+    { FEAT_XSAVE, FEAT_FXSR },     { FEAT_XSAVEOPT, FEAT_XSAVE }, { FEAT_XSAVEC, FEAT_XSAVE },
+    { FEAT_XGETBV1, FEAT_XSAVE },  { FEAT_XSAVES, FEAT_XSAVEC },  { FEAT_XSAVES, FEAT_MSR },
+    { FEAT_XSAVEERPTR, FEAT_FXSR }, { FEAT_FXSR_OPT, FEAT_LM },
+    { FEAT_AVX, FEAT_XSAVE },      { FEAT_AVX, FEAT_SSE42 },      { FEAT_AVX2, FEAT_AVX },
+    { FEAT_FMA, FEAT_AVX },        { FEAT_F16C, FEAT_AVX },       { FEAT_XOP, FEAT_AVX },
+    { FEAT_FMA4, FEAT_AVX },       { FEAT_TBM, FEAT_AVX },        { FEAT_VAES, FEAT_AVX },
+    { FEAT_VAES, FEAT_AES },       { FEAT_VPCLMULQDQ, FEAT_AVX }, { FEAT_VPCLMULQDQ, FEAT_PCLMULQDQ },
+    { FEAT_AVXVNNI, FEAT_AVX2 },   { FEAT_AVXIFMA, FEAT_AVX2 },
+    { FEAT_AVX512F, FEAT_AVX2 },   { FEAT_AVX512F, FEAT_FMA },    { FEAT_AVX512F, FEAT_F16C },
+    { FEAT_AVX512BW, FEAT_AVX512F }, { FEAT_AVX512CD, FEAT_AVX512F }, { FEAT_AVX512DQ, FEAT_AVX512F },
+    { FEAT_AVX512VL, FEAT_AVX512F }, { FEAT_AVX512IFMA, FEAT_AVX512F }, { FEAT_AVX512VNNI, FEAT_AVX512F },
+    { FEAT_AVX512VPOPCNTDQ, FEAT_AVX512F }, { FEAT_AVX512VP2INTERSECT, FEAT_AVX512F },
+    { FEAT_AVX512VBMI, FEAT_AVX512BW }, { FEAT_AVX512VBMI2, FEAT_AVX512BW }, { FEAT_AVX512BITALG, FEAT_AVX512BW },
+    { FEAT_AVX512BF16, FEAT_AVX512BW }, { FEAT_AVX512FP16, FEAT_AVX512BW }, { FEAT_AVX512FP16, FEAT_AVX512VL },
     { FEAT_PSE36, FEAT_PSE },      { FEAT_NX, FEAT_PAE },         { FEAT_NX, FEAT_MSR },
     { FEAT_SYSCALL, FEAT_MSR },    { FEAT_SEP, FEAT_MSR },        { FEAT_MTRR, FEAT_MSR },
     { FEAT_PAT, FEAT_MSR },        { FEAT_MCA, FEAT_MCE },        { FEAT_MCA, FEAT_MSR },
     { FEAT_LM, FEAT_PAE },         { FEAT_LM, FEAT_SYSCALL },     { FEAT_LM, FEAT_CX8 },
     { FEAT_LM, FEAT_SSE2 },        { FEAT_LM, FEAT_CMOV },        { FEAT_PDPE1GB, FEAT_LM },
     { FEAT_PCID, FEAT_LM },        { FEAT_FSGSBASE, FEAT_LM },    { FEAT_CX16, FEAT_LM },
-    { FEAT_LAHF_LM, FEAT_LM },     { FEAT_X2APIC, FEAT_APIC },    { FEAT_X2APIC, FEAT_MSR },
+    { FEAT_LAHF_LM, FEAT_LM },     { FEAT_LA57, FEAT_LM },        { FEAT_PKU, FEAT_LM },
+    { FEAT_PKU, FEAT_XSAVE },      { FEAT_PKS, FEAT_LM },         { FEAT_PKS, FEAT_MSR },
+    { FEAT_SHSTK, FEAT_MSR },      { FEAT_IBT, FEAT_MSR },
+    { FEAT_X2APIC, FEAT_APIC },    { FEAT_X2APIC, FEAT_MSR },
     { FEAT_TSC_DEADLINE, FEAT_APIC }, { FEAT_TSC_DEADLINE, FEAT_TSC }, { FEAT_TSC_ADJUST, FEAT_TSC },
     { FEAT_INVTSC, FEAT_TSC },     { FEAT_RDTSCP, FEAT_TSC },     { FEAT_RDPRU, FEAT_TSC },
+    { FEAT_WAITPKG, FEAT_TSC },
     { FEAT_SPEC_CTRL, FEAT_MSR },  { FEAT_ARCH_CAPABILITIES, FEAT_MSR },
-    { FEAT_BHI_CTRL, FEAT_SPEC_CTRL }, { FEAT_LA57, FEAT_LM },     { FEAT_PKU, FEAT_LM },
-    { FEAT_PKS, FEAT_LM },         { FEAT_PKS, FEAT_MSR },
+    { FEAT_BHI_CTRL, FEAT_SPEC_CTRL },
+    { FEAT_SVM, FEAT_MSR },        { FEAT_SVM, FEAT_PAE },        { FEAT_NPT, FEAT_SVM },
+    { FEAT_LBRV, FEAT_SVM },       { FEAT_SVM_LOCK, FEAT_SVM },   { FEAT_NRIP_SAVE, FEAT_SVM },
+    { FEAT_TSC_SCALE, FEAT_SVM },  { FEAT_VMCB_CLEAN, FEAT_SVM }, { FEAT_FLUSHBYASID, FEAT_SVM },
+    { FEAT_DECODEASSISTS, FEAT_SVM }, { FEAT_PAUSEFILTER, FEAT_SVM }, { FEAT_PFTHRESHOLD, FEAT_PAUSEFILTER },
+    { FEAT_AVIC, FEAT_SVM },       { FEAT_V_VMSAVE_VMLOAD, FEAT_NPT }, { FEAT_VGIF, FEAT_SVM },
+    { FEAT_VNMI, FEAT_VGIF },
 };
 
 /*
- * Only on request: AMD's own, and MONITOR, since MWAIT cannot wait for another CPU's store and an idle guest would
- * keep the host busy with it.
+ * Only on request: AMD's own on other vendors' processors, and MONITOR, since MWAIT cannot wait for another CPU's store
+ * and an idle guest would keep the host busy with it.
  */
-static const uint16_t by_request_only[] = { FEAT_RDPRU, FEAT_TOPOEXT, FEAT_MONITOR, FEAT_FXSR_OPT, FEAT_XSAVEERPTR };
-
-static bool set_has(const uint64_t *set, unsigned f) { return set[f / 64] >> (f % 64) & 1; }
+static const struct { uint16_t feature; bool vendor_has_it; } by_request_only[] = {
+    { FEAT_RDPRU, true }, { FEAT_TOPOEXT, true }, { FEAT_MONITOR, false }, { FEAT_FXSR_OPT, true },
+    { FEAT_XSAVEERPTR, true },
+};
 
 static void set_put(uint64_t *set, unsigned f, bool on)
 {
@@ -191,7 +139,7 @@ static bool has_row(unsigned feature, const char *mnemonic)
     return false;
 }
 
-static void emulated_features(uint64_t *set)
+void features_emulated(uint64_t *set)
 {
     memset(set, 0, FEAT_WORDS * sizeof *set);
     for (unsigned k = 0; k < ARRAY_SIZE(row_features); k++)
@@ -223,7 +171,7 @@ static bool option_in(const char *const *list, unsigned n, const char *name)
     return false;
 }
 
-static const FeatureName *find_feature(const char *name)
+const FeatureName *feature_find(const char *name)
 {
     for (unsigned k = 0; k < ARRAY_SIZE(feature_aliases); k++)
         if (same_option(feature_aliases[k].alias, name))
@@ -232,6 +180,11 @@ static const FeatureName *find_feature(const char *name)
         if (same_option(feature_names[k].option, name))
             return &feature_names[k];
     return NULL;
+}
+
+bool feature_name_known(const char *name)
+{
+    return feature_find(name) || option_in(other_names, ARRAY_SIZE(other_names), name);
 }
 
 static const char *feature_option(unsigned feature)
@@ -252,56 +205,100 @@ typedef struct Parse {
 /* The features of a generation that CPUID has no bits for. */
 static void add_generation(CpuModel *m)
 {
-    static const uint16_t always[] = { FEAT_BASE, FEAT_I186, FEAT_I286, FEAT_I386, FEAT_I486, FEAT_CPUID, FEAT_SMM };
-    for (unsigned k = 0; k < ARRAY_SIZE(always); k++)
-        set_put(m->features, always[k], true);
-    set_put(m->features, FEAT_NOPL, m->family >= 6);
-    set_put(m->features, FEAT_UD0, m->family >= 6);
+    static const struct { uint16_t feature; uint8_t family; } generations[] = {
+        { FEAT_BASE, 0 }, { FEAT_I186, 1 }, { FEAT_I286, 2 }, { FEAT_I386, 3 },
+        { FEAT_I486, 4 }, { FEAT_NOPL, 6 }, { FEAT_UD0, 6 },
+    };
+    for (unsigned k = 0; k < ARRAY_SIZE(generations); k++)
+        set_put(m->features, generations[k].feature, m->family >= generations[k].family);
+    set_put(m->features, FEAT_CPUID, m->level > 0);
+    set_put(m->features, FEAT_SMM, m->level > 0);
+}
+
+bool feature_by_request(const CpuModel *model, unsigned feature)
+{
+    for (unsigned k = 0; k < ARRAY_SIZE(by_request_only); k++)
+        if (by_request_only[k].feature == feature)
+            return !by_request_only[k].vendor_has_it || model->vendor != VENDOR_AMD;
+    return false;
+}
+
+static void add_flag(Parse *p, const FeatureName *f)
+{
+    if (feature_set_has(p->emulated, f->feature) && !feature_by_request(p->model, f->feature))
+        set_put(p->model->features, f->feature, true);
 }
 
 static void add_def_flags(Parse *p, const char *flags)
 {
     g_auto(GStrv) words = g_strsplit(flags, " ", -1);
     for (char **w = words; *w; w++) {
-        const FeatureName *f = find_feature(*w);
-        if (f && set_has(p->emulated, f->feature))
-            set_put(p->model->features, f->feature, true);
+        const FeatureName *f = feature_find(*w);
+        if (f)
+            add_flag(p, f);
     }
 }
 
 static void add_all_flags(Parse *p)
 {
-    for (unsigned k = 0; k < ARRAY_SIZE(feature_names); k++)
-        if (set_has(p->emulated, feature_names[k].feature))
-            set_put(p->model->features, feature_names[k].feature, true);
-    for (unsigned k = 0; k < ARRAY_SIZE(by_request_only); k++)
-        set_put(p->model->features, by_request_only[k], false);
+    for (unsigned k = 0; k < feature_name_count; k++)
+        add_flag(p, &feature_names[k]);
 }
 
 static void set_vendor(CpuModel *m, const char *id)
 {
     g_strlcpy(m->vendor_id, id, sizeof m->vendor_id);
-    m->vendor = !strcmp(id, "GenuineIntel")                                    ? VENDOR_INTEL
+    m->vendor = !*id || !strcmp(id, "GenuineIntel")                            ? VENDOR_INTEL
                 : !strcmp(id, "AuthenticAMD") || !strcmp(id, "HygonGenuine") ? VENDOR_AMD
                                                                                : VENDOR_OTHER;
 }
 
-static const ModelDef *find_model(const char *name, GError **err)
+static const ModelDef *find_exactly(const char *name)
 {
-    const char *names[ARRAY_SIZE(models)];
-    for (unsigned k = 0; k < ARRAY_SIZE(aliases); k++)
-        if (!g_ascii_strcasecmp(name, aliases[k].alias))
-            name = aliases[k].name;
-    for (unsigned k = 0; k < ARRAY_SIZE(models); k++) {
-        names[k] = models[k].name;
-        if (!g_ascii_strcasecmp(name, models[k].name))
-            return &models[k];
+    for (unsigned k = 0; k < model_count; k++)
+        if (!g_ascii_strcasecmp(name, model_table[k].name))
+            return &model_table[k];
+    for (unsigned k = 0; k < model_alias_count; k++)
+        if (!g_ascii_strcasecmp(name, model_aliases[k].alias))
+            return find_exactly(model_aliases[k].name);
+    return NULL;
+}
+
+/*
+ * QEMU's versions and variants of a named processor, which differ in work-arounds for errata and in TSX: "Haswell-v4",
+ * "Skylake-Client-noTSX-IBRS".
+ */
+static const ModelDef *find_variant(const char *name)
+{
+    static const char *const suffixes[] = { "-IBRS", "-noTSX", "-IBPB" };
+    g_autofree char *base = g_strdup(name);
+    char *dash = strrchr(base, '-');
+    if (dash && g_ascii_tolower(dash[1]) == 'v' && g_ascii_isdigit(dash[2]) && !dash[3])
+        *dash = 0;
+    for (unsigned k = 0; k < ARRAY_SIZE(suffixes); k++) {
+        dash = strrchr(base, '-');
+        if (dash && !g_ascii_strcasecmp(dash, suffixes[k]))
+            *dash = 0;
     }
+    const ModelDef *def = find_exactly(base);
+    return def && def->group != MODELS_OWN ? def : NULL;
+}
+
+const ModelDef *model_find(const char *name, GError **err)
+{
+    const ModelDef *def = find_exactly(name);
+    if (!def)
+        def = find_variant(name);
+    if (def)
+        return def;
     if (!g_ascii_strcasecmp(name, "host")) {
         error_set(err, "-cpu host: there is no host CPU to show to the guest; 'max' has all that Myna emulates");
         return NULL;
     }
-    const char *near = nearest_name(name, names, ARRAY_SIZE(names));
+    g_autofree const char **names = g_new(const char *, model_count);
+    for (unsigned k = 0; k < model_count; k++)
+        names[k] = model_table[k].name;
+    const char *near = nearest_name(name, names, model_count);
     if (near)
         error_set(err, "-cpu: unknown CPU model '%s'; did you mean '%s'? (-cpu help lists them)", name, near);
     else
@@ -313,7 +310,7 @@ static void start_from(Parse *p, const ModelDef *def)
 {
     CpuModel *m = p->model;
     g_strlcpy(m->name, def->name, sizeof m->name);
-    set_vendor(m, def->vendor == VENDOR_AMD ? "AuthenticAMD" : "GenuineIntel");
+    set_vendor(m, def->vendor);
     m->family = def->family;
     m->model = def->model;
     m->stepping = def->stepping;
@@ -343,12 +340,14 @@ static bool unknown_option(Parse *p, const char *name)
 
 static bool set_feature(Parse *p, const char *name, bool on)
 {
-    const FeatureName *f = find_feature(name);
-    bool known = f || option_in(not_emulated, ARRAY_SIZE(not_emulated), name);
-    if (!known)
+    const FeatureName *f = feature_find(name);
+    if (!feature_name_known(name))
         return option_in(ignored, ARRAY_SIZE(ignored), name) || unknown_option(p, name);
-    if (!f || !set_has(p->emulated, f->feature))
+    if (!f || !feature_set_has(p->emulated, f->feature))
         return !on || error_set(p->err, "-cpu %s: the feature '%s' is not emulated by Myna", p->model->name, name);
+    if (on && !p->model->level && f->feature != FEAT_FPU)
+        return error_set(p->err, "-cpu %s: the feature '%s' needs CPUID, which this processor has not", p->model->name,
+                         f->option);
     set_put(p->model->features, f->feature, on);
     set_put(p->requested, f->feature, on);
     return true;
@@ -408,14 +407,20 @@ static bool set_number(Parse *p, const char *name, const char *value)
     return unknown_option(p, name);
 }
 
+static bool has_cpuid_for(Parse *p, const char *name)
+{
+    return p->model->level || error_set(p->err, "-cpu %s: %s= needs CPUID, which this processor has not",
+                                        p->model->name, name);
+}
+
 /* "name=value": a number, a text, or a feature with on or off. */
 static bool parse_assignment(Parse *p, const char *name, const char *value)
 {
     static const char *const on[] = { "on", "yes", "true", "y" }, *const off[] = { "off", "no", "false", "n" };
     if (!strcmp(name, "vendor") || !strcmp(name, "model-id"))
-        return set_text(p, name, value);
+        return has_cpuid_for(p, name) && set_text(p, name, value);
     if (option_in(value_options, ARRAY_SIZE(value_options), name))
-        return set_number(p, name, value);
+        return has_cpuid_for(p, name) && set_number(p, name, value);
     bool is_on = option_in(on, ARRAY_SIZE(on), value);
     if (!is_on && !option_in(off, ARRAY_SIZE(off), value))
         return error_set(p->err, "-cpu %s: %s=%s must be on or off", p->model->name, name, value);
@@ -441,9 +446,9 @@ static bool resolve_dependencies(Parse *p)
         changed = false;
         for (unsigned k = 0; k < ARRAY_SIZE(dependencies); k++) {
             unsigned a = dependencies[k].a, b = dependencies[k].b;
-            if (!set_has(m->features, a) || set_has(m->features, b))
+            if (!feature_set_has(m->features, a) || feature_set_has(m->features, b))
                 continue;
-            if (set_has(p->requested, a))
+            if (feature_set_has(p->requested, a))
                 return error_set(p->err, "-cpu %s: the feature '%s' needs '%s', which is off", m->name,
                                  feature_option(a), feature_option(b));
             set_put(m->features, a, false);
@@ -459,29 +464,29 @@ static void raise_levels(Parse *p)
     CpuModel *m = p->model;
     for (unsigned k = 0; k < ARRAY_SIZE(feature_names); k++) {
         uint32_t leaf = feature_names[k].leaf;
-        if (!set_has(m->features, feature_names[k].feature))
+        if (!feature_set_has(m->features, feature_names[k].feature))
             continue;
         if (leaf >> 31)
             m->xlevel = MAX(m->xlevel, leaf);
         else
             m->level = MAX(m->level, leaf);
     }
-    if (set_has(m->features, FEAT_TOPOEXT))
+    if (feature_set_has(m->features, FEAT_TOPOEXT))
         m->xlevel = MAX(m->xlevel, 0x8000001e);
 }
 
 /* Widths follow from the features, unless phys-bits was given. */
 static void set_widths(CpuModel *m)
 {
-    bool lm = set_has(m->features, FEAT_LM), pae = set_has(m->features, FEAT_PAE);
-    m->linear_bits = set_has(m->features, FEAT_LA57) ? 57 : lm ? 48 : 32;
+    bool lm = feature_set_has(m->features, FEAT_LM), pae = feature_set_has(m->features, FEAT_PAE);
+    m->linear_bits = feature_set_has(m->features, FEAT_LA57) ? 57 : lm ? 48 : 32;
     if (!m->physical_bits)
         m->physical_bits = lm ? 40 : pae ? 36 : 32;
 }
 
 static bool parse_spec(Parse *p, char **parts)
 {
-    const ModelDef *def = find_model(parts[0], p->err);
+    const ModelDef *def = model_find(parts[0], p->err);
     if (!def)
         return false;
     start_from(p, def);
@@ -500,7 +505,7 @@ CpuModel *cpu_model_parse(const char *spec, GError **err)
 {
     g_auto(GStrv) parts = g_strsplit(spec, ",", -1);
     Parse p = { .model = g_new0(CpuModel, 1), .err = err };
-    emulated_features(p.emulated);
+    features_emulated(p.emulated);
     if (!parts[0])
         error_set(err, "-cpu: no model named (-cpu help lists them)");
     else if (parse_spec(&p, parts))
@@ -516,48 +521,4 @@ void cpu_model_apply(Cpu *cpu, const CpuModel *model)
     memcpy(cpu->features, model->features, sizeof cpu->features);
     cpu->physical_bits = model->physical_bits;
     cpu->linear_bits = cpu->max_linear_bits = model->linear_bits;
-}
-
-void cpu_model_list(void)
-{
-    printf("CPU models (-cpu NAME[,+feature|,-feature|,option=value]...; -cpu NAME,help lists features):\n");
-    for (unsigned k = 0; k < ARRAY_SIZE(models); k++)
-        printf("  %-12s %s\n", models[k].name, models[k].description);
-    for (unsigned k = 0; k < ARRAY_SIZE(aliases); k++)
-        printf("  %-12s alias of %s\n", aliases[k].alias, aliases[k].name);
-}
-
-static void print_features(const char *title, const uint64_t *set)
-{
-    unsigned column = 80;
-    printf("%s", title);
-    for (unsigned k = 0; k < ARRAY_SIZE(feature_names); k++) {
-        const char *name = feature_names[k].option;
-        if (!set_has(set, feature_names[k].feature))
-            continue;
-        if (column + strlen(name) > 78)
-            column = printf("\n ") - 1;
-        column += printf(" %s", name);
-    }
-    printf("\n");
-}
-
-void cpu_model_list_flags(const char *name)
-{
-    GError *err = NULL;
-    uint64_t others[FEAT_WORDS];
-    CpuModel *m = cpu_model_parse(name, &err);
-    if (!m) {
-        fprintf(stderr, "myna: %s\n", err->message);
-        g_error_free(err);
-        return;
-    }
-    emulated_features(others);
-    for (unsigned w = 0; w < FEAT_WORDS; w++)
-        others[w] &= ~m->features[w];
-    printf("CPU model %s: %s family %u model %u stepping %u\n", m->name, m->vendor_id, m->family, m->model,
-           m->stepping);
-    print_features("Features:", m->features);
-    print_features("Can be added:", others);
-    cpu_model_free(m);
 }

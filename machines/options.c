@@ -174,18 +174,26 @@ static gboolean accel_settle(Options *o, GError **err)
     return accel_choose(&o->accel, list ? list : accels()[0], err);
 }
 
+/* "help", or a model with features and "help" at the end. */
+static gboolean print_cpu_help(const char *argument, GError **err)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    const char *comma = strrchr(argument, ',');
+    g_autofree char *model = g_strndup(argument, comma ? comma - argument : 0);
+    if (!comma)
+        cpu_model_list(out);
+    else if (!cpu_model_list_flags(model, out, err))
+        return FALSE;
+    g_print("%s", out->str);
+    return TRUE;
+}
+
 static gboolean set_cpu(Options *o, const char *argument, GError **err)
 {
-    (void)err;
-    char *comma = strchr(argument, ',');
-    if (asks_help(argument)) {
-        cpu_model_list();
+    const char *comma = strrchr(argument, ',');
+    if (asks_help(comma ? comma + 1 : argument)) {
         o->done = true;
-    } else if (comma && asks_help(comma + 1)) {
-        char *name = g_strndup(argument, comma - argument);
-        cpu_model_list_flags(name);
-        g_free(name);
-        o->done = true;
+        return print_cpu_help(argument, err);
     }
     g_free(o->cpu);
     o->cpu = g_strdup(argument);
