@@ -48,10 +48,30 @@ enum { FP_LESS = -1, FP_EQUAL = 0, FP_GREATER = 1, FP_UNORDERED = 2 };
     T t##_from_i32(int32_t v, FpEnv *e);                                                                               \
     T t##_from_i64(int64_t v, FpEnv *e);
 
+FP_OPERATIONS(uint16_t, f16)
 FP_OPERATIONS(uint32_t, f32)
 FP_OPERATIONS(uint64_t, f64)
 FP_OPERATIONS(Float80, f80)
 #undef FP_OPERATIONS
+
+/*
+ * What AVX adds to the SSE formats.  muladd is a * b + c with one rounding: the NaN of a, else of b, else of c, and
+ * inf * 0 is invalid unless c is a NaN.  FNMADD, FMSUB and the like negate operands first, with t_negate, which leaves
+ * NaNs as they are.
+ * Unsigned: out of range or NaN gives FP_INVALID and all ones; what rounds to zero from below is only inexact.
+ */
+#define FP_AVX_OPERATIONS(T, t)                                                                                        \
+    T t##_muladd(T a, T b, T c, FpEnv *e);                                                                             \
+    T t##_negate(T a);                                                                                                 \
+    uint32_t t##_to_u32(T a, uint8_t rounding, FpEnv *e);                                                              \
+    uint64_t t##_to_u64(T a, uint8_t rounding, FpEnv *e);                                                              \
+    T t##_from_u32(uint32_t v, FpEnv *e);                                                                              \
+    T t##_from_u64(uint64_t v, FpEnv *e);
+
+FP_AVX_OPERATIONS(uint16_t, f16)
+FP_AVX_OPERATIONS(uint32_t, f32)
+FP_AVX_OPERATIONS(uint64_t, f64)
+#undef FP_AVX_OPERATIONS
 
 uint64_t f32_to_f64(uint32_t a, FpEnv *e);
 uint32_t f64_to_f32(uint64_t a, FpEnv *e);
@@ -61,8 +81,26 @@ uint32_t f80_to_f32(Float80 a, FpEnv *e);
 uint64_t f80_to_f64(Float80 a, FpEnv *e);
 int16_t f80_to_i16(Float80 a, uint8_t rounding, FpEnv *e);
 
-/* a * b + c with one rounding (FMA). */
-uint32_t f32_muladd(uint32_t a, uint32_t b, uint32_t c, FpEnv *e);
-uint64_t f64_muladd(uint64_t a, uint64_t b, uint64_t c, FpEnv *e);
+/*
+ * Half precision.  MXCSR's DAZ and FTZ do not apply to it: operands and results of 16 bits keep their denormals, while
+ * the 32- and 64-bit side of a conversion follows them (AVX512-FP16 architecture specification, chapter 5).
+ */
+int16_t f16_to_i16(uint16_t a, uint8_t rounding, FpEnv *e);
+uint16_t f16_to_u16(uint16_t a, uint8_t rounding, FpEnv *e);
+uint16_t f16_from_i16(int16_t v, FpEnv *e);
+uint16_t f16_from_u16(uint16_t v, FpEnv *e);
+uint32_t f16_to_f32(uint16_t a, FpEnv *e);
+uint64_t f16_to_f64(uint16_t a, FpEnv *e);
+uint16_t f32_to_f16(uint32_t a, FpEnv *e);
+uint16_t f64_to_f16(uint64_t a, FpEnv *e);
+/* As VCVTPH2PS of F16C does it: a denormal operand raises nothing.  VCVTPS2PH is f32_to_f16. */
+uint32_t f16_to_f32_quietly(uint16_t a, FpEnv *e);
+
+/*
+ * bfloat16 takes no environment: to nearest, denormals are zeros on both sides, no flags (VCVTNEPS2BF16, VDPBF16PS).
+ */
+uint16_t f32_to_bf16(uint32_t a);
+/* sum plus the products of two pairs of bfloat16, as VDPBF16PS does it in each lane. */
+uint32_t bf16_dot(uint32_t sum, uint32_t a, uint32_t b);
 
 #endif

@@ -161,6 +161,7 @@ FP_INLINE Num num_sqrt(Num a, FpEnv *e)
     }                                                                                                                  \
     T t##_sqrt(T a, FpEnv *e) { return num_pack_##t(num_sqrt(num_unpack_##t(a, e->daz), e), e); }
 
+ARITHMETIC(uint16_t, f16)
 ARITHMETIC(uint32_t, f32)
 ARITHMETIC(uint64_t, f64)
 
@@ -213,14 +214,14 @@ static Num num_muladd(Num a, Num b, Num c, FpEnv *e)
     return c.cls == NUM_ZERO ? product : finite_add(product, c, e->rounding);
 }
 
-uint32_t f32_muladd(uint32_t a, uint32_t b, uint32_t c, FpEnv *e)
-{
-    bool daz = e->daz;
-    return num_pack_f32(num_muladd(num_unpack_f32(a, daz), num_unpack_f32(b, daz), num_unpack_f32(c, daz), e), e);
-}
+#define MULADD(T, t)                                                                                                   \
+    T t##_muladd(T a, T b, T c, FpEnv *e)                                                                              \
+    {                                                                                                                  \
+        bool daz = e->daz;                                                                                             \
+        return num_pack_##t(num_muladd(num_unpack_##t(a, daz), num_unpack_##t(b, daz), num_unpack_##t(c, daz), e), e); \
+    }                                                                                                                  \
+    T t##_negate(T a) { return t##_is_nan(a) ? a : a ^ (T)1 << (8 * sizeof(T) - 1); }
 
-uint64_t f64_muladd(uint64_t a, uint64_t b, uint64_t c, FpEnv *e)
-{
-    bool daz = e->daz;
-    return num_pack_f64(num_muladd(num_unpack_f64(a, daz), num_unpack_f64(b, daz), num_unpack_f64(c, daz), e), e);
-}
+MULADD(uint16_t, f16)
+MULADD(uint32_t, f32)
+MULADD(uint64_t, f64)

@@ -28,46 +28,6 @@ FP_INLINE int num_compare(Num a, Num b, bool quiet, FpEnv *e)
     return a.sign ? order_magnitude(b, a) : order_magnitude(a, b);
 }
 
-/* Splits |n| into its integer part (exp <= 63) and the 64 bits after the point. */
-FP_INLINE uint64_t num_split(Num n, uint64_t *tail)
-{
-    if (n.exp >= 0) {
-        *tail = n.exp == 63 ? 0 : n.mant << (n.exp + 1);
-        return n.mant >> (63 - n.exp);
-    }
-    *tail = n.exp == -1 ? n.mant : 1;
-    return 0;
-}
-
-/* Rounds |n| (exp <= 63) to an integer; *inexact when that changed it.  Sets e->rounded_up. */
-FP_INLINE uint64_t num_integer(Num n, unsigned rounding, bool *inexact, FpEnv *e)
-{
-    uint64_t tail, v = num_split(n, &tail);
-    bool up = round_increments(rounding, n.sign, v & 1, tail);
-    *inexact = tail != 0;
-    e->rounded_up = up;
-    return v + up;
-}
-
-FP_INLINE Num num_round_integral(Num n, FpEnv *e)
-{
-    if (unlikely(n.cls >= NUM_QNAN))
-        return num_propagate_nan(n, n, e);
-    if (e->x87)
-        num_note_denormals(n, n, e);
-    if (n.cls != NUM_FINITE || n.exp >= 63)
-        return n;
-    bool inexact;
-    n.mant = num_integer(n, e->rounding, &inexact, e);
-    if (inexact)
-        e->flags |= FP_INEXACT;
-    if (!n.mant)
-        return num_zero(n.sign);
-    n.exp = 63;
-    num_normalize(&n);
-    return n;
-}
-
 /* To a signed integer of `bits` bits; what does not fit is the integer indefinite. */
 FP_INLINE int64_t num_to_int(Num n, unsigned bits, unsigned rounding, FpEnv *e)
 {
@@ -87,12 +47,20 @@ FP_INLINE int64_t num_to_int(Num n, unsigned bits, unsigned rounding, FpEnv *e)
     return n.sign ? -v : v;
 }
 
-FP_INLINE Num num_from_int(int64_t v)
+/* To an unsigned integer; what does not fit is all ones (SDM vol. 2 VCVTPS2UDQ). */
+FP_INLINE uint64_t num_to_uint(Num n, unsigned bits, unsigned rounding, FpEnv *e)
 {
-    Num n = { .mant = v < 0 ? -(uint64_t)v : (uint64_t)v, .exp = 63, .cls = v ? NUM_FINITE : NUM_ZERO, .sign = v < 0 };
-    if (v)
-        num_normalize(&n);
-    return n;
+    if (n.cls == NUM_ZERO)
+        return 0;
+    bool inexact = false, fits = n.cls == NUM_FINITE && n.exp < (int)bits;
+    uint64_t v = likely(fits) ? num_integer(n, rounding, &inexact, e) : 0;
+    if (unlikely(!fits || v > bit_mask(bits) || (n.sign && v))) {
+        e->flags |= FP_INVALID;
+        return bit_mask(bits);
+    }
+    if (inexact)
+        e->flags |= FP_INEXACT;
+    return v;
 }
 
 /* Between formats: a NaN becomes quiet, and a denormal is reported except from x87's own format. */
@@ -118,6 +86,8 @@ FP_INLINE Num unpack_f80(Float80 a, bool daz)
     return num_unpack_f80(a);
 }
 static inline Float80 pack_f80(Num n, FpEnv *e) { return num_pack_f80(n, 64, e); }
+#define unpack_f16 num_unpack_f16
+#define pack_f16 num_pack_f16
 #define unpack_f32 num_unpack_f32
 #define unpack_f64 num_unpack_f64
 #define pack_f32 num_pack_f32
@@ -140,7 +110,24 @@ static inline Float80 pack_f80(Num n, FpEnv *e) { return num_pack_f80(n, 64, e);
     T t##_from_i32(int32_t v, FpEnv *e) { return pack_##t(num_from_int(v), e); }                                       \
     T t##_from_i64(int64_t v, FpEnv *e) { return pack_##t(num_from_int(v), e); }
 
+#define UNSIGNED_CONVERSIONS(T, t)                                                                                     \
+    uint32_t t##_to_u32(T a, uint8_t rounding, FpEnv *e)                                                               \
+    {                                                                                                                  \
+        return num_to_uint(unpack_##t(a, e->daz), 32, rounding, e);                                                    \
+    }                                                                                                                  \
+    uint64_t t##_to_u64(T a, uint8_t rounding, FpEnv *e)                                                               \
+    {                                                                                                                  \
+        return num_to_uint(unpack_##t(a, e->daz), 64, rounding, e);                                                    \
+    }                                                                                                                  \
+    T t##_from_u32(uint32_t v, FpEnv *e) { return pack_##t(num_from_uint(v, false), e); }                              \
+    T t##_from_u64(uint64_t v, FpEnv *e) { return pack_##t(num_from_uint(v, false), e); }
+
 /* A value that the format is known to hold. */
+static inline uint16_t pack_exact_f16(Num n)
+{
+    FpEnv e = { .rounding = FP_NEAREST };
+    return num_pack_f16(n, &e);
+}
 static inline uint32_t pack_exact_f32(Num n)
 {
     FpEnv e = { .rounding = FP_NEAREST };
@@ -157,12 +144,29 @@ static inline Float80 pack_exact_f80(Num n)
     return num_pack_f80(n, 64, &e);
 }
 
+CONVERSIONS(uint16_t, f16)
 CONVERSIONS(uint32_t, f32)
 CONVERSIONS(uint64_t, f64)
 CONVERSIONS(Float80, f80)
+UNSIGNED_CONVERSIONS(uint16_t, f16)
+UNSIGNED_CONVERSIONS(uint32_t, f32)
+UNSIGNED_CONVERSIONS(uint64_t, f64)
 
 int16_t f80_to_i16(Float80 a, uint8_t rounding, FpEnv *e) { return num_to_int(num_unpack_f80(a), 16, rounding, e); }
 
+int16_t f16_to_i16(uint16_t a, uint8_t rounding, FpEnv *e)
+{
+    return num_to_int(num_unpack_f16(a, false), 16, rounding, e);
+}
+uint16_t f16_to_u16(uint16_t a, uint8_t rounding, FpEnv *e)
+{
+    return num_to_uint(num_unpack_f16(a, false), 16, rounding, e);
+}
+uint16_t f16_from_i16(int16_t v, FpEnv *e) { return num_pack_f16(num_from_int(v), e); }
+uint16_t f16_from_u16(uint16_t v, FpEnv *e) { return num_pack_f16(num_from_uint(v, false), e); }
+
+bool f16_is_nan(uint16_t a) { return (a & 0x7fff) > 0x7c00; }
+bool f16_is_snan(uint16_t a) { return f16_is_nan(a) && !(a & 0x200); }
 bool f32_is_nan(uint32_t a) { return a << 1 > 0xff000000u; }
 bool f32_is_snan(uint32_t a) { return f32_is_nan(a) && !(a & 0x400000); }
 bool f64_is_nan(uint64_t a) { return a << 1 > UINT64_C(0xffe0000000000000); }
@@ -176,6 +180,17 @@ bool f80_is_snan(Float80 a) { return num_unpack_f80(a).cls == NUM_SNAN; }
 
 uint64_t f32_to_f64(uint32_t a, FpEnv *e) { return num_pack_f64(num_convert(num_unpack_f32(a, e->daz), e), e); }
 uint32_t f64_to_f32(uint64_t a, FpEnv *e) { return num_pack_f32(num_convert(num_unpack_f64(a, e->daz), e), e); }
+
+uint32_t f16_to_f32(uint16_t a, FpEnv *e) { return num_pack_f32(num_convert(num_unpack_f16(a, false), e), e); }
+uint64_t f16_to_f64(uint16_t a, FpEnv *e) { return num_pack_f64(num_convert(num_unpack_f16(a, false), e), e); }
+uint16_t f32_to_f16(uint32_t a, FpEnv *e) { return num_pack_f16(num_convert(num_unpack_f32(a, e->daz), e), e); }
+uint16_t f64_to_f16(uint64_t a, FpEnv *e) { return num_pack_f16(num_convert(num_unpack_f64(a, e->daz), e), e); }
+uint32_t f16_to_f32_quietly(uint16_t a, FpEnv *e)
+{
+    Num n = num_unpack_f16(a, false);
+    n.denormal = false;
+    return num_pack_f32(num_convert(n, e), e);
+}
 
 /* Widening to x87's format is exact. */
 static inline Float80 quiet_widened(Float80 r, bool denormal, FpEnv *e)

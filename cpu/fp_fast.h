@@ -200,4 +200,37 @@ static inline uint32_t fp32_from_i64(int64_t v, FpEnv *e)
     return f32_from_i64(v, e);
 }
 
+static inline uint32_t fp32_negate(uint32_t a) { return f32_negate(a); }
+static inline uint64_t fp64_negate(uint64_t a) { return f64_negate(a); }
+
+/* The C library's fma, where the compiler does not know the host to have one, rounds once too. */
+static inline uint32_t fp32_fma(uint32_t a, uint32_t b, uint32_t c, FpEnv *e)
+{
+    if (likely(fp_fast_env(e) && fp32_is_plain(a) && fp32_is_plain(b) && fp32_is_plain(c))) {
+        uint32_t r = fp32_bits(__builtin_fmaf(fp32_host(a), fp32_host(b), fp32_host(c)));
+        if (likely(fp32_is_safe(r)))
+            return r;
+    }
+    return f32_muladd(a, b, c, e);
+}
+static inline uint64_t fp64_fma(uint64_t a, uint64_t b, uint64_t c, FpEnv *e)
+{
+    if (likely(fp_fast_env(e) && fp64_is_plain(a) && fp64_is_plain(b) && fp64_is_plain(c))) {
+        uint64_t r = fp64_bits(__builtin_fma(fp64_host(a), fp64_host(b), fp64_host(c)));
+        if (likely(fp64_is_safe(r)))
+            return r;
+    }
+    return f64_muladd(a, b, c, e);
+}
+
+/* Half precision has no host unit to use: the same names for it, so that lanes of all formats are written alike. */
+static inline uint16_t fp16_add(uint16_t a, uint16_t b, FpEnv *e) { return f16_add(a, b, e); }
+static inline uint16_t fp16_sub(uint16_t a, uint16_t b, FpEnv *e) { return f16_sub(a, b, e); }
+static inline uint16_t fp16_mul(uint16_t a, uint16_t b, FpEnv *e) { return f16_mul(a, b, e); }
+static inline uint16_t fp16_div(uint16_t a, uint16_t b, FpEnv *e) { return f16_div(a, b, e); }
+static inline uint16_t fp16_sqrt(uint16_t a, FpEnv *e) { return f16_sqrt(a, e); }
+static inline uint16_t fp16_negate(uint16_t a) { return f16_negate(a); }
+static inline uint16_t fp16_fma(uint16_t a, uint16_t b, uint16_t c, FpEnv *e) { return f16_muladd(a, b, c, e); }
+static inline int fp16_compare(uint16_t a, uint16_t b, bool quiet, FpEnv *e) { return f16_compare(a, b, quiet, e); }
+
 #endif

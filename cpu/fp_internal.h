@@ -30,6 +30,7 @@ typedef struct Num {
 
 #define INTEGER_BIT BIT(63)
 #define QUIET_BIT BIT(62)
+#define F16_FRACTION 10
 #define F80_BIAS 16383
 #define F80_INF_EXP 0x7fff
 /* What an unmasked overflow or underflow adds to the exponent (SDM vol. 1 8.5.4 and 8.5.5). */
@@ -186,10 +187,66 @@ FP_INLINE Float80 num_pack_f80_fast(Num n, FpEnv *e)
     return likely(n.mant) ? (Float80){ n.mant, sexp } : (Float80){ INTEGER_BIT, sexp + 1 };
 }
 
+/* MXCSR's DAZ does not apply to half precision, nor does FTZ. */
+FP_INLINE Num num_unpack_f16(uint16_t a, bool daz)
+{
+    (void)daz;
+    return num_unpack_ieee(a, F16_FRACTION, 5, false);
+}
+FP_INLINE uint16_t num_pack_f16(Num n, FpEnv *e) { return num_pack_ieee(n, F16_FRACTION, 5, e); }
 FP_INLINE Num num_unpack_f32(uint32_t a, bool daz) { return num_unpack_ieee(a, 23, 8, daz); }
 FP_INLINE Num num_unpack_f64(uint64_t a, bool daz) { return num_unpack_ieee(a, 52, 11, daz); }
 FP_INLINE uint32_t num_pack_f32(Num n, FpEnv *e) { return num_pack_ieee(n, 23, 8, e); }
 FP_INLINE uint64_t num_pack_f64(Num n, FpEnv *e) { return num_pack_ieee(n, 52, 11, e); }
+
+/* Splits |n| into its integer part (exp <= 63) and the 64 bits after the point. */
+FP_INLINE uint64_t num_split(Num n, uint64_t *tail)
+{
+    if (n.exp >= 0) {
+        *tail = n.exp == 63 ? 0 : n.mant << (n.exp + 1);
+        return n.mant >> (63 - n.exp);
+    }
+    *tail = n.exp == -1 ? n.mant : 1;
+    return 0;
+}
+
+/* Rounds |n| (exp <= 63) to an integer; *inexact when that changed it.  Sets e->rounded_up. */
+FP_INLINE uint64_t num_integer(Num n, unsigned rounding, bool *inexact, FpEnv *e)
+{
+    uint64_t tail, v = num_split(n, &tail);
+    bool up = round_increments(rounding, n.sign, v & 1, tail);
+    *inexact = tail != 0;
+    e->rounded_up = up;
+    return v + up;
+}
+
+FP_INLINE Num num_round_integral(Num n, FpEnv *e)
+{
+    if (unlikely(n.cls >= NUM_QNAN))
+        return num_propagate_nan(n, n, e);
+    if (e->x87)
+        num_note_denormals(n, n, e);
+    if (n.cls != NUM_FINITE || n.exp >= 63)
+        return n;
+    bool inexact;
+    n.mant = num_integer(n, e->rounding, &inexact, e);
+    if (inexact)
+        e->flags |= FP_INEXACT;
+    if (!n.mant)
+        return num_zero(n.sign);
+    n.exp = 63;
+    num_normalize(&n);
+    return n;
+}
+
+FP_INLINE Num num_from_uint(uint64_t v, bool sign)
+{
+    Num n = { .mant = v, .exp = 63, .cls = v ? NUM_FINITE : NUM_ZERO, .sign = sign };
+    if (v)
+        num_normalize(&n);
+    return n;
+}
+FP_INLINE Num num_from_int(int64_t v) { return num_from_uint(v < 0 ? -(uint64_t)v : (uint64_t)v, v < 0); }
 
 /*
  * An IEEE value exactly in x87 form, without any exception: a signalling NaN stays one.  *denormal tells what the

@@ -129,11 +129,15 @@ static Num round_finite(Num n, unsigned precision, int limit, FpEnv *e)
 
 uint64_t num_pack_ieee_parts(uint64_t mant, uint64_t low, int exp, bool sign, unsigned cls, unsigned frac, FpEnv *e)
 {
-    unsigned width = frac == 23 ? 8 : 11;
+    unsigned width = frac == 23 ? 8 : frac == 52 ? 11 : 5;
     int bias = (1 << (width - 1)) - 1;
     Num n = { .mant = mant, .low = low, .exp = exp, .cls = cls, .sign = sign };
-    if (n.cls == NUM_FINITE)
+    if (n.cls == NUM_FINITE) {
+        bool ftz = e->ftz;
+        e->ftz = ftz && frac != F16_FRACTION;
         n = round_finite(n, frac + 1, bias, e);
+        e->ftz = ftz;
+    }
     uint64_t field = n.cls >= NUM_INF ? 2 * bias + 1 : n.mant >> 63 ? n.exp + bias : 0;
     return (uint64_t)n.sign << (frac + width) | field << frac | n.mant << 1 >> (64 - frac);
 }

@@ -37,7 +37,7 @@ static inline __attribute__((always_inline)) void simd_finish(Cpu *cpu, uint8_t 
 }
 
 /*
- * The operations of one lane beyond those of fp.h, for 32 and 64 bits.
+ * The operations of one lane beyond those of fp.h, for 16, 32 and 64 bits.
  * min, max: the second operand when one is a NaN (any NaN is invalid) or both are zero.
  * The predicates of CMPccPS and VCMPPS: bits 0..3 of an entry say whether less, equal, greater and unordered match; a
  * predicate signals on a quiet NaN when its bits 0 and 1 differ, inverted by bit 4.
@@ -53,10 +53,6 @@ static inline bool predicate_quiet(unsigned predicate)
 }
 
 #define LANE_OPERATIONS(T, n)                                                                                          \
-    static inline T fp##n##_daz(T a, const FpEnv *e)                                                                   \
-    {                                                                                                                  \
-        return e->daz && !fp##n##_is_plain(a) && !(a & ((T)0x7f8 << (n - 12))) ? a & (T)1 << (n - 1) : a;              \
-    }                                                                                                                  \
     static inline T fp##n##_min(T a, T b, FpEnv *e)                                                                    \
     {                                                                                                                  \
         return fp##n##_daz(fp##n##_compare(a, b, false, e) == FP_LESS ? a : b, e);                                     \
@@ -71,6 +67,20 @@ static inline bool predicate_quiet(unsigned predicate)
         return predicate_matches(predicate, order) ? ~(T)0 : 0;                                                        \
     }
 
+#define LANE_DAZ(T, n, exponent)                                                                                       \
+    static inline T fp##n##_daz(T a, const FpEnv *e)                                                                   \
+    {                                                                                                                  \
+        return unlikely(e->daz) && !(a & (exponent)) ? a & (T)1 << (n - 1) : a;                                        \
+    }
+LANE_DAZ(uint32_t, 32, 0x7f800000)
+LANE_DAZ(uint64_t, 64, UINT64_C(0x7ff0000000000000))
+#undef LANE_DAZ
+static inline uint16_t fp16_daz(uint16_t a, const FpEnv *e) /* to which DAZ does not apply */
+{
+    (void)e;
+    return a;
+}
+LANE_OPERATIONS(uint16_t, 16)
 LANE_OPERATIONS(uint32_t, 32)
 LANE_OPERATIONS(uint64_t, 64)
 #undef LANE_OPERATIONS

@@ -5,9 +5,9 @@
  */
 #include <glib.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "cpu/fp_fast.h"
+#include "tests/unit/fp_random.h"
 #include "util/endian.h"
 
 static void test_known_values(void)
@@ -55,51 +55,6 @@ static void test_x87_rules(void)
 
 #ifdef __x86_64__
 
-static uint64_t seed = 0x9e3779b97f4a7c15;
-
-static uint64_t random64(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-static unsigned cases_per_operation(void)
-{
-    const char *text = g_getenv("FP_TEST_COUNT");
-    return text ? strtoul(text, NULL, 10) : 20000;
-}
-
-/* Sixty-four bits with runs of ones and zeros, so that carries and ties happen. */
-static uint64_t random_pattern(void)
-{
-    uint64_t v = random64(), k = random64();
-    switch (k % 6) {
-    case 0: return v;
-    case 1: return BIT(v % 64);
-    case 2: return ~UINT64_C(0) << v % 64;
-    case 3: return bit_mask(v % 65);
-    case 4: return (BIT(v % 64) | BIT(v / 64 % 64)) - (v >> 63);
-    default: return 0;
-    }
-}
-
-/* A value of a format: sign, exponent (special ones often, near `near` often), fraction. */
-static uint64_t random_ieee(unsigned frac, unsigned width, uint64_t near)
-{
-    uint64_t max = bit_mask(width), exp, k = random64();
-    switch (k % 8) {
-    case 0: exp = 0; break;
-    case 1: exp = max; break;
-    case 2: exp = k >> 8 & 3 ? 1 + (k >> 16) % (frac + 3) : max - 1 - (k >> 16) % 3; break;
-    case 3: exp = max / 2 + (k >> 16) % 5 - 2; break;
-    case 4: exp = k >> 16 & max; break;
-    default: exp = ((near >> frac) + (k >> 16) % (2 * frac + 8) - frac - 4) & max; break;
-    }
-    return (k >> 63) << (frac + width) | exp << frac | (random_pattern() >> (64 - frac) ^ (k >> 40 & 1));
-}
-
 static uint64_t random_operand(unsigned bits, uint64_t near)
 {
     return bits == 32 ? random_ieee(23, 8, near) : random_ieee(52, 11, near);
@@ -113,14 +68,6 @@ typedef struct SseOp {
     uint64_t (*soft)(uint64_t a, uint64_t b, FpEnv *e);
     uint64_t (*fast)(uint64_t a, uint64_t b, FpEnv *e); /* or NULL */
 } SseOp;
-
-static uint32_t mxcsr_get(void)
-{
-    uint32_t v;
-    __asm__ volatile("stmxcsr %0" : "=m"(v)::"memory");
-    return v;
-}
-static void mxcsr_set(uint32_t v) { __asm__ volatile("ldmxcsr %0" ::"m"(v) : "memory"); }
 
 #define NATIVE_BINARY(op)                                                                                              \
     static uint64_t native_##op(uint64_t a, uint64_t b)                                                                \
