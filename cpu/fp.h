@@ -83,7 +83,7 @@ int16_t f80_to_i16(Float80 a, uint8_t rounding, FpEnv *e);
 
 /*
  * Half precision.  MXCSR's DAZ and FTZ do not apply to it: operands and results of 16 bits keep their denormals, while
- * the 32- and 64-bit side of a conversion follows them (AVX512-FP16 architecture specification, chapter 5).
+ * the 32- and 64-bit side of a conversion follows them (Intel's AVX512-FP16 architecture specification).
  */
 int16_t f16_to_i16(uint16_t a, uint8_t rounding, FpEnv *e);
 uint16_t f16_to_u16(uint16_t a, uint8_t rounding, FpEnv *e);

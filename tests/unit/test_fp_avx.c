@@ -131,7 +131,11 @@ CONVERSIONS(64, sd, pd)
     NATIVE_IMM(vfixupimm##s, "vfixupimm" #s " %4, %%xmm2, %%xmm1, %%xmm0", CASES256)                                   \
     SOFT(vfixupimm##s, fp##n##_fixupimm(o->c, o->a, o->b, o->imm, e))                                                  \
     NATIVE_IMM(vfpclass##s, "vfpclass" #s " %4, %%xmm1, %%k1; kmovw %%k1, %%eax; vmovd %%eax, %%xmm0", CASES256)       \
-    SOFT(vfpclass##s, fp##n##_is_class(o->a, o->imm, e))
+    SOFT(vfpclass##s, fp##n##_is_class(o->a, o->imm, e))                                                               \
+    NATIVE(vrcp14##s, "vrcp14" #s " %%xmm1, %%xmm1, %%xmm0")                                                           \
+    SOFT(vrcp14##s, fp##n##_rcp14(o->a, e))                                                                            \
+    NATIVE(vrsqrt14##s, "vrsqrt14" #s " %%xmm1, %%xmm1, %%xmm0")                                                       \
+    SOFT(vrsqrt14##s, fp##n##_rsqrt14(o->a, e))
 AVX512(32, ss)
 AVX512(64, sd)
 
@@ -150,7 +154,7 @@ SOFT(vdpbf16ps, bf16_dot(o->c, o->a, o->b))
         OP(cvt##p##2uqq, n, 0, 0, 1), OP(cvt##p##2qq, n, 0, 0, 1), OP(vgetexp##s, n, 0, 0, 1),                         \
         OP(vgetmant##s, n, 0, 0, 16), OP(vscalef##s, n, n, 0, 1), OP(vrndscale##s, n, 0, 0, 256),                      \
         OP(vreduce##s, n, 0, 0, 256), OP(vrange##s, n, n, 0, 16), OP(vfixupimm##s, n, 33, n, 256),                     \
-        OP(vfpclass##s, n, 0, 0, 256)
+        OP(vfpclass##s, n, 0, 0, 256), OP(vrcp14##s, n, 0, 0, 1), OP(vrsqrt14##s, n, 0, 0, 1)
 static const Op ops[] = {
     OPS(32, ss, ps), OPS(64, sd, pd), OP(vcvtph2ps, 16, 0, 0, 1), OP(vcvtps2ph, 32, 0, 0, 8),
     /* Last: these need AVX512_BF16. */
