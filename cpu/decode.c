@@ -371,18 +371,6 @@ static bool read_ea32(Reader *r, const Pattern *p, unsigned scale, Insn *i)
     return true;
 }
 
-/* What an 8-bit displacement counts (SDM vol. 2A 2.7.5). */
-static unsigned displacement_scale(const Reader *r, const Pattern *p, unsigned length)
-{
-    if (r->encoding != ENC_EVEX)
-        return 1;
-    if (r->b)
-        return p->broadcast;
-    if (p->disp_scale == SCALE_DUP)
-        return length ? 16u << length : 8;
-    return p->disp_scale & SCALE_VECTOR ? 16u << length >> (p->disp_scale & 3) : MAX(p->disp_scale, 1);
-}
-
 static unsigned byte_register(const Reader *r, unsigned n)
 {
     return !r->rex && n >= 4 && n < 8 ? n | 16 : n;
@@ -405,7 +393,7 @@ static bool read_modrm(Reader *r, const Pattern *p, Insn *i)
     i->reg = p->byte_reg ? byte_register(r, reg) : reg | r->reg_high;
     i->mem = r->modrm < 0xc0 && !p->any_mod;
     if (i->mem) {
-        unsigned scale = displacement_scale(r, p, vector_length(r, p));
+        unsigned scale = r->encoding == ENC_EVEX ? pattern_memory_bytes(p, vector_length(r, p), r->b) : 1;
         return i->asz == SZ16 ? read_ea16(r, scale, i) : read_ea32(r, p, scale, i);
     }
     i->rm = rm_register(r, p);

@@ -58,6 +58,15 @@ typedef struct Pattern {
     uint8_t score;                 /* exactness */
 } Pattern;
 
+/* The pattern of a row, as a decoder with every feature has it. */
+void insn_row_pattern(unsigned row, Pattern *p);
+
+/*
+ * What an 8-bit displacement counts in an EVEX encoding with vector length `vl`, which is also what a memory operand has:
+ * bytes.  For VEX rows: their memory operand, the vector length where the row does not say.
+ */
+unsigned pattern_memory_bytes(const Pattern *p, unsigned vl, bool broadcast);
+
 struct InsnDecoder {
     Pattern *patterns;
     uint16_t first[MAP_COUNT][256];

@@ -189,13 +189,29 @@ static void apply_vector_length(Pattern *p, const uint64_t *features)
         p->length_mask &= 4;
 }
 
-static void pattern_parse(Pattern *p, unsigned row, const uint64_t *features)
+void insn_row_pattern(unsigned row, Pattern *p)
 {
     *p = (Pattern){ .row = row };
     parse_encoding(p, insn_rows[row].encoding);
     parse_operands(p, insn_rows[row].operands);
-    apply_vector_length(p, features);
     p->score = pattern_score(p);
+}
+
+unsigned pattern_memory_bytes(const Pattern *p, unsigned vl, bool broadcast)
+{
+    if (broadcast)
+        return p->broadcast;
+    if (p->disp_scale == SCALE_DUP)
+        return vl ? 16u << vl : 8;
+    if (p->disp_scale && !(p->disp_scale & SCALE_VECTOR))
+        return p->disp_scale;
+    return 16u << vl >> (p->disp_scale & 3);
+}
+
+static void pattern_for_features(Pattern *p, unsigned row, const uint64_t *features)
+{
+    insn_row_pattern(row, p);
+    apply_vector_length(p, features);
 }
 
 /* Puts pattern k into an opcode's list: by falling score, and among equals, as patterns come in the order of rows. */
@@ -235,7 +251,7 @@ InsnDecoder *insn_decoder_new(const uint64_t *features)
     d->patterns = g_new(Pattern, insn_row_count);
     for (unsigned row = 0; row < insn_row_count; row++)
         if (has_feature(features, insn_rows[row].feature))
-            pattern_parse(&d->patterns[n++], row, features);
+            pattern_for_features(&d->patterns[n++], row, features);
     patterns_order(d, n);
     return d;
 }

@@ -147,6 +147,7 @@ enum {
     A_PROT = 1 << 16,  /* #UD in real and virtual-8086 mode */
     A_AVX = 1 << 18,   /* a VEX vector instruction: #UD unless AVX state is enabled, #NM when CR0.TS */
     A_AVX512 = 1 << 19, /* EVEX and opmask instructions: the same with AVX-512 state */
+    A_FP = 1 << 20,    /* of A_AVX and A_AVX512: computes under MXCSR */
     A_SHADOW = 1 << 17, /* interrupts wait for the instruction that follows, which may stand in the same unit */
 };
 

@@ -44,6 +44,7 @@ bool ir_writes_register(const IrOp *op, unsigned n)
     case IR_CWD: return n == R_DX;
     case IR_CMPXCHG: return n == R_AX || op->dst == n;
     case IR_XCHG: case IR_XADD: return op->a == n || op->dst == n;
+    case IR_MULX: return op->b == n || op->dst == n;
     default: return op->dst == n || (ir_is_h(op->dst) && (op->dst & 3) == n);
     }
 }
@@ -157,6 +158,7 @@ static const char *check_operand(Validator *v, char kind, IrArg x)
     case 't': return ir_is_t(x) && ir_number(x) < IR_TEMPS ? NULL : "no temporary";
     case 'd': return ir_is_t(x) || (x != IR_IMM && arg_defined(v, x)) ? NULL : "no place to write to";
     case 'u': return x != IR_IMM && arg_defined(v, x) ? NULL : "no place to read and write";
+    case 'o': return ir_is_x(x) || x == IR_NONE ? NULL : check_operand(v, 'v', x);
     case 'D': return ir_is_x(x) ? NULL : check_operand(v, 'd', x);
     case 'U': return ir_is_x(x) ? NULL : check_operand(v, 'u', x);
     case 'V': return ir_is_x(x) ? NULL : check_operand(v, 'v', x);

@@ -64,7 +64,7 @@ typedef struct IrMem {
 typedef struct IrOp {
     uint8_t code;    /* IrCode */
     uint8_t size;    /* bytes of the operation: 1, 2, 4, 8, 16 */
-    uint8_t from;    /* bytes of the source of an extension */
+    uint8_t from;    /* bytes of the source of an extension; REF_X and REF_XW: the alignment */
     uint8_t cc;      /* condition, as Jcc numbers them */
     IrArg dst, a, b;
     bool lock;

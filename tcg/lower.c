@@ -35,7 +35,9 @@ bool lower_ref(Lower *l, unsigned code, unsigned size, unsigned n)
     IrMem m;
     if (!lower_mem(l, &m))
         return false;
-    lower_op(l, code, size, ir_t(n), IR_NONE, IR_NONE)->mem = m;
+    IrOp *op = lower_op(l, code, size, ir_t(n), IR_NONE, IR_NONE);
+    op->mem = m;
+    op->from = size;
     return true;
 }
 
@@ -62,16 +64,17 @@ static const Lowering *find_lowering(unsigned row)
 static bool has_own_function(const Insn *i)
 {
     const Sem *sem = insn_rows[i->row].sem;
-    return i->fn == (i->mem ? sem->mem : sem->reg)[i->osz];
+    InsnFn *const *fn = i->mem ? sem->mem : sem->reg;
+    return i->fn == fn[0] || i->fn == fn[1] || i->fn == fn[2];
 }
 
 static bool lower_known(Lower *l)
 {
     const Lowering *known = find_lowering(l->i->row);
     unsigned count = l->u->count;
-    if (!known || !has_own_function(l->i))
+    if (!has_own_function(l->i))
         return false;
-    if (known->fn(l, known->code, known->size ? known->size : insn_size(l->i)))
+    if (known ? known->fn(l, known->code, known->size ? known->size : insn_size(l->i)) : lower_avx(l))
         return true;
     l->u->count = count;
     return false;

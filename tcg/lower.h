@@ -22,6 +22,9 @@ typedef struct Lowering {
     uint8_t size; /* handed to fn: bytes; 0 becomes the operand size */
 } Lowering;
 
+/* Of VEX and EVEX rows (lower_avx.c), which are in no table. */
+bool lower_avx(Lower *l);
+
 /* By row; fn is NULL where there is no lowering. */
 extern const Lowering lower_int_rows[ROW_COUNT], lower_flow_rows[ROW_COUNT], lower_sse_rows[ROW_COUNT],
     lower_x87_rows[ROW_COUNT], lower_system_rows[ROW_COUNT];

@@ -15,7 +15,7 @@ typedef struct Access {
     const IrOp *ref, *use;
 } Access;
 
-static bool is_move(const IrOp *op) { return op->code == IR_MOV || op->code == IR_VSET; }
+static bool is_move(const IrOp *op) { return op->code == IR_MOV || op->code == IR_VSET || op->code == IR_AVX; }
 
 static bool reads(const IrOp *ref) { return ref->code == IR_REF_R || ref->code == IR_REF_X; }
 static bool aligned(const IrOp *ref) { return ref->code == IR_REF_X || ref->code == IR_REF_XW; }
@@ -49,7 +49,7 @@ static unsigned count_group(const IrUnit *u, unsigned k, int32_t *low, unsigned 
         if (!n)
             first = x;
         if (x.ref->code != first.ref->code || !same_base(m, &first.ref->mem) ||
-            (aligned(x.ref) && (m->disp - first.ref->mem.disp) % 16))
+            (aligned(x.ref) && (x.ref->from != first.ref->from || (m->disp - first.ref->mem.disp) % x.ref->from)))
             break;
         int64_t low_now = n ? MIN(from, m->disp) : m->disp, end = (int64_t)m->disp + x.ref->size;
         int64_t high_now = n ? MAX(to, end) : end;

@@ -14,7 +14,7 @@
 
 /* Bytes noted around a memory operand, and below and above the stack pointer. */
 #define OPERAND_BELOW 8
-#define OPERAND_BYTES 32
+#define OPERAND_BYTES 72
 #define STACK_BELOW 64
 #define STACK_BYTES 80
 #define NOTES_AN_INSN 6
@@ -35,7 +35,8 @@ typedef struct State {
     uint64_t cc_z, cc_sp, cc_aux;
     uint32_t flags, mxcsr; /* all of EFLAGS */
     Fpu fpu;
-    uint64_t xmm[16][2];
+    uint64_t vec[32][8];
+    uint64_t opmask[8];
 } State;
 
 struct Verify {
@@ -87,7 +88,8 @@ static bool can_be_undone(const Insn *i)
     if (row->attr & (A_NOUSER | A_PRIV | A_SERIAL | A_REP | A_END))
         return false;
     bool large = !strcmp(row->operands, "M") || !strcmp(row->mnemonic, "enter");
-    return !large && !g_str_has_prefix(row->mnemonic, "maskmov") && !is_bit_string(i, row);
+    return !large && !g_str_has_prefix(row->mnemonic, "maskmov") && !g_str_has_prefix(row->mnemonic, "vmaskmovdqu") &&
+           !strstr(row->encoding, "vsib") && !is_bit_string(i, row);
 }
 
 bool verify_cut(IrUnit *u)
@@ -132,8 +134,8 @@ static void save(State *s, const Cpu *cpu)
     s->flags = cpu_eflags(cpu);
     s->mxcsr = cpu->mxcsr;
     s->fpu = cpu->fpu;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(s->xmm[k], cpu->vec[k].q, sizeof s->xmm[k]);
+    memcpy(s->vec, cpu->vec, sizeof s->vec);
+    memcpy(s->opmask, cpu->opmask, sizeof s->opmask);
 }
 
 static void restore(Cpu *cpu, const State *s)
@@ -146,8 +148,8 @@ static void restore(Cpu *cpu, const State *s)
     cpu->eflags = s->flags & ~(F_ARITH | EFLAGS_FIXED);
     cpu->mxcsr = s->mxcsr;
     cpu->fpu = s->fpu;
-    for (unsigned k = 0; k < 16; k++)
-        memcpy(cpu->vec[k].q, s->xmm[k], sizeof s->xmm[k]);
+    memcpy(cpu->vec, s->vec, sizeof s->vec);
+    memcpy(cpu->opmask, s->opmask, sizeof s->opmask);
 }
 
 /* ---- memory ---- */
@@ -349,10 +351,10 @@ static void compare_float(Report *r)
     COMPARE("fip", 0, fpu.ip);
     COMPARE("fdp", 0, fpu.dp);
     COMPARE("mxcsr", 0, mxcsr);
-    for (unsigned k = 0; k < 16; k++) {
-        COMPARE("xmm%u lo", k, xmm[k][0]);
-        COMPARE("xmm%u hi", k, xmm[k][1]);
-    }
+    for (unsigned k = 0; k < 32 * 8; k++)
+        COMPARE("vector %03o", k, vec[k / 8][k % 8]);
+    for (unsigned k = 0; k < 8; k++)
+        COMPARE("k%u", k, opmask[k]);
 }
 
 static void compare_registers(Report *r)
@@ -390,8 +392,8 @@ static bool same_everywhere(const Verify *v, const State *host)
 {
     const State *i = &v->interpreted;
     if (memcmp(i->gpr, host->gpr, sizeof i->gpr) || i->rip != host->rip ||
-        ((i->flags ^ host->flags) & ~v->undefined) || memcmp(i->xmm, host->xmm, sizeof i->xmm) ||
-        i->mxcsr != host->mxcsr || memcmp(&i->fpu, &host->fpu, sizeof i->fpu))
+        ((i->flags ^ host->flags) & ~v->undefined) || memcmp(i->vec, host->vec, sizeof i->vec) ||
+        memcmp(i->opmask, host->opmask, sizeof i->opmask) || i->mxcsr != host->mxcsr || memcmp(&i->fpu, &host->fpu, sizeof i->fpu))
         return false;
     for (unsigned k = 0; k < v->notes; k++)
         if (memcmp(v->note[k].host, v->note[k].interpreted, v->note[k].size))

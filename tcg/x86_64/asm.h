@@ -461,6 +461,9 @@ static inline void asm_vex_rrrr(Asm *a, AsmSimd op, unsigned l, unsigned reg, un
     asm_vex_rrmr(a, op, l, reg, v, asm_reg(rm), is4);
 }
 
+/* Between a ZMM register (0..31) and memory off RBP, aligned; between an opmask and 8 bytes of memory. */
+void asm_vmov512(Asm *a, unsigned reg, AsmMem m, bool store);
+void asm_kmovq(Asm *a, unsigned k, AsmMem m, bool store);
 void asm_ldmxcsr(Asm *a, AsmMem m);
 void asm_stmxcsr(Asm *a, AsmMem m);
 

@@ -100,6 +100,30 @@ void asm_vex_rrmr(Asm *a, AsmSimd op, unsigned l, unsigned reg, unsigned v, AsmM
         put8(a, is4 << 4);
 }
 
+/* ---- EVEX and opmasks ---- */
+
+/* VMOVAPS zmm: memory is RBP and a displacement of 32 bits, which is what it is for. */
+void asm_vmov512(Asm *a, unsigned reg, AsmMem m, bool store)
+{
+    if (!asm_room(a))
+        return;
+    a->bad |= m.kind != ASM_MEM_BASE || m.base != A_RBP;
+    uint8_t *p = a->p;
+    *p++ = 0x62;
+    *p++ = (~reg << 4 & 0x80) | 0x60 | (~reg & 0x10) | 1;
+    *p++ = 0x7c;
+    *p++ = 2 << 5 | 8;
+    *p++ = store ? 0x29 : 0x28;
+    *p++ = 0x85 | (reg & 7) << 3;
+    st32le(p, m.disp);
+    a->p = p + 4;
+}
+
+void asm_kmovq(Asm *a, unsigned k, AsmMem m, bool store)
+{
+    put_vex(a, OP_0F | OP_W | (store ? 0x91 : 0x90), 0, k, 0, &m, 0);
+}
+
 /* ---- others ---- */
 
 void asm_ldmxcsr(Asm *a, AsmMem m)

@@ -13,13 +13,29 @@ static bool host_has(unsigned leaf, unsigned subleaf, unsigned reg, unsigned bit
     return __get_cpuid_count(leaf, subleaf, &r[0], &r[1], &r[2], &r[3]) && (r[reg] >> bit & 1);
 }
 
+static bool has(const X86Backend *be, unsigned feature) { return be->features[feature / 64] >> feature % 64 & 1; }
+
+/* Vector state that the host's operating system saves (SDM vol. 1 14.3). */
+static uint64_t enabled_state(void)
+{
+    unsigned low, high;
+    if (!host_has(1, 0, CPUID_ECX, 27))
+        return 0;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
 static void find_host_features(X86Backend *be)
 {
 #define HOST_FEATURE(name, option, leaf, subleaf, reg, bit)                                                            \
     be->features[FEAT_##name / 64] |= (uint64_t)host_has(leaf, subleaf, reg, bit) << FEAT_##name % 64;
     FEATURES(HOST_FEATURE)
 #undef HOST_FEATURE
-    be->has_rorx = be->features[FEAT_BMI2 / 64] >> FEAT_BMI2 % 64 & 1;
+    be->has_rorx = has(be, FEAT_BMI2);
+    uint64_t enabled = enabled_state();
+    be->has_avx = (enabled & XCR0_AVX_STATE) == XCR0_AVX_STATE && has(be, FEAT_AVX);
+    be->has_avx512 = (enabled & XCR0_AVX512_STATE) == XCR0_AVX512_STATE && has(be, FEAT_AVX512F) &&
+                     has(be, FEAT_AVX512BW) && has(be, FEAT_AVX512DQ) && has(be, FEAT_AVX512VL);
 }
 
 static void x86_destroy(void *opaque)

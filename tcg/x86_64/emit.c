@@ -265,7 +265,10 @@ static bool is_own_entry(const Emit *e, int64_t target)
 }
 
 /* Whether a jump there keeps vector registers as they are. */
-static bool keeps_xmm(const Emit *e, int64_t target) { return is_own_entry(e, target) && e->loop_xmm.valid; }
+static bool keeps_xmm(const Emit *e, int64_t target)
+{
+    return is_own_entry(e, target) && (e->loop_xmm.valid | e->loop_xmm.opmask_valid);
+}
 
 void emit_goto(Emit *e, int64_t target)
 {
@@ -302,7 +305,8 @@ void emit_jcc(Emit *e)
         if (!keeps)
             xmm_store(e, &e->xmm);
     }
-    if (!in_page(op->imm) || !record_complete(&e->flags) || (e->xmm.dirty && !keeps) || x87_pending(&e->xmm.x87))
+    bool dirty = e->xmm.dirty | e->xmm.opmask_dirty;
+    if (!in_page(op->imm) || !record_complete(&e->flags) || (dirty && !keeps) || x87_pending(&e->xmm.x87))
         jcc_to_edge(e);
     else if (is_own_entry(e, op->imm))
         asm_jcc(&e->a, op->cc, keeps ? &e->loop : &e->entry);
@@ -432,8 +436,8 @@ static void emit_op(Emit *e)
     case IR_INSN: begin_insn(e); break;
     case IR_REF_R: emit_ref(e, false, 0); break;
     case IR_REF_W: emit_ref(e, true, 0); break;
-    case IR_REF_X: emit_ref(e, false, 16); break;
-    case IR_REF_XW: emit_ref(e, true, 16); break;
+    case IR_REF_X: emit_ref(e, false, e->op->from); break;
+    case IR_REF_XW: emit_ref(e, true, e->op->from); break;
     case IR_CLI: emit_cli(e); break;
     case IR_STI: emit_sti(e); break;
     case IR_SWAPGS: emit_swapgs(e); break;
@@ -450,6 +454,8 @@ static void emit_op(Emit *e)
     case IR_NEXT: break; /* done by the CALL before it */
     case IR_VSET: case IR_VMOD: case IR_VMOD3: case IR_VTEST: case IR_VFIND: case IR_FSET: case IR_FMOD: case IR_FCMP:
     case IR_FENCE: emit_vector(e); break;
+    case IR_AVX: case IR_AVX_FLAGS: case IR_FAVX: case IR_FAVX_FLAGS: case IR_MULX: emit_avx(e); break;
+    case IR_VZEROUPPER: emit_vzeroupper(e); break;
     case IR_X87: case IR_X87_R: case IR_X87_W: case IR_X87_CMOV: case IR_X87_CMP: case IR_X87_SW: case IR_X87_CW:
     case IR_X87_LDCW: emit_x87(e); break;
     default: emit_integer(e); break;
@@ -470,16 +476,18 @@ static void emit_look(Emit *e, AsmLabel *leave)
 /* A unit that jumps to its own entry and calls nothing keeps its vector registers from one time to the next. */
 static XmmState find_loop(const Emit *e)
 {
-    unsigned used, written;
     bool loops = false;
     for (unsigned k = 0; k < e->u->count; k++) {
         const IrOp *op = &e->u->op[k];
         loops |= (op->code == IR_JCC || op->code == IR_EXIT) && is_own_entry(e, op->imm);
-        if (op->code == IR_CALL)
+        if (op->code == IR_CALL || op->code == IR_VZEROUPPER)
             return (XmmState){ 0 };
     }
-    xmm_unit_use(e->u, &used, &written);
-    return loops ? (XmmState){ .valid = used, .dirty = written, .x87 = e->xmm.x87 } : (XmmState){ 0 };
+    if (!loops)
+        return (XmmState){ 0 };
+    XmmState x = xmm_unit_use(e->u);
+    x.x87 = e->xmm.x87;
+    return x;
 }
 
 static void emit_entry(Emit *e)
@@ -488,9 +496,10 @@ static void emit_entry(Emit *e)
     asm_bind(&e->a, &e->entry);
     emit_look(e, &e->entry_stub);
     e->loop_xmm = find_loop(e);
-    if (!e->loop_xmm.valid)
+    if (!(e->loop_xmm.valid | e->loop_xmm.opmask_valid))
         return;
     xmm_load(e, e->loop_xmm.valid);
+    opmask_load(e, e->loop_xmm.opmask_valid);
     asm_jmp8(&e->a, &body);
     asm_bind(&e->a, &e->loop);
     emit_look(e, &e->loop_stub);
@@ -527,6 +536,7 @@ UnitCode *unit_emit(X86Backend *be, IrUnit *u, uint8_t *at, size_t room)
     e->be = be;
     e->u = u;
     e->data_mode = u->block->key >> KEY_TLB & 3;
+    e->width = avx_width(e);
     e->flags = (Flags){ .recorded = true };
     e->xmm.x87 = (X87State){ .top = u->x87_top, .tags = u->x87_tags, .ip = -1, .ds = -1 };
     e->code = g_malloc0(sizeof(UnitCode) + (u->insns + 2) * sizeof(UnitExit));

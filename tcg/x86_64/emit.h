@@ -48,6 +48,7 @@ typedef struct Thunks {
     uint64_t unknown;  /* JumpEntry.host; R15: the entry's place */
     uint64_t micro[TLB_MODES][2][MICRO_SIZES]; /* [write][micro_size()]: fills micro TLB slot R15 for address R14, which becomes the
                                         host pointer; the flags say "above" where the slow path must do it; returns */
+    uint64_t zero_upper; /* what VZEROUPPER does to Cpu.vec; XMM0 is loaded from it afterwards */
     uint64_t mxcsr;    /* loads the guest's if it masks all exceptions, else "not equal"; changes R15; returns */
     uint64_t x87;      /* the same for the FPU's control and status words */
     uint64_t flags;    /* settles the record and brings the flags to the host's; all registers kept; returns */
@@ -59,7 +60,7 @@ typedef struct X86Backend {
     Thunks thunks;
     EngineCalls calls;
     bool counted;
-    bool has_rorx;
+    bool has_rorx, has_avx, has_avx512; /* AVX-512: F, BW, DQ and VL */
     uint64_t features[FEAT_WORDS]; /* of the host */
 } X86Backend;
 
@@ -102,8 +103,9 @@ typedef struct X87State {
 
 /* What is known of vector registers at a point of the code (emit_sse.c), and of the FPU. */
 typedef struct XmmState {
-    uint16_t valid; /* bit n: host register n is guest register n */
-    uint16_t dirty; /* and Cpu.vec may be older */
+    uint32_t valid; /* bit n: host register n is guest register n, as wide as Emit.width says */
+    uint32_t dirty; /* and Cpu.vec may be older */
+    uint8_t opmask_valid, opmask_dirty; /* the same of opmasks */
     bool mxcsr;     /* the host's MXCSR is the guest's, which masks all exceptions */
     X87State x87;
 } XmmState;
@@ -164,6 +166,7 @@ typedef struct Emit {
     XmmState loop_xmm;    /* what is known there; nothing valid: there is no such place */
     AsmLabel entry, entry_stub;
     unsigned data_mode;   /* TLB_* */
+    unsigned width;       /* bytes that the unit keeps of a vector register: 16, 32 or 64 */
 } Emit;
 
 /* ---- emit.c ---- */
@@ -194,11 +197,27 @@ void emit_check(Emit *e, StateCheck *c);
 
 /* Stores what is dirty, loads a set of registers; without touching flags. */
 void xmm_store(Emit *e, XmmState *x);
-void xmm_load(Emit *e, unsigned set);
+void xmm_load(Emit *e, uint32_t set);
+void opmask_load(Emit *e, uint8_t set);
 /* After a semantic function: makes true what the code to go on at assumes, or goes on elsewhere. */
 void xmm_resume(Emit *e, const XmmState *after, bool wants_flags);
-/* Sets of registers that a unit uses, and writes. */
-void xmm_unit_use(const IrUnit *u, unsigned *used, unsigned *written);
+/* Vector registers and opmasks that a unit uses, as valid, and those that it writes, as dirty. */
+XmmState xmm_unit_use(const IrUnit *u);
+/* Where the guest's MXCSR is not loaded, goes and loads it. */
+void check_mxcsr(Emit *e);
+
+/* ---- VEX and EVEX (emit_avx.c) ---- */
+
+void emit_avx(Emit *e);
+void emit_vzeroupper(Emit *e);
+/* What an instruction does to vector registers and opmasks: which must be loaded, and which change. */
+typedef struct VectorUse {
+    uint32_t reads, writes;
+    uint8_t opmask_reads, opmask_writes;
+} VectorUse;
+VectorUse avx_use(const Insn *i);
+/* Bytes of vector registers that a unit must keep. */
+unsigned avx_width(const Emit *e);
 
 /* ---- x87 (emit_x87.c) ---- */
 

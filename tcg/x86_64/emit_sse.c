@@ -17,22 +17,51 @@
 #include "tcg/x86_64/encode.h"
 
 #define VEC_FIELD(n) asm_mem(H_CPU, offsetof(Cpu, vec) + (n) * sizeof(Vec))
+#define OPMASK_FIELD(n) asm_mem(H_CPU, offsetof(Cpu, opmask) + (n) * sizeof(uint64_t))
 
 /* ---- registers ---- */
 
-void xmm_store(Emit *e, XmmState *x)
+/* Moves between host register n and Cpu.vec; registers from 16 on need EVEX. */
+static void move_register(Emit *e, unsigned n, bool store)
 {
-    for (unsigned n = 0; n < 16; n++)
-        if (x->dirty >> n & 1)
-            asm_sse_rm(&e->a, S_MOVAPS_ST, n, VEC_FIELD(n));
-    x->dirty = 0;
+    AsmMem field = VEC_FIELD(n);
+    if (e->width == 16)
+        asm_sse_rm(&e->a, store ? S_MOVAPS_ST : S_MOVAPS, n, field);
+    else if (e->width == 32)
+        asm_vex_rm(&e->a, store ? S_MOVAPS_ST : S_MOVAPS, 1, n, field);
+    else
+        asm_vmov512(&e->a, n, field, store);
 }
 
-void xmm_load(Emit *e, unsigned set)
+static void opmask_store(Emit *e, XmmState *x)
 {
-    for (unsigned n = 0; n < 16; n++)
+    for (unsigned n = 0; n < 8; n++)
+        if (x->opmask_dirty >> n & 1)
+            asm_kmovq(&e->a, n, OPMASK_FIELD(n), true);
+    x->opmask_dirty = 0;
+}
+
+void xmm_store(Emit *e, XmmState *x)
+{
+    for (unsigned n = 0; n < 32; n++)
+        if (x->dirty >> n & 1)
+            move_register(e, n, true);
+    x->dirty = 0;
+    opmask_store(e, x);
+}
+
+void xmm_load(Emit *e, uint32_t set)
+{
+    for (unsigned n = 0; n < 32; n++)
         if (set >> n & 1)
-            asm_sse_rm(&e->a, S_MOVAPS, n, VEC_FIELD(n));
+            move_register(e, n, false);
+}
+
+void opmask_load(Emit *e, uint8_t set)
+{
+    for (unsigned n = 0; n < 8; n++)
+        if (set >> n & 1)
+            asm_kmovq(&e->a, n, OPMASK_FIELD(n), false);
 }
 
 void xmm_resume(Emit *e, const XmmState *after, bool wants_flags)
@@ -45,20 +74,44 @@ void xmm_resume(Emit *e, const XmmState *after, bool wants_flags)
     if (wants_flags)
         asm_call_abs(&e->a, e->be->thunks.flags, A_NONE);
     xmm_load(e, after->valid);
+    opmask_load(e, after->opmask_valid);
 }
 
-void xmm_unit_use(const IrUnit *u, unsigned *used, unsigned *written)
+static bool is_avx(const IrOp *op) { return op->code >= IR_AVX && op->code <= IR_FAVX_FLAGS; }
+
+static void add_use(XmmState *x, const IrOp *op)
 {
-    *used = *written = 0;
+    const IrArg args[3] = { op->dst, op->a, op->b };
+    for (unsigned j = 0; j < 3; j++)
+        if (ir_is_x(args[j])) {
+            x->valid |= 1u << ir_number(args[j]);
+            x->dirty |= j ? 0 : 1u << ir_number(args[j]);
+        }
+}
+
+static void add_avx_use(XmmState *x, const Insn *i)
+{
+    VectorUse use = avx_use(i);
+    x->valid |= use.reads | use.writes;
+    x->dirty |= use.writes;
+    x->opmask_valid |= use.opmask_reads | use.opmask_writes;
+    x->opmask_dirty |= use.opmask_writes;
+}
+
+XmmState xmm_unit_use(const IrUnit *u)
+{
+    XmmState x = { 0 };
+    unsigned insn = 0;
     for (unsigned k = 0; k < u->count; k++) {
         const IrOp *op = &u->op[k];
-        const IrArg args[3] = { op->dst, op->a, op->b };
-        for (unsigned j = 0; j < 3; j++)
-            if (ir_is_x(args[j])) {
-                *used |= 1u << ir_number(args[j]);
-                *written |= j ? 0 : 1u << ir_number(args[j]);
-            }
+        if (op->code == IR_INSN)
+            insn = op->imm;
+        if (is_avx(op))
+            add_avx_use(&x, &u->block->insn[insn + op->part]);
+        else
+            add_use(&x, op);
     }
+    return x;
 }
 
 static void need(Emit *e, IrArg x)
@@ -77,7 +130,7 @@ static void written(Emit *e, IrArg x)
 
 /* ---- MXCSR ---- */
 
-static void check_mxcsr(Emit *e)
+void check_mxcsr(Emit *e)
 {
     if (e->xmm.mxcsr)
         return;
@@ -180,8 +233,10 @@ static void emit_host(Emit *e, const Insn *i)
     bool compares = op->dst == IR_NONE || op->code == IR_VFIND;
     IrArg first = compares ? op->a : op->dst, second = compares ? op->b : op->a;
     HostInsn h = host_insn(i);
-    if (op->code != IR_VSET && op->code != IR_FSET)
-        need(e, first);
+    if ((op->code != IR_VSET && op->code != IR_FSET) || e->width > 16)
+        need(e, first); /* SSE keeps the upper part */
+    if (e->width > 16)
+        need(e, op->dst);
     need(e, second);
     if (op->code == IR_VMOD3)
         need(e, op->b);

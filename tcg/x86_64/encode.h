@@ -85,6 +85,15 @@ void put_label32(Asm *a, AsmLabel *label, unsigned tail);
 bool put_op(Asm *a, uint32_t op, unsigned reg, const AsmMem *rm, unsigned tail);
 bool put_vex(Asm *a, uint32_t op, unsigned l, unsigned reg, unsigned v, const AsmMem *rm, unsigned tail);
 
+/* What EVEX has besides (SDM vol. 2A 2.7.1): L'L, opmask, zeroing, and b: broadcast, rounding control or SAE. */
+typedef struct EvexBits {
+    uint8_t map, length, mask;
+    bool zero, b;
+} EvexBits;
+
+/* The same with EVEX: registers up to 31; the map of `op` does not count.  Memory is a base (not RSP, R12) and displacement. */
+bool put_evex(Asm *a, uint32_t op, EvexBits bits, unsigned reg, unsigned v, const AsmMem *rm, unsigned tail);
+
 /*
  * An instruction with the register in the low bits of its opcode byte, up to the immediate: `op` has no map but 0F, and
  * no prefix but OP_O16 and OP_W.

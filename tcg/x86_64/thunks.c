@@ -23,9 +23,11 @@ static void load_guest(Asm *a)
  * C code runs with the host's own MXCSR and FCW; the guest's MXCSR is stored where vector code has loaded it.  `ordinary`:
  * the host's two.
  */
-static void restore_mxcsr(Asm *a, AsmLabel *ordinary)
+static void restore_mxcsr(const X86Backend *be, Asm *a, AsmLabel *ordinary)
 {
     AsmLabel done = { 0 }, x87_done = { 0 };
+    if (be->has_avx)
+        asm_vzeroupper(a); /* or every SSE instruction of C would carry the upper halves along */
     asm_alu_mi(a, A_CMP, 8, REC_FIELD(mxcsr_here), 0);
     asm_jcc8(a, A_E, &done);
     asm_stmxcsr(a, CPU_FIELD(mxcsr));
@@ -57,11 +59,11 @@ static void write_enter(Asm *a)
     asm_jmp_r(a, H_T0);
 }
 
-static void write_leave(Asm *a, AsmLabel *stored, AsmLabel *mxcsr)
+static void write_leave(const X86Backend *be, Asm *a, AsmLabel *stored, AsmLabel *mxcsr)
 {
     store_guest(a);
     asm_bind(a, stored);
-    restore_mxcsr(a, mxcsr);
+    restore_mxcsr(be, a, mxcsr);
     asm_alu_ri(a, A_ADD, 64, A_RSP, 8);
     for (unsigned k = sizeof callee_saved; k-- > 0;)
         asm_pop_r(a, callee_saved[k]);
@@ -76,11 +78,11 @@ static void write_leave_at(Asm *a, AsmLabel *stored)
     asm_jmp(a, stored);
 }
 
-static void write_call(Asm *a, uint64_t function, AsmLabel *stored, AsmLabel *mxcsr)
+static void write_call(const X86Backend *be, Asm *a, uint64_t function, AsmLabel *stored, AsmLabel *mxcsr)
 {
     AsmLabel leave = { 0 };
     store_guest(a);
-    restore_mxcsr(a, mxcsr);
+    restore_mxcsr(be, a, mxcsr);
     asm_mov_rr(a, 64, A_RSI, H_T0);
     asm_mov_rr(a, 32, A_RDX, H_T1);
     asm_alu_ri(a, A_SUB, 64, A_RSP, 8);
@@ -96,10 +98,10 @@ static void write_call(Asm *a, uint64_t function, AsmLabel *stored, AsmLabel *mx
 }
 
 /* Calls C with T0 and T1 as further arguments, and goes on where it says. */
-static void write_goto(Asm *a, uint64_t function, AsmLabel *mxcsr)
+static void write_goto(const X86Backend *be, Asm *a, uint64_t function, AsmLabel *mxcsr)
 {
     store_guest(a);
-    restore_mxcsr(a, mxcsr);
+    restore_mxcsr(be, a, mxcsr);
     asm_mov_rr(a, 64, A_RSI, H_T0);
     asm_mov_rr(a, 32, A_RDX, H_T1);
     call_c(a, function);
@@ -262,6 +264,21 @@ static void write_micro_thunks(Asm *a, Thunks *t)
             }
 }
 
+/* VZEROUPPER on Cpu.vec: XMM0, which may be lost, is zero meanwhile. */
+static void write_zero_upper(const X86Backend *be, Asm *a)
+{
+    const size_t vec = offsetof(Cpu, vec);
+    if (!be->has_avx)
+        return;
+    asm_vex_rrm(a, S_PXOR, 0, 0, 0, asm_reg(0));
+    for (unsigned n = 0; n < 16; n++) {
+        asm_vex_rm(a, S_MOVUPS_ST, 1, 0, asm_mem(H_CPU, vec + n * sizeof(Vec) + 16));
+        asm_vex_rm(a, S_MOVUPS_ST, 0, 0, asm_mem(H_CPU, vec + n * sizeof(Vec) + 48));
+    }
+    asm_vex_rm(a, S_MOVUPS, 0, 0, asm_mem(H_CPU, vec));
+    asm_ret(a);
+}
+
 static uint64_t begin(Asm *a)
 {
     asm_align(a, 16);
@@ -281,19 +298,19 @@ bool thunks_write(X86Backend *be, Asm *a)
     t->enter = begin(a);
     write_enter(a);
     t->leave = begin(a);
-    write_leave(a, &stored, ordinary);
+    write_leave(be, a, &stored, ordinary);
     t->leave_at = begin(a);
     write_leave_at(a, &stored);
     t->call = begin(a);
-    write_call(a, (uintptr_t)be->calls.call, &stored, ordinary);
+    write_call(be, a, (uintptr_t)be->calls.call, &stored, ordinary);
     t->call_next = begin(a);
-    write_goto(a, (uintptr_t)be->calls.call_next, ordinary);
+    write_goto(be, a, (uintptr_t)be->calls.call_next, ordinary);
     t->exit = begin(a);
-    write_goto(a, (uintptr_t)be->calls.exit, ordinary);
+    write_goto(be, a, (uintptr_t)be->calls.exit, ordinary);
     t->elsewhere = begin(a);
     asm_mov_mi(a, 8, REC_FIELD(went_elsewhere), 1);
     t->next = asm_here(a);
-    write_goto(a, (uintptr_t)be->calls.next, ordinary);
+    write_goto(be, a, (uintptr_t)be->calls.next, ordinary);
     t->unknown = begin(a);
     asm_mov_rm(a, 64, H_T0, asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, jump) + offsetof(JumpEntry, la)));
     t->far = asm_here(a);
@@ -301,6 +318,8 @@ bool thunks_write(X86Backend *be, Asm *a)
     asm_jmp_abs(a, t->next, A_NONE);
     t->flags = begin(a);
     write_flags(a, (uintptr_t)be->calls.flags);
+    t->zero_upper = begin(a);
+    write_zero_upper(be, a);
     t->mxcsr = begin(a);
     write_mxcsr(a);
     t->x87 = begin(a);

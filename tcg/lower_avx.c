@@ -1,0 +1,117 @@
+/*
+ * Lowering of VEX and EVEX instructions, all rows alike: what an instruction computes is left to the back end, which
+ * knows it by its row and does it on the vector registers that the instruction names; here is told what memory and
+ * which general registers it works on.
+ *
+ * Not here, and so calls: what is not one access of known size (gathers, scatters, VMASKMOVDQU), approximations that
+ * differ between processors, what names registers by convention (VPCMPESTRI and the like), MXCSR, and XOP, which
+ * processors of today lack.
+ */
+#include "tcg/lower.h"
+
+#include <string.h>
+
+#include "cpu/decode.h"
+
+static bool starts_with_any(const char *text, const char *const *list)
+{
+    for (; *list; list++)
+        if (g_str_has_prefix(text, *list))
+            return true;
+    return false;
+}
+
+static bool is_excluded(const InsnRow *row, const Pattern *p)
+{
+    static const char *const list[] = {
+        "vmaskmovdqu", "vrcp", "vrsqrt", "vpcmpestr", "vpcmpistr", "vldmxcsr", "vstmxcsr", "vzeroall", "vp2intersect", NULL,
+    };
+    return p->vsib || p->encoding == ENC_XOP || (row->attr & (A_JUMP | A_END | A_PRIV)) ||
+           starts_with_any(row->mnemonic, list);
+}
+
+static bool is_aligned(const InsnRow *row)
+{
+    static const char *const list[] = { "vmovap", "vmovdqa", "vmovnt", NULL };
+    return starts_with_any(row->mnemonic, list);
+}
+
+static bool is_general(char letter, bool in_memory)
+{
+    return letter == 'G' || letter == 'B' || (strchr("ER", letter) && !in_memory);
+}
+
+static IrArg general_register(const Insn *i, char letter)
+{
+    return letter == 'G' ? i->reg : letter == 'B' ? i->vreg : i->rm;
+}
+
+static bool is_memory(const Insn *i, const char *operand)
+{
+    return i->mem && (strchr("WEM", operand[0]) || (operand[0] == 'K' && strchr("em", operand[1])));
+}
+
+static bool reference(Lower *l, const Pattern *p, bool writes)
+{
+    const Insn *i = l->i;
+    unsigned size = p->y_size ? insn_size(i) : pattern_memory_bytes(p, i->vl, i->broadcast);
+    if (is_aligned(&insn_rows[i->row]))
+        return lower_ref(l, writes ? IR_REF_XW : IR_REF_X, size, 0);
+    return lower_ref(l, writes ? IR_REF_W : IR_REF_R, size, 0);
+}
+
+static unsigned code_of(const InsnRow *row)
+{
+    bool flags = row->flags_written & F_ARITH;
+    return row->attr & A_FP ? (flags ? IR_FAVX_FLAGS : IR_FAVX) : flags ? IR_AVX_FLAGS : IR_AVX;
+}
+
+/* The destination is the first operand; of the others at most one is in ModRM.rm and one in vvvv. */
+static bool lower_operands(Lower *l, const Pattern *p, unsigned code)
+{
+    const Insn *i = l->i;
+    const char *o = insn_rows[i->row].operands;
+    bool compares = code == IR_AVX_FLAGS && (insn_rows[i->row].attr & (A_AVX | A_AVX512));
+    IrArg dst = IR_NONE, a = IR_NONE, b = IR_NONE;
+    bool writes = i->mem && is_memory(i, o) && !compares;
+    if (i->mem && !reference(l, p, writes))
+        return false;
+    for (bool first = true; *o; first = false, o += strcspn(o, ","), o += *o == ',') {
+        IrArg x = is_memory(i, o) ? ir_m(0) : is_general(o[0], i->mem) ? general_register(i, o[0]) : IR_NONE;
+        if (x == IR_NONE)
+            continue;
+        if (first && !compares && code != IR_FAVX_FLAGS)
+            dst = x;
+        else if (o[0] == 'B')
+            b = x;
+        else
+            a = x;
+    }
+    lower_op(l, code, 8, dst, a, b);
+    return true;
+}
+
+static bool lower_mulx(Lower *l)
+{
+    const Insn *i = l->i;
+    if (i->mem && !lower_ref(l, IR_REF_R, insn_size(i), 0))
+        return false;
+    lower_op(l, IR_MULX, insn_size(i), i->reg, i->mem ? ir_m(0) : i->rm, i->vreg);
+    return true;
+}
+
+bool lower_avx(Lower *l)
+{
+    const InsnRow *row = &insn_rows[l->i->row];
+    Pattern p;
+    insn_row_pattern(l->i->row, &p);
+    if (p.encoding == ENC_LEGACY || is_excluded(row, &p))
+        return false;
+    if (!strcmp(row->mnemonic, "mulx"))
+        return lower_mulx(l);
+    if (!strcmp(row->mnemonic, "vzeroupper")) {
+        lower_op(l, IR_VZEROUPPER, 0, IR_NONE, IR_NONE, IR_NONE);
+        return true;
+    }
+    return lower_operands(l, &p, code_of(row));
+}
