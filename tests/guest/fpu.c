@@ -1,6 +1,6 @@
 /*
- * x87, MMX and SSE as the system sees them: exceptions and when they come, the images that FNSAVE, FXSAVE and XSAVE
- * write, registers that alias (SDM vol. 1 chapters 8 to 13, vol. 3A chapter 13).
+ * x87, MMX and SSE as the system sees them: exceptions and when they come, the images that FNSAVE and FXSAVE write,
+ * registers that alias (SDM vol. 1 chapters 8 to 13, vol. 3A chapter 13).
  */
 #include "lib/guest.h"
 
@@ -190,54 +190,6 @@ static void test_xm(void)
     asm volatile("ldmxcsr value" ::: "memory");
 }
 
-static int xsetbv(u32 n, u64 v) { return FAULT_OF(asm volatile("xsetbv" :: "a"((u32)v), "d"((u32)(v >> 32)), "c"(n))); }
-
-static void test_xsave(void)
-{
-    group("xsave");
-    if (!(cpuid(1, 0).c & BIT(26))) {
-        skip("all", "the processor lacks it");
-        return;
-    }
-    EXPECT_ASM("without CR4.OSXSAVE", UD, 0, 0, "xsave area");
-    cr4_write(cr4_read() | CR4_OSXSAVE);
-    check("CPUID.OSXSAVE follows", cpuid(1, 0).c & BIT(27), "it does not");
-    check_equal("XCR0 without x87", xsetbv(0, 2), GP);
-    check_equal("XCR0 of AVX without SSE", xsetbv(0, 5), GP);
-    check_equal("XCR0 of a reserved bit", xsetbv(0, 3 | BIT64(62)), GP);
-    check_equal("XCR1", xsetbv(1, 3), GP);
-    check_equal("XCR0 of x87 and SSE", (u64)xsetbv(0, 3), (u64)NO_FAULT);
-    EXPECT_USER_PRE("xsetbv at level 3", GP, 0, 0, "xor %%ecx, %%ecx; xor %%edx, %%edx; mov $3, %%eax", "xsetbv");
-    u32 low, high;
-    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    check_equal("xgetbv", low | (u64)high << 32, 3);
-    EXPECT_PRE("xgetbv of another register", GP, 0, 0, "mov $7, %%ecx", "xgetbv");
-    memset(area, 0, sizeof area);
-    asm volatile("fninit; fld1; pcmpeqd %%xmm2, %%xmm2; xsave area" :: "a"(3), "d"(0) : "memory");
-    check_equal("XSTATE_BV", area64(512), 3);
-    check_equal("XMM2", area64(160 + 32), ~(u64)0);
-    memset(area, 0, sizeof area);
-    asm volatile("xsave area" :: "a"(2), "d"(0) : "memory");
-    check_equal("SSE alone leaves x87's part", area16(0), 0);
-    check_equal("XSTATE_BV of it", area64(512), 2);
-    *(volatile u64 *)(area + 512) = 0;
-    asm volatile("xrstor area; movd %%xmm2, value; fnstsw value + 4" :: "a"(3), "d"(0) : "memory");
-    check_equal("what XSTATE_BV lacks is initialized, XMM2", value[0], 0);
-    check_equal("what XSTATE_BV lacks is initialized, TOP", value[1] & 0x3800, 0);
-    *(volatile u64 *)(area + 512) = BIT64(40);
-    EXPECT_PRE("xrstor of what XCR0 lacks", GP, 0, 0, "mov $3, %%eax; xor %%edx, %%edx", "xrstor area");
-    *(volatile u64 *)(area + 512) = 3;
-    *(volatile u64 *)(area + 528) = 1;
-    EXPECT_PRE("xrstor with a reserved byte", GP, 0, 0, "mov $3, %%eax; xor %%edx, %%edx", "xrstor area");
-    EXPECT_PRE("xsave misaligned", GP, 0, 0, "mov $3, %%eax; xor %%edx, %%edx", "xsave area + 16");
-    cr0_write(cr0_read() | CR0_TS);
-    qemu_is_wrong("does not look at it");
-    EXPECT_PRE("xsave with TS", NM, 0, 0, "mov $3, %%eax; xor %%edx, %%edx", "xsave area");
-    asm volatile("clts");
-    check_equal("CPUID size", cpuid(13, 0).b, 576);
-    cr4_write(cr4_read() & ~(word)CR4_OSXSAVE);
-}
-
 void guest_main(void)
 {
     cr0_write((cr0_read() & ~(word)(CR0_EM | CR0_TS)) | CR0_NE | CR0_MP);
@@ -250,9 +202,8 @@ void guest_main(void)
         test_mmx();
         test_fxsave();
         test_xm();
-        test_xsave();
     } else {
-        skip("MMX, fxsave, #XM, xsave", "the processor lacks SSE2");
+        skip("MMX, fxsave, #XM", "the processor lacks SSE2");
     }
     NOT_ON_QEMU("FERR#", "aborts", test_ferr());
 }
