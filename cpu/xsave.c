@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cpu/access.h"
+#include "cpu/mmu.h"
 #include "cpu/model.h"
 #include "cpu/simd_fp.h"
 #include "cpu/system.h"
@@ -69,7 +70,7 @@ static uint64_t quad_read(const Cpu *cpu, const Component *c, unsigned n)
 static void quad_write(Cpu *cpu, const Component *c, unsigned n, uint64_t v)
 {
     if (c->bit == STATE_PKRU)
-        cpu->pkru = v;
+        pkru_set(cpu, v);
     else
         *(uint64_t *)((char *)cpu + quad_place(c, n)) = v;
 }

@@ -4,7 +4,9 @@
  */
 #include "lib/guest.h"
 
-enum { X87 = 1, SSE = 2, AVX = 4, OPMASK = 0x20, ZMM_HIGH = 0x40, HIGH_ZMM = 0x80, MPX = 0x18, PKRU = 0x200, AVX512 = 0xe0 };
+enum {
+    X87 = 1, SSE = 2, AVX = 4, MPX = 0x18, OPMASK = 0x20, ZMM_HIGH = 0x40, HIGH_ZMM = 0x80, AVX512 = 0xe0, PKRU = 0x200,
+};
 enum { XSTATE_BV = 512, XCOMP_BV = 520, EXTENDED = 576, MSR_XSS = 0xda0 };
 #define COMPACT BIT64(63)
 
@@ -15,7 +17,10 @@ static u64 area64(unsigned offset) { return *(volatile u64 *)(area + offset); }
 static u32 area32(unsigned offset) { return *(volatile u32 *)(area + offset); }
 static void source_set(unsigned offset, u64 v) { *(volatile u64 *)(source + offset) = v; }
 
-static int xsetbv(u32 n, u64 v) { return FAULT_OF(asm volatile("xsetbv" :: "a"((u32)v), "d"((u32)(v >> 32)), "c"(n))); }
+static int xsetbv(u32 n, u64 v)
+{
+    return FAULT_OF(asm volatile("xsetbv" :: "a"((u32)v), "d"((u32)(v >> 32)), "c"(n)));
+}
 static u64 xgetbv(u32 n)
 {
     u32 low, high;
