@@ -227,7 +227,7 @@ static void mmx_maskmovq(Cpu *cpu, const Insn *i)
     mmx_check(cpu);
     s.q[0] = mmx_read(cpu, i->reg);
     mask.q[0] = mmx_read(cpu, i->rm);
-    vec_store_bytes(cpu, i, &s, vec_mask_b(&mask, 1));
+    vec_store_bytes(cpu, i, &s, vec_mask_b(&mask, 1), 8);
     mmx_enter(cpu);
 }
 SEM_1(mmx_maskmovq)

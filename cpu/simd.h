@@ -60,8 +60,11 @@ static KERNEL vec_load_q(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read64
 static KERNEL vec_load_d(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read32(cpu, i->seg, insn_ea(cpu, i)); }
 static KERNEL vec_load_w(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read16(cpu, i->seg, insn_ea(cpu, i)); }
 
-/* Bytes of v whose bit in mask is set, to memory at rDI in i's segment (MASKMOVDQU, MASKMOVQ); all or nothing. */
-void vec_store_bytes(Cpu *cpu, const Insn *i, const Vec *v, uint32_t mask);
+/*
+ * Those of the first `size` bytes of v whose bit in mask is set, to memory at rDI in i's segment (MASKMOVDQU, MASKMOVQ);
+ * all or nothing.  A byte left alone faults too, as on AMD's processors; the manuals leave it open.
+ */
+void vec_store_bytes(Cpu *cpu, const Insn *i, const Vec *v, uint32_t mask, unsigned size);
 
 /* The functions sse_NAME_r and _m and their Sem, from sse_NAME_op(cpu, i, source); `load` is one of the above. */
 #define SSE_FORMS(name, load)                                                                                          \

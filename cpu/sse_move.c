@@ -111,20 +111,19 @@ static void sse_movnti_64(Cpu *cpu, const Insn *i)
 }
 SEM_Y(sse_movnti)
 
-void vec_store_bytes(Cpu *cpu, const Insn *i, const Vec *v, uint32_t mask)
+void vec_store_bytes(Cpu *cpu, const Insn *i, const Vec *v, uint32_t mask, unsigned size)
 {
     static const uint64_t address_mask[3] = { 0xffff, 0xffffffff, ~UINT64_C(0) };
     uint64_t to = address_mask[i->asz], di = cpu->gpr[R_DI];
-    for (unsigned j = 0; j < 16; j++)
-        if (mask >> j & 1)
-            mem_probe_write(cpu, i->seg, (di + j) & to, 1);
-    for (unsigned j = 0; j < 16; j++)
+    for (unsigned j = 0; j < size; j++)
+        mem_probe_write(cpu, i->seg, (di + j) & to, 1);
+    for (unsigned j = 0; j < size; j++)
         if (mask >> j & 1)
             mem_write8(cpu, i->seg, (di + j) & to, VEC_B(*v, j));
 }
 
 static void sse_maskmovdqu(Cpu *cpu, const Insn *i)
 {
-    vec_store_bytes(cpu, i, &cpu->vec[i->reg], vec_mask_b(&cpu->vec[i->rm], 2));
+    vec_store_bytes(cpu, i, &cpu->vec[i->reg], vec_mask_b(&cpu->vec[i->rm], 2), 16);
 }
 SEM_1(sse_maskmovdqu)

@@ -66,7 +66,7 @@ static bool is_partial_on_fault(const char *id)
     return starts_with_any(id, list);
 }
 
-/* AMD's misaligned-SSE bit of MXCSR, which our models lack; AMD's MASKMOVQ faults on bytes that it does not write. */
+/* AMD's misaligned-SSE bit of MXCSR, which our models lack; AMD's MASKMOVQ has set TOP and tags when it faults. */
 static bool is_vendors_own(const char *id, const Outcome *want)
 {
     return (!strcmp(id, "LDMXCSR") && (want->out.mxcsr & BIT(17))) ||
