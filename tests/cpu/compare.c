@@ -117,13 +117,12 @@ static void check_vectors(Report *r, const char *id, const Registers *want, cons
     check(r, "mxcsr", want->mxcsr, got->mxcsr);
 }
 
-/* Neighbours in the 64-bit significand. */
+/* Neighbours, or next to that, in the 64-bit significand, across a power of two too. */
 static bool within_ulp(const Registers *a, const Registers *b, unsigned k)
 {
-    uint64_t distance = a->st_mant[k] - b->st_mant[k];
-    if (a->st_sexp[k] == b->st_sexp[k])
-        return distance + 2 <= 4;
-    return (uint16_t)(a->st_sexp[k] - b->st_sexp[k] + 1) <= 2 && (a->st_mant[k] + 2 <= 3 || b->st_mant[k] << 1 <= 4);
+    unsigned __int128 x = (unsigned __int128)a->st_sexp[k] << 63 | (a->st_mant[k] & ~BIT(63));
+    unsigned __int128 y = (unsigned __int128)b->st_sexp[k] << 63 | (b->st_mant[k] & ~BIT(63));
+    return x - y + 2 <= 4;
 }
 
 static void check_x87(Report *r, const char *id, const Registers *want, const Registers *got)
