@@ -1,7 +1,7 @@
 /*
- * AES-NI, PCLMULQDQ and SHA (SDM vol. 2, each under its mnemonic; FIPS 197, FIPS 180-4).
+ * AES-NI, PCLMULQDQ, with VEX and EVEX too, and SHA (SDM vol. 2, each under its mnemonic; FIPS 197, FIPS 180-4).
  */
-#include "cpu/simd.h"
+#include "cpu/avx.h"
 
 /* FIPS 197 figure 7 and figure 14. */
 static const uint8_t sub_bytes[256] = {
@@ -74,7 +74,8 @@ static inline uint32_t inv_mix_column(uint32_t a)
         for (unsigned j = 0; j < qwords; j++)                                                                          \
             d->q[j] = r.q[j] ^ key->q[j];                                                                              \
     }                                                                                                                  \
-    SSE_BINARY(name)
+    SSE_BINARY(name)                                                                                                   \
+    AVX_BINARY_WHOLE(name, 64)
 
 AES_ROUND(aesenc, shifted_row, sub_bytes, mix_column)
 AES_ROUND(aesenclast, shifted_row, sub_bytes, )
@@ -87,6 +88,7 @@ static KERNEL v_aesimc(Vec *d, const Vec *a, unsigned qwords)
         VEC_D(*d, j) = inv_mix_column(VEC_D(*a, j));
 }
 SSE_UNARY(aesimc, vec_load_x)
+AVX_UNARY_WHOLE(aesimc, 64)
 
 static uint32_t sub_word(uint32_t a)
 {
@@ -101,6 +103,7 @@ static KERNEL v_aeskeygenassist(Vec *d, const Vec *a, unsigned imm, unsigned qwo
     }
 }
 SSE_UNARY_IMM(aeskeygenassist)
+AVX_UNARY_IMM_WHOLE(aeskeygenassist, 64)
 
 /*
  * Product of polynomials over GF(2), four bits of b at a time.  The multiples of a are of its low 61 bits, so that they
@@ -129,6 +132,7 @@ static KERNEL v_pclmulqdq(Vec *d, const Vec *a, const Vec *b, unsigned imm, unsi
         multiply_carryless(&d->q[j], a->q[j + (imm & 1)], b->q[j + (imm >> 4 & 1)]);
 }
 SSE_BINARY_IMM(pclmulqdq)
+AVX_BINARY_IMM_WHOLE(pclmulqdq, 64)
 
 /*
  * SHA-1: lane 3 of a register holds the earliest word, A of the state or W of the schedule.  Memory operands of the SHA
