@@ -132,6 +132,9 @@ check-unit: $(BUILT_FOR_unit)
 	@$(SRC)/tests/run $(SUITE_unit)
 check-cpu: $(BUILT_FOR_cpu)
 	@$(BUILD)/cpu-tests --cases $(CASES)
+.PHONY: conformance
+conformance: $(BUILT_FOR_cpu)
+	@$(BUILD)/cpu-tests --cases $(CASES) --report $(SRC)/docs/conformance.md
 check-fuzz: $(BUILT_FOR_fuzz)
 	@$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1
 fuzz-cpu: $(BUILD)/fuzz-cpu
@@ -156,6 +159,7 @@ help:
 ## make check           set-up, build, and all tests; SUITES="layers unit cpu fuzz guest disk hosts" chooses
 ## make check-layers, check-unit, check-cpu, check-fuzz, check-guest, check-disk, check-hosts    one kind of test each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
+## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences

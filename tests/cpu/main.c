@@ -1,5 +1,5 @@
 /*
- * cpu-tests [--cases N] [--record FILE | --replay FILE] [--verbose] [ROW...]
+ * cpu-tests [--cases N] [--record FILE | --replay FILE] [--report FILE] [--verbose] [ROW...]
  *
  * Compares interpreter and recompiler with the real processor, row by row of the instruction table (case.h).  ROW limits it to
  * rows whose identifier begins so.  Prints what differs, then the coverage, then `N passed, N failed` by rows.
@@ -13,11 +13,12 @@
 #include "cpu/cpu.h"
 #include "tcg/tcg.h"
 #include "tests/cpu/case.h"
+#include "tests/cpu/report.h"
 #include "util/endian.h"
 
 typedef struct Options {
     unsigned cases;
-    const char *record, *replay;
+    const char *record, *replay, *report;
     bool verbose;
     char **rows;
     uint32_t recorded_row; /* replay: the row whose cases come next in the recording */
@@ -28,6 +29,7 @@ typedef struct Options {
 typedef struct Totals {
     unsigned rows, compared, failed, excluded, absent;
     uint64_t cases;
+    RowResult *row;
 } Totals;
 
 static bool row_selected(const Options *o, const char *id)
@@ -254,6 +256,7 @@ static void test_row(Options *o, FILE *file, unsigned row, Totals *t)
     if (o->replay)
         o->recorded_row = take(file, 4);
     t->cases += ran;
+    t->row[row] = (RowResult){ ran, failures };
     if (!ran)
         printf("  %s: no case could be made\n", r->id);
     if (failures)
@@ -288,6 +291,7 @@ int main(int argc, char **argv)
         { "cases", 0, 0, G_OPTION_ARG_INT, &cases, "cases for each row and code size", "N" },
         { "record", 0, 0, G_OPTION_ARG_FILENAME, &o.record, "write what the processor did", "FILE" },
         { "replay", 0, 0, G_OPTION_ARG_FILENAME, &o.replay, "compare with a recording", "FILE" },
+        { "report", 0, 0, G_OPTION_ARG_FILENAME, &o.report, "write the conformance page", "FILE" },
         { "verbose", 'v', 0, G_OPTION_ARG_NONE, &o.verbose, "print every difference", NULL },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.rows, NULL, "ROW..." },
         { 0 },
@@ -310,7 +314,7 @@ int main(int argc, char **argv)
         o.cases = take(file, 4);
         o.recorded_row = take(file, 4);
     }
-    Totals t = { 0 };
+    Totals t = { .row = g_new0(RowResult, insn_row_count) };
     for (unsigned row = 0; row < insn_row_count; row++)
         if (row_selected(&o, insn_rows[row].id))
             test_row(&o, file, row, &t);
@@ -318,6 +322,9 @@ int main(int argc, char **argv)
         write_row(file, NO_MORE_ROWS);
     if (file)
         fclose(file);
+    if (o.report)
+        report_write(o.report, emulated_decoder(), t.row);
+    g_free(t.row);
     printf("rows in the table %u, compared %u, not comparable in user mode %u, not on this processor %u; cases %" PRIu64
            "\n", t.rows, t.compared, t.excluded, t.absent, t.cases);
     RecompiledCounts r = recompiled_counts();
