@@ -140,12 +140,20 @@ void avx_write(Cpu *cpu, const Insn *i, unsigned reg, const Vec *r, unsigned bit
     avx_write_lanes(cpu, i, reg, r, bits, avx_lanes(i, bits));
 }
 
+void avx_write_scalar(Cpu *cpu, const Insn *i, uint64_t r, unsigned bits, unsigned upper)
+{
+    Vec d = cpu->vec[upper];
+    vec_set_lane(&d, bits, 0, avx_mask(cpu, i, 1) ? r : i->zero ? 0 : vec_lane(&cpu->vec[i->reg], bits, 0));
+    vec_copy(&cpu->vec[i->reg], &d, 2);
+    avx_clear_above(cpu, i->reg, 16);
+}
+
 void avx_write_mask(Cpu *cpu, const Insn *i, uint64_t result, unsigned lanes)
 {
     cpu->opmask[i->reg] = result & avx_mask(cpu, i, lanes);
 }
 
-static void probe_selected(Cpu *cpu, const Insn *i, unsigned bits, unsigned lanes, uint64_t selected)
+void avx_probe_store(Cpu *cpu, const Insn *i, unsigned bits, unsigned lanes, uint64_t selected)
 {
     for (unsigned n = 0; n < lanes; n++)
         if (selected >> n & 1)
@@ -159,7 +167,7 @@ void avx_store(Cpu *cpu, const Insn *i, const Vec *v, unsigned bits, unsigned la
         mem_write_vec(cpu, i->seg, insn_ea(cpu, i), v->q, size, 0);
         return;
     }
-    probe_selected(cpu, i, bits, lanes, selected);
+    avx_probe_store(cpu, i, bits, lanes, selected);
     for (unsigned n = 0; n < lanes; n++)
         if (selected >> n & 1)
             write_lane(cpu, i, bits, n * bits / 8, vec_lane(v, bits, n));
@@ -284,15 +292,6 @@ static void scalar_operand(Vec *d, const Vec *v, unsigned bits, bool selected)
     vec_calm(d, selected, bits, 64 / bits);
 }
 
-/* The result in the lowest lane, under the mask; bits up to 127 from vvvv. */
-static void write_scalar(Cpu *cpu, const Insn *i, uint64_t r, unsigned bits, bool selected)
-{
-    Vec d = cpu->vec[i->vreg];
-    vec_set_lane(&d, bits, 0, selected ? r : i->zero ? 0 : vec_lane(&cpu->vec[i->reg], bits, 0));
-    vec_copy(&cpu->vec[i->reg], &d, 2);
-    avx_clear_above(cpu, i->reg, 16);
-}
-
 void avx_fp_binary_scalar(Cpu *cpu, const Insn *i, VecFpBinary *kernel, unsigned bits)
 {
     Vec tmp, x, y, r;
@@ -303,7 +302,7 @@ void avx_fp_binary_scalar(Cpu *cpu, const Insn *i, VecFpBinary *kernel, unsigned
     avx_env(cpu, i, &e);
     kernel(&r, &x, &y, 1, &e);
     avx_finish(cpu, i, &e);
-    write_scalar(cpu, i, vec_lane(&r, bits, 0), bits, selected);
+    avx_write_scalar(cpu, i, vec_lane(&r, bits, 0), bits, i->vreg);
 }
 
 void avx_fp_unary_scalar(Cpu *cpu, const Insn *i, VecFpUnary *kernel, unsigned bits)
@@ -315,5 +314,5 @@ void avx_fp_unary_scalar(Cpu *cpu, const Insn *i, VecFpUnary *kernel, unsigned b
     avx_env(cpu, i, &e);
     kernel(&r, &x, 1, &e);
     avx_finish(cpu, i, &e);
-    write_scalar(cpu, i, vec_lane(&r, bits, 0), bits, selected);
+    avx_write_scalar(cpu, i, vec_lane(&r, bits, 0), bits, i->vreg);
 }

@@ -52,13 +52,17 @@ const Vec *avx_source_low(Cpu *cpu, const Insn *i, Vec *tmp, unsigned size);
 /*
  * Results.  avx_write: to vector register `reg`, lanes of `bits` under the mask, of the whole vector length.
  * avx_write_lanes: `lanes` of them; above it the register is cleared.
+ * avx_write_scalar: the lowest lane of i->reg, under the mask; bits up to 127 from register `upper`, zeros above.
  * avx_write_mask: comparison result to opmask i->reg, under the mask, which zeroes.
  * avx_store: the selected ones of `lanes` lanes to the memory operand; all pages are checked before any byte moves.
+ * avx_probe_store: makes that check by itself, before computing.
  */
 void avx_write(Cpu *cpu, const Insn *i, unsigned reg, const Vec *r, unsigned bits);
 void avx_write_lanes(Cpu *cpu, const Insn *i, unsigned reg, const Vec *r, unsigned bits, unsigned lanes);
+void avx_write_scalar(Cpu *cpu, const Insn *i, uint64_t r, unsigned bits, unsigned upper);
 void avx_write_mask(Cpu *cpu, const Insn *i, uint64_t result, unsigned lanes);
 void avx_store(Cpu *cpu, const Insn *i, const Vec *v, unsigned bits, unsigned lanes, uint64_t selected);
+void avx_probe_store(Cpu *cpu, const Insn *i, unsigned bits, unsigned lanes, uint64_t selected);
 
 /* Clears register `reg` above its lowest `bytes` (1..64; below 16 not for VEX instructions). */
 void avx_clear_above(Cpu *cpu, unsigned reg, unsigned bytes);

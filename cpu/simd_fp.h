@@ -5,6 +5,7 @@
 #ifndef MYNA_CPU_SIMD_FP_H
 #define MYNA_CPU_SIMD_FP_H
 
+#include "cpu/flags.h"
 #include "cpu/fp_fast.h"
 #include "cpu/simd.h"
 
@@ -209,6 +210,15 @@ static inline void round_env(uint32_t mxcsr, unsigned imm, FpEnv *e)
 static inline uint8_t round_flags(const FpEnv *e, unsigned imm)
 {
     return e->flags & ~(FP_DENORMAL | (imm & 8 ? FP_INEXACT : 0));
+}
+
+/* COMIxx and UCOMIxx: less CF, equal ZF, unordered all three; OF, SF, AF 0. */
+static inline void set_flags_order(Cpu *cpu, int order)
+{
+    bool unordered = order == FP_UNORDERED;
+    cpu->cc_z = !(order == FP_EQUAL || unordered);
+    cpu->cc_sp = !unordered;
+    cpu->cc_aux = order == FP_LESS || unordered ? BIT(63) | BIT(62) : 0;
 }
 
 /* Approximations with a relative error below 1.5 * 2^-12 (sse_approx.c). */

@@ -2,7 +2,6 @@
  * SSE floating-point arithmetic and comparison, SSE to SSE4.1 (SDM vol. 1 chapters 10 to 12).
  * The kernels and the exception rules are in simd_fp.h, conversions in sse_cvt.c.
  */
-#include "cpu/flags.h"
 #include "cpu/simd_fp.h"
 
 /*
@@ -88,14 +87,7 @@ SSE_FP_PACKED(haddpd, v_haddpd(&r, d, s, 2, &e), vec_load_x)
 SSE_FP_PACKED(hsubps, v_hsubps(&r, d, s, 2, &e), vec_load_x)
 SSE_FP_PACKED(hsubpd, v_hsubpd(&r, d, s, 2, &e), vec_load_x)
 
-/* COMIxx and UCOMIxx: less CF, equal ZF, unordered all three; OF, SF, AF 0. */
-static inline void set_flags_order(Cpu *cpu, int order)
-{
-    bool unordered = order == FP_UNORDERED;
-    cpu->cc_z = !(order == FP_EQUAL || unordered);
-    cpu->cc_sp = !unordered;
-    cpu->cc_aux = order == FP_LESS || unordered ? BIT(63) | BIT(62) : 0;
-}
+/* COMIxx and UCOMIxx. */
 #define SSE_COMPARE(name, LANE, n, quiet, load)                                                                        \
     static KERNEL sse_##name##_op(Cpu *cpu, const Insn *i, const Vec *s)                                               \
     {                                                                                                                  \

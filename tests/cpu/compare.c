@@ -42,7 +42,7 @@ static bool is_transcendental(const char *id)
 }
 static bool is_approximation(const char *id)
 {
-    static const char *const list[] = { "RCPPS", "RCPSS", "RSQRT", NULL };
+    static const char *const list[] = { "RCPPS", "RCPSS", "RSQRT", "VRCPPS", "VRCPSS", "VRSQRTPS", "VRSQRTSS", NULL };
     return starts_with_any(id, list);
 }
 /* They store instruction and data pointers, which processors keep or not (SDM vol. 1 8.1.8). */

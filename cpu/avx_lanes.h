@@ -1,0 +1,76 @@
+/*
+ * Floating-point instructions with VEX and EVEX whose kernels work on selected lanes only: conversions, fused
+ * multiply-add, comparisons to an opmask, and all of AVX-512.
+ *
+ * Overview.  A kernel computes the lanes whose bit is set in l->selected, and no others, so that these raise nothing; a
+ * scalar instruction selects lane 0 or none.  FP_LANES makes it of an expression for one lane, in which a, b and c are
+ * the operands vvvv, ModRM.rm and the old destination, imm is the immediate and e the environment; the functions below
+ * read operands, look at exceptions, and write.
+ */
+#ifndef MYNA_CPU_AVX_LANES_H
+#define MYNA_CPU_AVX_LANES_H
+
+#include "cpu/avx.h"
+
+typedef struct FpLanes {
+    const Vec *a, *b, *c;
+    Vec *d;
+    unsigned imm;
+    uint64_t selected;
+    uint64_t result;   /* of a test: bit by lane */
+    FpEnv e;
+} FpLanes;
+
+typedef void FpKernel(FpLanes *l);
+
+#define FP_LANES_LOOP(name, FROM, statement)                                                                           \
+    static void lanes_##name(FpLanes *l)                                                                               \
+    {                                                                                                                  \
+        FpEnv *e = &l->e;                                                                                              \
+        unsigned imm = l->imm;                                                                                         \
+        for (uint64_t s = l->selected; s; s &= s - 1) {                                                                \
+            unsigned n = __builtin_ctzll(s);                                                                           \
+            uint64_t a = FROM(*l->a, n), b = FROM(*l->b, n), c = FROM(*l->c, n);                                       \
+            (void)a, (void)b, (void)c, (void)imm, (void)e;                                                             \
+            statement;                                                                                                 \
+        }                                                                                                              \
+    }
+/* Lane n of the destination, as TO has it, is expr of lanes n of the operands, as FROM has them. */
+#define FP_LANES(name, TO, FROM, expr) FP_LANES_LOOP(name, FROM, TO(*l->d, n) = (expr))
+/* Bit n of the result. */
+#define FP_LANES_TEST(name, FROM, expr) FP_LANES_LOOP(name, FROM, l->result |= (uint64_t)((expr) != 0) << n)
+
+/*
+ * fp_lanes_begin: all of *l but b.
+ * avx_fp_lanes: all lanes, from `from` to `to` bits each (the wider of them fills the vector length).
+ * avx_fp_scalar: lane 0, with what is above of 128 bits from register `upper`.
+ * avx_fp_test, avx_fp_test_scalar: to an opmask register.
+ */
+void fp_lanes_begin(const Cpu *cpu, const Insn *i, FpLanes *l, uint64_t selected, Vec *d);
+void avx_fp_lanes(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from);
+void avx_fp_scalar(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from, unsigned upper);
+void avx_fp_test(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned bits);
+void avx_fp_test_scalar(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned bits);
+
+/* sem_avx_NAME of lanes_KERNEL. */
+#define AVX_FUNCTION(name, call)                                                                                       \
+    static void avx_##name(Cpu *cpu, const Insn *i) { call; }                                                          \
+    SEM_1(avx_##name)
+#define AVX_LANES(name, kernel, to, from) AVX_FUNCTION(name, avx_fp_lanes(cpu, i, lanes_##kernel, to, from))
+#define AVX_LANES_SCALAR(name, kernel, to, from)                                                                       \
+    AVX_FUNCTION(name, avx_fp_scalar(cpu, i, lanes_##kernel, to, from, i->vreg))
+/* The destination keeps its own upper part. */
+#define AVX_LANES_SCALAR_MERGE(name, kernel, bits)                                                                     \
+    AVX_FUNCTION(name, avx_fp_scalar(cpu, i, lanes_##kernel, bits, bits, i->reg))
+#define AVX_LANES_TEST(name, kernel, bits) AVX_FUNCTION(name, avx_fp_test(cpu, i, lanes_##kernel, bits))
+#define AVX_LANES_TEST_SCALAR(name, kernel, bits)                                                                      \
+    AVX_FUNCTION(name, avx_fp_test_scalar(cpu, i, lanes_##kernel, bits))
+
+/* All four forms of kernels for ps and pd. */
+#define AVX_LANES_FORMS(name)                                                                                          \
+    AVX_LANES(name##ps, name##ps, 32, 32)                                                                              \
+    AVX_LANES(name##pd, name##pd, 64, 64)                                                                              \
+    AVX_LANES_SCALAR(name##ss, name##ps, 32, 32)                                                                       \
+    AVX_LANES_SCALAR(name##sd, name##pd, 64, 64)
+
+#endif
