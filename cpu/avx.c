@@ -45,8 +45,7 @@ static void write_lane(Cpu *cpu, const Insn *i, unsigned bits, uint64_t offset, 
     }
 }
 
-/* `bits` of v in all lanes. */
-static void vec_fill(Vec *d, uint64_t v, unsigned bits, unsigned qwords)
+void vec_fill(Vec *d, uint64_t v, unsigned bits, unsigned qwords)
 {
     static const uint64_t ones[] = { [8] = UINT64_C(0x0101010101010101), [16] = UINT64_C(0x0001000100010001),
                                      [32] = UINT64_C(0x0000000100000001), [64] = 1 };

@@ -36,6 +36,8 @@ static inline uint64_t avx_selected(const Cpu *cpu, const Insn *i, unsigned bits
 /* One lane of 8, 16, 32 or 64 bits. */
 uint64_t vec_lane(const Vec *v, unsigned bits, unsigned n);
 void vec_set_lane(Vec *v, unsigned bits, unsigned n, uint64_t value);
+/* v, of so many bits, in all lanes. */
+void vec_fill(Vec *d, uint64_t v, unsigned bits, unsigned qwords);
 
 /*
  * Operands in ModRM.rm: the register itself, or memory read into *tmp.

@@ -58,6 +58,7 @@ LANES2(pmulhw, VEC_W, 16, int16_t, x * y >> 16)
 LANES2(pmulhuw, VEC_W, 16, uint16_t, (uint32_t)x * y >> 16)
 LANES2(pmulhrsw, VEC_W, 16, int16_t, ((x * y >> 14) + 1) >> 1)
 LANES2(pmulld, VEC_D, 32, uint32_t, x * y)
+LANES2(pmullq, VEC_Q, 64, uint64_t, x * y)
 LANES2(pmuludq, VEC_Q, 64, uint32_t, (uint64_t)x * y)
 LANES2(pmuldq, VEC_Q, 64, int32_t, (uint64_t)((int64_t)x * y))
 
@@ -87,6 +88,8 @@ MIN_MAX(uw, VEC_W, 16, uint16_t)
 MIN_MAX(sw, VEC_W, 16, int16_t)
 MIN_MAX(ud, VEC_D, 32, uint32_t)
 MIN_MAX(sd, VEC_D, 32, int32_t)
+MIN_MAX(uq, VEC_Q, 64, uint64_t)
+MIN_MAX(sq, VEC_Q, 64, int64_t)
 #undef MIN_MAX
 LANES2(pavgb, VEC_B, 8, uint8_t, (x + y + 1) >> 1)
 LANES2(pavgw, VEC_W, 16, uint16_t, (x + y + 1) >> 1)
@@ -95,6 +98,7 @@ LANES2(pavgw, VEC_W, 16, uint16_t, (x + y + 1) >> 1)
 LANES1(pabsb, VEC_B, 8, int8_t, x < 0 ? -x : x)
 LANES1(pabsw, VEC_W, 16, int16_t, x < 0 ? -x : x)
 LANES1(pabsd, VEC_D, 32, int32_t, x < 0 ? -(uint32_t)x : (uint32_t)x)
+LANES1(pabsq, VEC_Q, 64, int64_t, x < 0 ? -(uint64_t)x : (uint64_t)x)
 LANES2(psignb, VEC_B, 8, int8_t, y < 0 ? -x : y ? x : 0)
 LANES2(psignw, VEC_W, 16, int16_t, y < 0 ? -x : y ? x : 0)
 LANES2(psignd, VEC_D, 32, int32_t, y < 0 ? -(uint32_t)x : y ? (uint32_t)x : 0)
@@ -157,6 +161,16 @@ SHIFTS(w, VEC_W, 16, int16_t)
 SHIFTS(d, VEC_D, 32, int32_t)
 SHIFTS(q, VEC_Q, 64, int64_t)
 #undef SHIFTS
+
+/* Shifts of each lane by the lane of b. */
+#define SHIFTS_VARIABLE(suffix, LANE, bits, type)                                                                      \
+    LANES2(psllv##suffix, LANE, bits, u##type, y < (bits) ? (u##type)(1u * x << y) : 0)                                \
+    LANES2(psrlv##suffix, LANE, bits, u##type, y < (bits) ? x >> y : 0)                                                \
+    LANES2(psrav##suffix, LANE, bits, u##type, (type)x >> (y < (bits) ? y : (bits) - 1))
+SHIFTS_VARIABLE(w, VEC_W, 16, int16_t)
+SHIFTS_VARIABLE(d, VEC_D, 32, int32_t)
+SHIFTS_VARIABLE(q, VEC_Q, 64, int64_t)
+#undef SHIFTS_VARIABLE
 
 /* Bytes of each 128-bit block; 16 or more empty it. */
 static KERNEL v_pslldq(Vec *d, const Vec *a, unsigned count, unsigned qwords)

@@ -150,6 +150,27 @@ static KERNEL v_shufpd(Vec *d, const Vec *a, const Vec *b, unsigned imm, unsigne
     }
 }
 
+/* 256 bits: each half one of the four of a and b, or 0 by bit 3. */
+static KERNEL v_perm2f128(Vec *d, const Vec *a, const Vec *b, unsigned imm, unsigned qwords)
+{
+    Vec r;
+    for (unsigned j = 0; j < qwords; j += 2, imm >>= 4) {
+        const Vec *s = imm & 2 ? b : a;
+        r.q[j] = imm & 8 ? 0 : s->q[(imm & 1) * 2];
+        r.q[j + 1] = imm & 8 ? 0 : s->q[(imm & 1) * 2 + 1];
+    }
+    vec_copy(d, &r, qwords);
+}
+
+/* INSERTPS: imm8 bits 5:4 name the lane of the destination, 3:0 lanes to clear. */
+static inline void vec_insert_float(Vec *d, uint32_t v, unsigned imm)
+{
+    VEC_D(*d, imm >> 4 & 3) = v;
+    for (unsigned j = 0; j < 4; j++)
+        if (imm >> j & 1)
+            VEC_D(*d, j) = 0;
+}
+
 /* Even or odd lanes doubled. */
 LANES1(movddup, VEC_Q, 64, uint64_t, j & 1 ? VEC_Q(*a, j - 1) : x)
 LANES1(movsldup, VEC_D, 32, uint32_t, j & 1 ? VEC_D(*a, j - 1) : x)

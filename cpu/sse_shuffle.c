@@ -98,20 +98,13 @@ static void sse_pextrw_reg(Cpu *cpu, const Insn *i)
 }
 SEM_1(sse_pextrw_reg)
 
-/* imm8: bits 7:6 lane of the source (0 from memory), 5:4 lane of the destination, 3:0 lanes to clear. */
-static void insert_float(Vec *d, uint32_t v, unsigned imm)
-{
-    VEC_D(*d, imm >> 4 & 3) = v;
-    for (unsigned j = 0; j < 4; j++)
-        if (imm >> j & 1)
-            VEC_D(*d, j) = 0;
-}
+/* imm8 bits 7:6 name the lane of the source; memory has but one. */
 static void sse_insertps_r(Cpu *cpu, const Insn *i)
 {
-    insert_float(&cpu->vec[i->reg], VEC_D(cpu->vec[i->rm], i->imm >> 6 & 3), i->imm);
+    vec_insert_float(&cpu->vec[i->reg], VEC_D(cpu->vec[i->rm], i->imm >> 6 & 3), i->imm);
 }
 static void sse_insertps_m(Cpu *cpu, const Insn *i)
 {
-    insert_float(&cpu->vec[i->reg], mem_read32(cpu, i->seg, insn_ea(cpu, i)), i->imm);
+    vec_insert_float(&cpu->vec[i->reg], mem_read32(cpu, i->seg, insn_ea(cpu, i)), i->imm);
 }
 SEM_RM(sse_insertps)

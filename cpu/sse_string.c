@@ -1,8 +1,8 @@
 /*
  * SSE4.2 string comparison: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM vol. 1 12.10, vol. 2 section 4.1).
  */
+#include "cpu/avx.h"
 #include "cpu/flags.h"
-#include "cpu/simd.h"
 
 enum { AGGREGATE_ANY, AGGREGATE_RANGES, AGGREGATE_EACH, AGGREGATE_ORDERED };
 
@@ -134,3 +134,19 @@ SSE_STRING(pcmpestri, string_operands_explicit, string_index)
 SSE_STRING(pcmpestrm, string_operands_explicit, string_mask)
 SSE_STRING(pcmpistri, string_operands, string_index)
 SSE_STRING(pcmpistrm, string_operands, string_mask)
+
+/* With VEX the mask's register is cleared above; the index is not of a vector. */
+#define AVX_STRING_MASK(name)                                                                                          \
+    static void avx_##name##_r(Cpu *cpu, const Insn *i)                                                                \
+    {                                                                                                                  \
+        sse_##name##_r(cpu, i);                                                                                        \
+        avx_clear_above(cpu, 0, 16);                                                                                   \
+    }                                                                                                                  \
+    static void avx_##name##_m(Cpu *cpu, const Insn *i)                                                                \
+    {                                                                                                                  \
+        sse_##name##_m(cpu, i);                                                                                        \
+        avx_clear_above(cpu, 0, 16);                                                                                   \
+    }                                                                                                                  \
+    SEM_RM(avx_##name)
+AVX_STRING_MASK(pcmpestrm)
+AVX_STRING_MASK(pcmpistrm)

@@ -105,7 +105,7 @@ static void set_implicit(Case *c, Random *r)
     gpr[R_SP] = random_place(r) & ~UINT64_C(7);
     if (random_chance(r, 50))
         gpr[R_BP] = random_place(r) & ~UINT64_C(7);
-    if (strpbrk(row->operands, "XY") || !strncmp(row->id, "MASKMOV", 7) || (row->attr & A_REP)) {
+    if (strpbrk(row->operands, "XY") || !strncmp(row->id, "MASKMOV", 7) || !strcmp(row->id, "VMASKMOVDQU") || (row->attr & A_REP)) {
         gpr[R_SI] = random_place(r);
         gpr[R_DI] = random_place(r);
     }

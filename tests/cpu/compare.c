@@ -55,7 +55,7 @@ static bool stores_pointers(const char *id)
 /* Large areas: where in the page the processor noticed is its own affair. */
 static bool is_area(const char *id)
 {
-    static const char *const list[] = { "FRSTOR", "FLDENV", "MASKMOV", NULL };
+    static const char *const list[] = { "FRSTOR", "FLDENV", "MASKMOV", "VMASKMOVDQU", NULL };
     return stores_pointers(id) || starts_with_any(id, list);
 }
 
@@ -69,7 +69,7 @@ static bool is_partial_on_fault(const char *id)
 /* AMD's misaligned-SSE bit of MXCSR, which our models lack; AMD's MASKMOVQ has set TOP and tags when it faults. */
 static bool is_vendors_own(const char *id, const Outcome *want)
 {
-    return (!strcmp(id, "LDMXCSR") && (want->out.mxcsr & BIT(17))) ||
+    return (g_str_has_suffix(id, "LDMXCSR") && (want->out.mxcsr & BIT(17))) ||
            (g_str_has_prefix(id, "MASKMOVQ") && want->vector == EXC_PF);
 }
 

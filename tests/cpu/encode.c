@@ -223,8 +223,11 @@ static void choose(Builder *b)
 {
     if (b->opcode_reg)
         b->rm = pick_general(b, b->z_byte);
-    if (!b->has_modrm)
+    if (!b->has_modrm) {
+        if (b->encoding)
+            choose_vector(b);
         return;
+    }
     b->reg = b->reg_general ? pick_general(b, b->reg_byte) : b->reg_mask ? random_below(b->r, 8) : pick_other(b);
     if ((b->mem_only && !b->reg_only) || (!b->reg_only && random_chance(b->r, b->wish->memory)))
         pick_memory(b);
