@@ -191,6 +191,13 @@ static bool read_opcode(Reader *r)
 
 /* ---- which row ---- */
 
+static unsigned address_size(const Reader *r)
+{
+    if (r->code64)
+        return r->addr67 ? SZ32 : SZ64;
+    return (r->code_size == SZ32) != r->addr67 ? SZ32 : SZ16;
+}
+
 static unsigned operand_size(const Reader *r, const Pattern *p, uint32_t attr)
 {
     bool w = r->code64 && r->rex & 8;
@@ -259,7 +266,7 @@ static bool vector_matches(const Reader *r, const Pattern *p)
         return false;
     if (p->any_length && r->length == 3 && !(r->b && r->modrm >= 0xc0))
         return false;
-    if (p->vsib && (r->modrm & 7) != 4)
+    if (p->vsib && ((r->modrm & 7) != 4 || address_size(r) == SZ16))
         return false;
     return register_fields_match(r, p) && (r->encoding != ENC_EVEX || evex_matches(r, p));
 }
@@ -509,13 +516,6 @@ static int finish_bad(Reader *r, Insn *i)
 static int out_of_bytes(size_t size)
 {
     return size >= INSN_MAX ? DECODE_TOO_LONG : DECODE_MORE;
-}
-
-static unsigned address_size(const Reader *r)
-{
-    if (r->code64)
-        return r->addr67 ? SZ32 : SZ64;
-    return (r->code_size == SZ32) != r->addr67 ? SZ32 : SZ16;
 }
 
 int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t size, Insn *i)

@@ -81,17 +81,35 @@ static uint64_t random_place(Random *r)
     return DATA_BASE + 512 + random_below(r, 7168);
 }
 
+/* The indices of a gather or scatter: small, but for a few that may lead out of the data. */
+static void set_indices(Case *c, const Insn *i, Random *r)
+{
+    const char *kind = strstr(insn_rows[c->row].id, "TER");
+    bool doublewords = kind ? kind[3] == 'D' : strstr(insn_rows[c->row].id, "GATHERD") != NULL;
+    for (unsigned k = 0; k < 8; k++) {
+        int32_t low = (int32_t)random_below(r, 128) - 64, high = (int32_t)random_below(r, 128) - 64;
+        if (random_chance(r, 1))
+            low = random_next(r);
+        c->in.vec[i->index][k] = doublewords ? (uint32_t)low | (uint64_t)high << 32 : (uint64_t)(int64_t)low;
+    }
+}
+
+static bool has_vector_index(const Case *c) { return strstr(insn_rows[c->row].encoding, "vsib") != NULL; }
+
 /* Gives the base register of a memory operand the value that leads to `place`. */
 static bool aim(Case *c, const Insn *i, Random *r, uint64_t place)
 {
     uint64_t *gpr = c->in.gpr;
     if (!i->mem)
         return true;
-    if (i->base >= 16 || i->base == i->index)
+    bool general_index = i->index < 16 && !has_vector_index(c);
+    if (i->base >= 16 || (general_index && i->base == i->index))
         return false;
-    if (i->index < 16)
+    if (has_vector_index(c))
+        set_indices(c, i, r);
+    if (general_index)
         gpr[i->index] = random_below(r, 2) ? random_below(r, 64) : -random_below(r, 64);
-    gpr[i->base] = place - (i->index < 16 ? gpr[i->index] << i->scale : 0) - (int64_t)i->disp;
+    gpr[i->base] = place - (general_index ? gpr[i->index] << i->scale : 0) - (int64_t)i->disp;
     if (i->asz == SZ32 && c->size == SZ64 && random_chance(r, 50))
         gpr[i->base] |= random_next(r) << 32;
     return true;

@@ -10,6 +10,7 @@ typedef struct Surrounding {
     Random r;
     Case *c;
     uint16_t free;       /* registers that the instruction does not address memory with */
+    bool keep_vectors;   /* they are indices */
     uint32_t undefined;  /* flags that are so now */
 } Surrounding;
 
@@ -54,6 +55,8 @@ static void add_neighbour(Surrounding *s)
     Case *c = s->c;
     Encoded e;
     unsigned row = some_neighbour(&s->r);
+    if (s->keep_vectors && row < insn_row_count && (insn_rows[row].attr & A_SSE))
+        return;
     if (!encode_neighbour(s, row, &e) || c->length + e.length > CASE_BYTES || (insn_rows[row].flags_read & s->undefined))
         return;
     memcpy(c->code + c->length, e.code, e.length);
@@ -82,7 +85,8 @@ bool case_surround(const InsnDecoder *d, const Case *c, Case *out)
     if (insn_decode(d, c->size, c->code, c->length, &i) != c->length || ((row->attr & A_JUMP) && !(row->attr & A_REP)))
         return false;
     *out = *c;
-    Surrounding s = { .d = d, .r = random_for(c->seed ^ 0x5055), .c = out, .free = free_registers(c, &i) };
+    Surrounding s = { .d = d, .r = random_for(c->seed ^ 0x5055), .c = out, .free = free_registers(c, &i),
+                      .keep_vectors = strstr(row->encoding, "vsib") != NULL };
     bool moves_stack = i.reg == R_SP || (!i.mem && i.rm == R_SP) || !strncmp(row->id, "ENTER", 5);
     if (!(s.free & 0xf) || moves_stack || c->in.gpr[R_SP] - DATA_BASE > DATA_SIZE)
         return false;
