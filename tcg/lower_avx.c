@@ -51,10 +51,29 @@ static bool is_memory(const Insn *i, const char *operand)
     return i->mem && (strchr("WEM", operand[0]) || (operand[0] == 'K' && strchr("em", operand[1])));
 }
 
+/* Bytes of the memory operand: as the encoding says, or (VEX) as its type does. */
+static unsigned memory_bytes(const Insn *i, const Pattern *p)
+{
+    const char *o = insn_rows[i->row].operands;
+    while (!is_memory(i, o))
+        o += strcspn(o, ",") + 1;
+    if (p->disp_scale || p->encoding == ENC_EVEX)
+        return pattern_memory_bytes(p, i->vl, i->broadcast);
+    switch (o[1]) {
+    case 'b': return 1;
+    case 'w': return 2;
+    case 'd': return o[2] == 'q' ? 16 : 4;
+    case 'q': return o[2] == 'q' ? 32 : 8;
+    case 'y': return insn_size(i);
+    case 's': return o[2] == 'd' ? 8 : 4;
+    default: return 16u << i->vl;
+    }
+}
+
 static bool reference(Lower *l, const Pattern *p, bool writes)
 {
     const Insn *i = l->i;
-    unsigned size = p->y_size ? insn_size(i) : pattern_memory_bytes(p, i->vl, i->broadcast);
+    unsigned size = memory_bytes(i, p);
     if (is_aligned(&insn_rows[i->row]))
         return lower_ref(l, writes ? IR_REF_XW : IR_REF_X, size, 0);
     return lower_ref(l, writes ? IR_REF_W : IR_REF_R, size, 0);
