@@ -3,9 +3,9 @@
  * knows it by its row and does it on the vector registers that the instruction names; here is told what memory and
  * which general registers it works on.
  *
- * Not here, and so calls: what is not one access of known size (gathers, scatters, VMASKMOVDQU), approximations that
- * differ between processors, what names registers by convention (VPCMPESTRI and the like), MXCSR, and XOP, which
- * processors of today lack.
+ * Not here, and so calls: what is not one access of known size (gathers, scatters, VMASKMOVDQU, memory of VPCOMPRESS and
+ * VPEXPAND), approximations that differ between processors, what names registers by convention (VPCMPESTRI and the
+ * like), MXCSR, and XOP, which processors of today lack.
  */
 #include "tcg/lower.h"
 
@@ -28,6 +28,13 @@ static bool is_excluded(const InsnRow *row, const Pattern *p)
     };
     return p->vsib || p->encoding == ENC_XOP || (row->attr & (A_JUMP | A_END | A_PRIV)) ||
            starts_with_any(row->mnemonic, list);
+}
+
+/* How much memory they access depends on the opmask. */
+static bool is_packed(const Insn *i)
+{
+    static const char *const list[] = { "vpcompress", "vcompress", "vpexpand", "vexpand", NULL };
+    return i->mem && starts_with_any(insn_rows[i->row].mnemonic, list);
 }
 
 static bool is_aligned(const InsnRow *row)
@@ -124,7 +131,7 @@ bool lower_avx(Lower *l)
     const InsnRow *row = &insn_rows[l->i->row];
     Pattern p;
     insn_row_pattern(l->i->row, &p);
-    if (p.encoding == ENC_LEGACY || is_excluded(row, &p))
+    if (p.encoding == ENC_LEGACY || is_excluded(row, &p) || is_packed(l->i))
         return false;
     if (!strcmp(row->mnemonic, "mulx"))
         return lower_mulx(l);
