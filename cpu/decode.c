@@ -95,13 +95,17 @@ static void set_implied_prefix(Reader *r, unsigned pp)
     r->rep = pp == 2 ? REP_F3 : pp == 3 ? REP_F2 : REP_NONE;
 }
 
-/* Outside 64-bit mode there are eight registers, whatever the bits say. */
+/*
+ * Outside 64-bit mode there are eight registers, whatever the bits say; but the four bits of vvvv must be as they have to
+ * be where it names none.
+ */
 static void set_register_bits(Reader *r, bool w, unsigned rxb)
 {
     r->rex = 0x40 | w << 3 | (r->code64 ? rxb : 0);
     if (!r->code64)
-        r->vvvv &= 7;
+        r->vvvv &= 15;
 }
+static unsigned vvvv_register(const Reader *r) { return r->code64 ? r->vvvv : r->vvvv & 7; }
 
 /* W vvvv L pp, the last byte of VEX, or RXB mmmmm W vvvv L pp. */
 static void set_vex(Reader *r, unsigned rxb, bool w, uint8_t last)
@@ -236,7 +240,7 @@ static bool register_fields_match(const Reader *r, const Pattern *p)
 {
     if (!p->vvvv && (p->vsib ? r->vvvv & 15 : r->vvvv))
         return false;
-    if (p->vvvv && (p->vvvv_general || p->opmasks & OPMASK_VVVV) && r->vvvv >> (p->vvvv_general ? 4 : 3))
+    if (p->vvvv && (p->vvvv_general || p->opmasks & OPMASK_VVVV) && vvvv_register(r) >> (p->vvvv_general ? 4 : 3))
         return false;
     if ((p->opmasks & OPMASK_REG) && ((r->rex & 4) || r->reg_high))
         return false;
@@ -411,7 +415,7 @@ static bool read_modrm(Reader *r, const Pattern *p, Insn *i)
 static void set_vector_fields(const Reader *r, const Pattern *p, Insn *i)
 {
     i->rep = REP_NONE;
-    i->vreg = r->vvvv;
+    i->vreg = vvvv_register(r);
     i->vl = vector_length(r, p);
     i->mask = r->mask;
     i->zero = r->zero;

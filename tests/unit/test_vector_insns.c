@@ -32,12 +32,13 @@ static void start(void)
     decoder = insn_decoder_new(features);
 }
 
-static bool decodes(const uint8_t *code, unsigned length)
+static bool decodes_in(unsigned size, const uint8_t *code, unsigned length)
 {
     Insn insn;
-    int n = insn_decode(decoder, SZ64, code, length, &insn);
+    int n = insn_decode(decoder, size, code, length, &insn);
     return n > 0 && insn.row != INSN_ROW_BAD;
 }
+static bool decodes(const uint8_t *code, unsigned length) { return decodes_in(SZ64, code, length); }
 
 /* Executes one instruction of registers alone. */
 static void execute(const uint8_t *code, unsigned length)
@@ -166,6 +167,21 @@ static void test_vp2intersect_encodings(void)
     g_assert_false(decodes((const uint8_t[]){ 0x62, 0x72, 0x77, 0x48, 0x68, 0xc2 }, 6)); /* k8 */
 }
 
+/* Outside 64-bit mode bit 3 of vvvv is ignored where vvvv names a register, and checked where it does not. */
+static void test_vvvv_in_32_bit_code(void)
+{
+    Insn insn;
+    const uint8_t vaddps[] = { 0xc4, 0xe1, 0x38, 0x58, 0xc1 };
+    g_assert_cmpint(insn_decode(decoder, SZ32, vaddps, sizeof vaddps, &insn), ==, sizeof vaddps);
+    g_assert_cmpuint(insn.vreg, ==, 0);
+    g_assert_true(decodes_in(SZ32, (const uint8_t[]){ 0xc4, 0xe1, 0x78, 0x10, 0xc1 }, 5));
+    g_assert_false(decodes_in(SZ32, (const uint8_t[]){ 0xc4, 0xe1, 0x38, 0x10, 0xc1 }, 5));
+    g_assert_true(decodes_in(SZ32, (const uint8_t[]){ 0x62, 0xf2, 0xfd, 0x48, 0xc4, 0xc1 }, 6));
+    g_assert_false(decodes_in(SZ32, (const uint8_t[]){ 0x62, 0xf2, 0xbd, 0x48, 0xc4, 0xc1 }, 6));
+    g_assert_true(decodes_in(SZ32, (const uint8_t[]){ 0x62, 0xf2, 0xfd, 0x40, 0xc4, 0xc1 }, 6)); /* V' is not looked at */
+    g_assert_false(decodes((const uint8_t[]){ 0x62, 0xf2, 0xfd, 0x40, 0xc4, 0xc1 }, 6));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -174,5 +190,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vector/avx-ifma", test_avx_ifma);
     g_test_add_func("/vector/vp2intersect", test_vp2intersect);
     g_test_add_func("/vector/vp2intersect/encodings", test_vp2intersect_encodings);
+    g_test_add_func("/vector/vvvv/32-bit", test_vvvv_in_32_bit_code);
     return g_test_run();
 }
