@@ -39,11 +39,12 @@ LIB_OBJECTS = $(LIB_SOURCES:$(SRC)/%.c=$(BUILD)/%.o)
 CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
 FUZZ_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/*.c)) \
                $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
+FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/*.c))
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
 -include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(PIN_OBJECTS) \
-                            $(UNIT_TEST_OBJECTS))
+                            $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
 
@@ -59,6 +60,9 @@ $(BUILD)/myna: $(BUILD)/main.o $(BUILD)/libmyna.a
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/cpu-pins: $(PIN_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/fp-tests: LIBS += $(CONFIG_MPFR_LIBS) # which are there when configure found them
+$(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
@@ -80,7 +84,7 @@ ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
 	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts \
-	    main.o main.d libmyna.a myna cpu-tests cpu-pins fuzz-cpu
+	    main.o main.d libmyna.a myna cpu-tests cpu-pins fp-tests fuzz-cpu
 endif
 
 # ---- the guest ----
@@ -100,15 +104,18 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit cpu fuzz guest disk hosts
+SUITES ?= layers unit fp cpu fuzz guest disk hosts
 CASES ?= 50
 PROGRAMS ?= 4000
+# Of each operation; check-fp has its own default.
+FP_CASES = $(if $(filter file,$(origin CASES)),1000,$(CASES))
 PINS = $(wildcard $(SRC)/tests/cpu/pins/*.txt)
 # The recompiler is tested beside the interpreter where there is one.
 TESTED_RECOMPILER = $(if $(filter x86_64,$(shell uname -m)),tcg$(comma)hot=1)
 comma = ,
 SUITE_layers = layers=$(SRC)/scripts/check-layers
 SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
+SUITE_fp = 'fp=$(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests --cases $(FP_CASES),echo skipped: needs MPFR; exit 77)'
 SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
 SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1'
 SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst $(comma), ,$(e)))=$(MAKE) \
@@ -116,13 +123,14 @@ SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
+BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
 BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
 BUILT_FOR_disk = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
-.PHONY: check check-layers check-unit check-cpu check-fuzz check-pins pins fuzz-cpu check-disk check-hosts check-kut
+.PHONY: check check-layers check-unit check-fp check-cpu check-fuzz check-pins pins fuzz-cpu check-disk check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -130,6 +138,8 @@ check-layers:
 	@$(SRC)/tests/run $(SUITE_layers)
 check-unit: $(BUILT_FOR_unit)
 	@$(SRC)/tests/run $(SUITE_unit)
+check-fp: $(BUILT_FOR_fp)
+	@$(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests --cases $(FP_CASES),$(SRC)/tests/run $(SUITE_fp))
 check-cpu: $(BUILT_FOR_cpu)
 	@$(BUILD)/cpu-tests --cases $(CASES)
 .PHONY: conformance
@@ -156,10 +166,11 @@ help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
-## make check           set-up, build, and all tests; SUITES="layers unit cpu fuzz guest disk hosts" chooses
-## make check-layers, check-unit, check-cpu, check-fuzz, check-guest, check-disk, check-hosts    one kind of test each
+## make check           set-up, build, and all tests; SUITES="layers unit fp cpu fuzz guest disk hosts" chooses
+## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-disk, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
+## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]
 ## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences

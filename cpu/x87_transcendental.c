@@ -139,7 +139,7 @@ static Wide wide_sin(Wide r)
 static Wide wide_cos(Wide r)
 {
     u128 x = wide_to_fraction(r), y = multiply_high(x, x);
-    return wide_from_fraction(~multiply_high(y, series(inverse_factorial, 2, 14, y, true)));
+    return wide_from_fraction(~multiply_high(y, series(inverse_factorial, 2, 14, y, true)) | 1);
 }
 
 /* atan(u), |u| <= 1/60. */
@@ -282,10 +282,10 @@ static Wide angle_cos(Angle a)
     return angle_sin(a);
 }
 
-/* tan(r) = r + r^3/3 ...: where the cube is out of sight, a little more than r. */
+/* tan(r) = r + r^3/3 ...: where the cube is out of sight of 64 bits (all that r has there), a little more than r. */
 static Wide angle_tan(Angle a)
 {
-    if (a.rest.exp < -64 && !(a.quadrant & 1)) {
+    if (a.rest.exp < -40 && !(a.quadrant & 1)) {
         a.rest.mant |= 1;
         return a.rest;
     }
