@@ -16,14 +16,19 @@
     T t##_scalef(T a, T b, FpEnv *e);          /* a * 2^floor(b) */                                                    \
     T t##_rndscale(T a, uint8_t imm, FpEnv *e); /* to imm 7:4 binary places; 3 not inexact, 2:0 rounding */            \
     T t##_reduce(T a, uint8_t imm, FpEnv *e);  /* a less that */                                                       \
-    bool t##_is_class(T a, uint8_t imm, const FpEnv *e); /* VFPCLASS */                                                \
-    T t##_rcp14(T a, const FpEnv *e);                                                                                  \
-    T t##_rsqrt14(T a, const FpEnv *e);
+    bool t##_is_class(T a, uint8_t imm, const FpEnv *e); /* VFPCLASS */
 
-FP_AVX512_OPERATIONS(uint16_t, fp16) /* rcp14 and rsqrt14 being VRCPPH and VRSQRTPH */
+FP_AVX512_OPERATIONS(uint16_t, fp16)
 FP_AVX512_OPERATIONS(uint32_t, fp32)
 FP_AVX512_OPERATIONS(uint64_t, fp64)
 #undef FP_AVX512_OPERATIONS
+
+uint32_t fp32_rcp14(uint32_t a, const FpEnv *e);
+uint32_t fp32_rsqrt14(uint32_t a, const FpEnv *e);
+uint64_t fp64_rcp14(uint64_t a, const FpEnv *e);
+uint64_t fp64_rsqrt14(uint64_t a, const FpEnv *e);
+uint16_t fp16_rcp(uint16_t a); /* VRCPPH, VRSQRTPH */
+uint16_t fp16_rsqrt(uint16_t a);
 
 /* imm 1:0 minimum, maximum, the same by magnitude; 3:2 the result's sign. */
 uint32_t fp32_range(uint32_t a, uint32_t b, uint8_t imm, FpEnv *e);

@@ -1,7 +1,7 @@
 /*
  * The lane operations of FMA, F16C, AVX-512 and AVX512_BF16 against the processor's own: results and flags, in every
  * rounding mode, with and without DAZ and FTZ.  FP_TEST_COUNT sets the number of cases for each operation.
- * What the processor lacks is not tested; half precision's arithmetic is in test_fp_mpfr.c.
+ * What the processor lacks is not tested; half precision is compared with MPFR, in tests/fp.
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -29,7 +29,7 @@ typedef struct Op {
 /* c in xmm0, a in xmm1, b in xmm2; the result from xmm0. */
 #define RUN(n, insn)                                                                                                   \
     __asm__ volatile("vmovq %1, %%xmm0; vmovq %2, %%xmm1; vmovq %3, %%xmm2; " insn "; vmovq %%xmm0, %0"                \
-                     : "=r"(r) : "r"(o->c), "r"(o->a), "r"(o->b), "i"(n) : "xmm0", "xmm1", "xmm2", "memory")
+                     : "=r"(r) : "r"(o->c), "r"(o->a), "r"(o->b), "i"(n) : "rax", "xmm0", "xmm1", "xmm2", "memory")
 #define NATIVE(name, insn)                                                                                             \
     static uint64_t native_##name(const Operands *o)                                                                   \
     {                                                                                                                  \
@@ -250,6 +250,10 @@ static void test_half(void)
     e.flags = 0;
     g_assert_cmphex(fp16_fma(0x7c00, 0, 0x7e01, &e), ==, 0x7e01);
     g_assert_cmphex(e.flags, ==, 0);
+    g_assert_cmphex(fp16_rcp(0x4000), ==, 0x3800);
+    g_assert_cmphex(fp16_rcp(0x8100), ==, 0xfc00); /* -2^-16, whose reciprocal is out of range */
+    g_assert_cmphex(fp16_rsqrt(0x4400), ==, 0x3800);
+    g_assert_cmphex(fp16_rsqrt(0xbc00), ==, 0xfe00);
     g_assert_cmphex((uint16_t)f16_to_i16(0x7c00, FP_NEAREST, &e), ==, 0x8000);
     g_assert_cmphex(f16_to_u16(0xbc00, FP_NEAREST, &e), ==, 0xffff);
     g_assert_cmphex(e.flags, ==, FP_INVALID);
