@@ -71,7 +71,7 @@ void area_load_x87(Cpu *cpu, const Insn *i, const uint8_t *area)
 void area_save_mxcsr(const Cpu *cpu, uint8_t *area)
 {
     st32le(area + AREA_MXCSR, cpu->mxcsr);
-    st32le(area + AREA_MXCSR + 4, MXCSR_VALID);
+    st32le(area + AREA_MXCSR + 4, mxcsr_valid(cpu));
 }
 
 void area_save_xmm(const Cpu *cpu, uint8_t *area)
@@ -122,7 +122,7 @@ static void fxrstor(Cpu *cpu, const Insn *i)
     uint64_t ea = area_address(cpu, i, 16, false);
     mem_read_bytes(cpu, i->seg, ea, area, AREA_LEGACY);
     uint32_t mxcsr = ld32le(area + AREA_MXCSR);
-    if (mxcsr & ~MXCSR_VALID)
+    if (mxcsr & ~mxcsr_valid(cpu))
         cpu_raise_gp(cpu);
     area_load_x87(cpu, i, area);
     cpu->mxcsr = mxcsr;

@@ -23,8 +23,11 @@ static KERNEL vec_copy(Vec *d, const Vec *s, unsigned qwords)
         d->q[j] = s->q[j];
 }
 
-/* 16 bytes of memory that need no alignment, or (align 16) that must be aligned. */
-static KERNEL vec_load16(Cpu *cpu, const Insn *i, Vec *v, unsigned align)
+/* MXCSR.MM: operands of 128 bits need no alignment, but for those of the aligned moves (AMD APM vol. 1 4.2.3). */
+enum { MXCSR_MM = 1 << 17 };
+
+/* 16 bytes of memory that need no alignment, or (align 16) that must be aligned; `always`: whatever MXCSR.MM says. */
+static KERNEL vec_load16(Cpu *cpu, const Insn *i, Vec *v, unsigned align, bool always)
 {
     uint64_t ea = insn_ea(cpu, i);
     if (likely(cpu->flat >> i->seg & 1) && likely(!align || !(ea & (align - 1)))) {
@@ -36,7 +39,7 @@ static KERNEL vec_load16(Cpu *cpu, const Insn *i, Vec *v, unsigned align)
             return;
         }
     }
-    mem_read_vec(cpu, i->seg, ea, v->q, 16, align);
+    mem_read_vec(cpu, i->seg, ea, v->q, 16, always || !(cpu->mxcsr & MXCSR_MM) ? align : 0);
 }
 
 static KERNEL vec_store16(Cpu *cpu, const Insn *i, const Vec *v, unsigned align)
@@ -54,8 +57,16 @@ static KERNEL vec_store16(Cpu *cpu, const Insn *i, const Vec *v, unsigned align)
 }
 
 /* Memory operands: 128 bits aligned (x) or not (u); 64, 32 and 16 bits at the bottom, with what is above undefined. */
-static KERNEL vec_load_x(Cpu *cpu, const Insn *i, Vec *v) { vec_load16(cpu, i, v, 16); }
-static KERNEL vec_load_u(Cpu *cpu, const Insn *i, Vec *v) { vec_load16(cpu, i, v, 0); }
+static KERNEL vec_load_x(Cpu *cpu, const Insn *i, Vec *v) { vec_load16(cpu, i, v, 16, false); }
+static KERNEL vec_load_u(Cpu *cpu, const Insn *i, Vec *v) { vec_load16(cpu, i, v, 0, false); }
+/* Aligned like 128 bits, but only the lower half is needed: what MXCSR.MM lets be misaligned reads no more. */
+static KERNEL vec_load_low(Cpu *cpu, const Insn *i, Vec *v)
+{
+    if (unlikely(cpu->mxcsr & MXCSR_MM))
+        v->q[0] = mem_read64(cpu, i->seg, insn_ea(cpu, i));
+    else
+        vec_load16(cpu, i, v, 16, true);
+}
 static KERNEL vec_load_q(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read64(cpu, i->seg, insn_ea(cpu, i)); }
 static KERNEL vec_load_d(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read32(cpu, i->seg, insn_ea(cpu, i)); }
 static KERNEL vec_load_w(Cpu *cpu, const Insn *i, Vec *v) { v->q[0] = mem_read16(cpu, i->seg, insn_ea(cpu, i)); }

@@ -9,9 +9,13 @@
 #include "cpu/fp_fast.h"
 #include "cpu/simd.h"
 
-enum {
-    MXCSR_FLAGS = 0x3f, MXCSR_MASKS_SHIFT = 7, MXCSR_DEFAULT = 0x1f80, MXCSR_VALID = 0xffff,
-};
+enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS_SHIFT = 7, MXCSR_DEFAULT = 0x1f80 };
+
+/* MXCSR_MASK, the bits that may be set: DAZ came after SSE, with SSE2 at the latest; MM is AMD's. */
+static inline uint32_t mxcsr_valid(const Cpu *cpu)
+{
+    return (cpu_has(cpu, FEAT_SSE2) ? 0xffff : 0xffbf) | (cpu_has(cpu, FEAT_MISALIGNSSE) ? MXCSR_MM : 0);
+}
 
 /* What the control bits of MXCSR make of an FpEnv, by their six bits that matter there (sse_fp.c). */
 extern const FpEnv simd_envs[64];

@@ -181,7 +181,7 @@ SSE_APPROXIMATE(rsqrtss, 1, vec_load_d, fp32_rsqrt)
 static void sse_ldmxcsr(Cpu *cpu, const Insn *i)
 {
     uint32_t v = mem_read32(cpu, i->seg, insn_ea(cpu, i));
-    if (v & ~MXCSR_VALID)
+    if (v & ~mxcsr_valid(cpu))
         cpu_raise_gp(cpu);
     cpu->mxcsr = v;
 }

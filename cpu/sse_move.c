@@ -6,7 +6,7 @@
 /* MOVUPS, MOVUPD, MOVDQU, LDDQU; MOVAPS, MOVAPD, MOVDQA, MOVNTDQA. */
 #define SSE_MOVE(kind, align)                                                                                          \
     static void sse_load_##kind##_r(Cpu *cpu, const Insn *i) { vec_copy(&cpu->vec[i->reg], &cpu->vec[i->rm], 2); }     \
-    static void sse_load_##kind##_m(Cpu *cpu, const Insn *i) { vec_load16(cpu, i, &cpu->vec[i->reg], align); }         \
+    static void sse_load_##kind##_m(Cpu *cpu, const Insn *i) { vec_load16(cpu, i, &cpu->vec[i->reg], align, true); }   \
     SEM_RM(sse_load_##kind)                                                                                            \
     static void sse_store_##kind##_r(Cpu *cpu, const Insn *i) { vec_copy(&cpu->vec[i->rm], &cpu->vec[i->reg], 2); }    \
     static void sse_store_##kind##_m(Cpu *cpu, const Insn *i) { vec_store16(cpu, i, &cpu->vec[i->reg], align); }       \

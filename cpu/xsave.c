@@ -355,7 +355,7 @@ static void restore(Cpu *cpu, const Insn *i, uint64_t enabled, bool compact_only
         cpu_raise_gp(cpu);
     image_read(cpu, i, ea, rfbm, &image);
     uint32_t mxcsr = image_mxcsr(cpu, &image, rfbm);
-    if (mxcsr & ~MXCSR_VALID)
+    if (mxcsr & ~mxcsr_valid(cpu))
         cpu_raise_gp(cpu);
     cpu->mxcsr = mxcsr;
     image_load(cpu, i, &image, rfbm);

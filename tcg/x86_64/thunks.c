@@ -110,12 +110,15 @@ static void write_goto(const X86Backend *be, Asm *a, uint64_t function, AsmLabel
     asm_jmp_r(a, H_T0);
 }
 
-/* MXCSR's exception masks are bits 12 to 7 (SDM vol. 1 10.2.3). */
+/*
+ * MXCSR's exception masks are bits 12 to 7 (SDM vol. 1 10.2.3): all must be set.  Bit 17 must not be, since it excuses
+ * misaligned operands, and Intel's processors refuse to load it.
+ */
 static void write_mxcsr(Asm *a)
 {
     AsmLabel unmasked = { 0 };
     asm_mov_rm(a, 32, H_T1, CPU_FIELD(mxcsr));
-    asm_alu_ri(a, A_AND, 32, H_T1, 0x1f80);
+    asm_alu_ri(a, A_AND, 32, H_T1, 0x21f80);
     asm_alu_ri(a, A_CMP, 32, H_T1, 0x1f80);
     asm_jcc8(a, A_NE, &unmasked);
     asm_ldmxcsr(a, CPU_FIELD(mxcsr));

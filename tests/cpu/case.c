@@ -151,7 +151,7 @@ static void set_registers(Case *c, Random *r)
     in->fsw |= random_below(r, 8) << 11;
     in->tags = random_chance(r, 60) ? 0xff : random_next(r);
     in->mxcsr = (random_chance(r, 75) ? 0x1f80 : random_next(r) & 0x1f80) | (random_next(r) & 0x6000) | (random_chance(r, 30) ? random_next(r) & 0x8040 : 0) |
-                (random_chance(r, 30) ? random_next(r) & 0x3f : 0);
+                (random_chance(r, 30) ? random_next(r) & 0x3f : 0) | (random_chance(r, 15) ? BIT(17) : 0);
 }
 
 /* A 32-bit program has neither upper halves nor the other eight registers. */
