@@ -31,6 +31,11 @@ typedef struct MachineCpuOps {
     void (*reset)(void *opaque);   /* power-on reset of all; they are paused */
 } MachineCpuOps;
 
+/* How many dies a package has, cores a die, threads a core; cores 0: all CPUs are cores of one package. */
+typedef struct CpuTopology {
+    unsigned dies, cores, threads;
+} CpuTopology;
+
 struct Machine {
     GRecMutex lock;
     GMainContext *context;
@@ -41,6 +46,7 @@ struct Machine {
     GPtrArray *devices;           /* Device * */
     uint64_t ram_size;
     unsigned cpu_count;
+    CpuTopology topology;
     const CpuPort *cpu_ports[256];  /* by CPU index */
     const MachineCpuOps *cpu_ops;
     void *cpu_opaque;

@@ -9,6 +9,7 @@
 #include "core/machine.h"
 #include "cpu/model.h"
 #include "cpu/system.h"
+#include "cpu/topology.h"
 #include "cpu/xsave.h"
 #include "util/endian.h"
 
@@ -29,16 +30,6 @@ static void add_features(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32
     for (unsigned k = 0; k < ARRAY_SIZE(places); k++)
         if (places[k].leaf == leaf && places[k].subleaf == subleaf && cpu_has(cpu, places[k].feature))
             out[places[k].reg] |= 1u << places[k].bit;
-}
-
-/* Cores in the package; there is one package, and one thread a core. */
-static unsigned core_count(const Cpu *cpu) { return MAX(cpu->machine->cpu_count, 1); }
-
-/* Bits of an APIC id that tell cores apart. */
-static unsigned core_id_bits(const Cpu *cpu)
-{
-    unsigned n = core_count(cpu);
-    return n > 1 ? bit_highest(n - 1) + 1 : 0;
 }
 
 static bool is_intel(const Cpu *cpu) { return cpu->model->vendor == VENDOR_INTEL; }
@@ -69,9 +60,15 @@ static bool apic_enabled(const Cpu *cpu)
     return base & APIC_BASE_ENABLE;
 }
 
+/* Logical processors of the package: Intel tells how many ids are kept for them, AMD their number. */
+static unsigned logical_count(const Cpu *cpu)
+{
+    return is_amd(cpu) ? topology_logical(cpu->machine) : 1u << topology_shifts(cpu->machine).package;
+}
+
 static void leaf_signature(const Cpu *cpu, uint32_t out[4])
 {
-    unsigned ids = 1u << core_id_bits(cpu);
+    unsigned ids = logical_count(cpu);
     out[CPUID_EAX] = signature(cpu->model);
     out[CPUID_EBX] = cpu->apic_id << 24 | MIN(ids, 255) << 16 | (cpu_has(cpu, FEAT_CLFLUSH) ? 8 << 8 : 0);
     if (ids > 1)
@@ -84,16 +81,20 @@ static void leaf_signature(const Cpu *cpu, uint32_t out[4])
         out[CPUID_ECX] &= ~(1u << 3);
 }
 
+/* Who shares a cache. */
+enum { SHARED_BY_CORE, SHARED_BY_DIE };
+
 /* The caches that leaves 2, 4 and 80000005h.. tell of: what a plain desktop processor has. */
 typedef struct Cache {
     uint8_t type; /* 1 data, 2 instructions, 3 both */
     uint8_t level, ways;
     uint32_t sets;
-    bool shared;  /* by all cores */
+    uint8_t shared; /* SHARED_* */
 } Cache;
 enum { CACHE_LINE = 64 };
 static const Cache caches[] = {
-    { 1, 1, 8, 64, false }, { 2, 1, 8, 64, false }, { 3, 2, 8, 4096, false }, { 3, 3, 16, 16384, true },
+    { 1, 1, 8, 64, SHARED_BY_CORE }, { 2, 1, 8, 64, SHARED_BY_CORE }, { 3, 2, 8, 4096, SHARED_BY_CORE },
+    { 3, 3, 16, 16384, SHARED_BY_DIE },
 };
 
 /* Descriptors of the same four: 2Ch, 30h, 7Dh, 4Dh (SDM vol. 2A table 3-12). */
@@ -109,27 +110,13 @@ static void put_cache(const Cpu *cpu, uint32_t subleaf, bool intel_cores, uint32
     if (subleaf >= ARRAY_SIZE(caches))
         return;
     const Cache *c = &caches[subleaf];
-    unsigned ids = (1u << core_id_bits(cpu)) - 1;
-    out[CPUID_EAX] = c->type | c->level << 5 | 1 << 8 | (c->shared ? ids : 0) << 14;
+    IdShifts s = topology_shifts(cpu->machine);
+    unsigned sharing = 1u << (c->shared == SHARED_BY_DIE ? s.die : s.core);
+    out[CPUID_EAX] = c->type | c->level << 5 | 1 << 8 | (sharing - 1) << 14;
     if (intel_cores)
-        out[CPUID_EAX] |= MIN(ids, 63) << 26;
+        out[CPUID_EAX] |= MIN((1u << (s.package - s.core)) - 1, 63) << 26;
     out[CPUID_EBX] = (CACHE_LINE - 1) | (uint32_t)(c->ways - 1) << 22;
     out[CPUID_ECX] = c->sets - 1;
-}
-
-/* Extended topology: one thread a core, then the cores of the package. */
-static void leaf_topology(const Cpu *cpu, uint32_t subleaf, uint32_t out[4])
-{
-    out[CPUID_ECX] = subleaf & 0xff;
-    out[CPUID_EDX] = cpu->apic_id;
-    if (subleaf == 0) {
-        out[CPUID_EBX] = 1;
-        out[CPUID_ECX] |= 1 << 8;
-    } else if (subleaf == 1) {
-        out[CPUID_EAX] = core_id_bits(cpu);
-        out[CPUID_EBX] = core_count(cpu);
-        out[CPUID_ECX] |= 2 << 8;
-    }
 }
 
 /* Sizes of the standard form, enabled now and at most; of the compacted form; then a subleaf a component. */
@@ -177,12 +164,20 @@ static void leaf_frequency(uint32_t out[4])
     out[CPUID_ECX] = 100;
 }
 
+/* Only leaf 1Fh tells of dies. */
+enum { LEAF_DIES = 0x1f };
+static uint32_t highest_leaf(const Cpu *cpu)
+{
+    return is_intel(cpu) && topology_dies(cpu->machine) > 1 ? MAX(cpu->model->level, LEAF_DIES) : cpu->model->level;
+}
+
 static void basic_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     switch (leaf) {
     case 0:
-        out[CPUID_EAX] = is_intel(cpu) && (cpu->misc_enable & MISC_ENABLE_LIMIT) ? MIN(cpu->model->level, 3)
-                                                                                 : cpu->model->level;
+        out[CPUID_EAX] = highest_leaf(cpu);
+        if (is_intel(cpu) && (cpu->misc_enable & MISC_ENABLE_LIMIT))
+            out[CPUID_EAX] = MIN(out[CPUID_EAX], 3);
         put_vendor(cpu->model, out);
         break;
     case 1: leaf_signature(cpu, out); break;
@@ -201,10 +196,11 @@ static void basic_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t
         if (subleaf == 0 && (cpu->cr4 & CR4_PKE))
             out[CPUID_ECX] |= 1 << 4;
         break;
-    case 0xb: leaf_topology(cpu, subleaf, out); break;
+    case 0xb: topology_leaf(cpu->machine, cpu->apic_id, subleaf, false, out); break;
     case 0xd: leaf_xsave(cpu, subleaf, out); break;
     case 0x15: leaf_tsc(out); break;
     case 0x16: leaf_frequency(out); break;
+    case LEAF_DIES: topology_leaf(cpu->machine, cpu->apic_id, subleaf, true, out); break;
     }
 }
 
@@ -227,7 +223,7 @@ static void leaf_extended_features(const Cpu *cpu, uint32_t out[4])
         cpuid_read(cpu, 1, 0, basic);
         out[CPUID_EAX] = basic[CPUID_EAX];
         out[CPUID_EDX] |= basic[CPUID_EDX] & 0x0183f3ff;
-        if (core_count(cpu) > 1)
+        if (logical_count(cpu) > 1)
             out[CPUID_ECX] |= 1 << 1;
     } else if (!cpu_code64(cpu)) {
         out[CPUID_EDX] &= ~(1u << 11);
@@ -266,7 +262,7 @@ static void leaf_sizes(const Cpu *cpu, uint32_t out[4])
 {
     out[CPUID_EAX] = cpu->physical_bits | cpu->max_linear_bits << 8;
     if (is_amd(cpu))
-        out[CPUID_ECX] = (core_count(cpu) - 1) | core_id_bits(cpu) << 12;
+        out[CPUID_ECX] = (logical_count(cpu) - 1) | topology_shifts(cpu->machine).package << 12;
     if (cpu_has(cpu, FEAT_RDPRU))
         out[CPUID_EDX] = 1 << 16;
 }
@@ -292,10 +288,8 @@ static void extended_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
             put_cache(cpu, subleaf, false, out);
         break;
     case 0x8000001e:
-        if (cpu_has(cpu, FEAT_TOPOEXT)) {
-            out[CPUID_EAX] = cpu->apic_id;
-            out[CPUID_EBX] = cpu->index & 0xff;
-        }
+        if (cpu_has(cpu, FEAT_TOPOEXT))
+            topology_leaf_amd(cpu->machine, cpu->apic_id, out);
         break;
     }
 }
@@ -306,10 +300,11 @@ static void extended_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
 static bool clamp_leaf(const Cpu *cpu, uint32_t *leaf)
 {
     const CpuModel *m = cpu->model;
-    bool beyond = *leaf >> 31 ? *leaf > m->xlevel : *leaf > m->level;
+    uint32_t highest = highest_leaf(cpu);
+    bool beyond = *leaf >> 31 ? *leaf > m->xlevel : *leaf > highest;
     if (!beyond)
         return true;
-    *leaf = m->level;
+    *leaf = highest;
     return is_intel(cpu);
 }
 
@@ -323,7 +318,8 @@ void cpuid_read(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]
     if (!clamp_leaf(cpu, &leaf))
         return;
     /* Only these leaves have subleaves: the others ignore ECX. */
-    bool indexed = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == 0x8000001d;
+    bool indexed = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == LEAF_DIES ||
+                   leaf == 0x8000001d;
     add_features(cpu, leaf, indexed ? subleaf : 0, out);
     if (leaf >> 31)
         extended_leaf(cpu, leaf, subleaf, out);

@@ -54,7 +54,7 @@ const char cpu_model_default[] = "myna64";
                 "umip vaes vpclmulqdq wbnoinvd"
 #define SAPPHIRERAPIDS                                                                                                 \
     ICELAKE_SERVER " amx-bf16 amx-int8 amx-tile avx-vnni avx512-bf16 avx512-fp16 bus-lock-detect cldemote fsrc fsrs "  \
-                   "fzrm ibt movdir64b movdiri pks serialize shstk tsx-ldtrk waitpkg xfd"
+                   "fzrm ibt bhi-ctrl movdir64b movdiri pks serialize shstk tsx-ldtrk waitpkg xfd"
 #define GOLDMONT                                                                                                       \
     WESTMERE " rdtscp tsc-deadline x2apic xsave xsaveopt xsavec xsaves xgetbv1 3dnowprefetch arch-capabilities "       \
              "clflushopt erms fsgsbase monitor movbe mpx pdpe1gb rdrand rdseed sha-ni smap smep spec-ctrl ssbd"

@@ -200,15 +200,46 @@ static gboolean set_cpu(Options *o, const char *argument, GError **err)
     return TRUE;
 }
 
+/* What is not given follows from the rest, as in QEMU: cores first, then sockets, then threads. */
+static void smp_complete(SmpOptions *s)
+{
+    unsigned total = s->max_cpus ? s->max_cpus : s->cpus == UINT_MAX ? 0 : s->cpus;
+    s->dies = MAX(s->dies, 1);
+    if (!total || !s->cores) {
+        s->sockets = MAX(s->sockets, 1);
+        s->threads = MAX(s->threads, 1);
+    }
+    if (!s->cores)
+        s->cores = MAX(total / (s->sockets * s->dies * s->threads), 1);
+    if (!s->sockets) {
+        s->threads = MAX(s->threads, 1);
+        s->sockets = MAX(total / (s->dies * s->cores * s->threads), 1);
+    }
+    if (!s->threads)
+        s->threads = MAX(total / (s->sockets * s->dies * s->cores), 1);
+    s->max_cpus = total ? total : s->sockets * s->dies * s->cores * s->threads;
+    if (s->cpus == UINT_MAX)
+        s->cpus = s->max_cpus;
+}
+
 static gboolean set_smp(Options *o, const char *argument, GError **err)
 {
-    o->smp = (SmpOptions){.cpus = UINT_MAX};
-    if (!option_fields_parse("-smp", argument, "cpus", smp_fields, &o->smp, err))
+    SmpOptions *s = &o->smp;
+    *s = (SmpOptions){.cpus = UINT_MAX};
+    if (!option_fields_parse("-smp", argument, "cpus", smp_fields, s, err))
         return FALSE;
-    const SmpOptions *s = &o->smp;
-    unsigned product = MAX(s->sockets, 1) * MAX(s->dies, 1) * MAX(s->cores, 1) * MAX(s->threads, 1);
-    if (s->cpus == UINT_MAX)
-        o->smp.cpus = s->max_cpus ? s->max_cpus : product;
+    const unsigned parts[] = {s->sockets, s->dies, s->cores, s->threads, s->max_cpus};
+    for (unsigned k = 0; k < ARRAY_SIZE(parts); k++) {
+        if (parts[k] > o->board->max_cpus)
+            return error_set(err, "-smp: %u of a kind; machine '%s' has at most %u processors", parts[k], o->board->name,
+                             o->board->max_cpus);
+    }
+    smp_complete(s);
+    if (s->cpus && s->sockets * s->dies * s->cores * s->threads != s->max_cpus)
+        return error_set(err, "-smp: %u sockets of %u dies of %u cores of %u threads are not %u processors", s->sockets,
+                         s->dies, s->cores, s->threads, s->max_cpus);
+    if (s->cpus > s->max_cpus)
+        return error_set(err, "-smp: %u processors, but maxcpus=%u", s->cpus, s->max_cpus);
     return TRUE;
 }
 
@@ -355,7 +386,7 @@ static const Option table[] = {
     CALL("M", set_machine, "NAME", NULL),
     CALL("accel", set_accel, "NAME[,thread=single][,tb-size=MIB]...", "engine that runs the processors (help: list)"),
     CALL("cpu", set_cpu, "MODEL[,+FLAG][,-FLAG]...", "processor model (help: list; MODEL,help: its flags)"),
-    CALL("smp", set_smp, "N[,sockets=,cores=,threads=]", "number of processors"),
+    CALL("smp", set_smp, "N[,sockets=,dies=,cores=,threads=]", "number of processors"),
     FIELDS("m", memory, "size", "SIZE", "memory, in MiB or with a suffix (default 128)"),
     STRING("name", name, "NAME", "name of the machine"),
     CALL("device", set_device, "TYPE[,PROP=VALUE]...", "adds a device (help: list; TYPE,help: its properties)"),

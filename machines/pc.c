@@ -9,6 +9,7 @@
 #include "backends/char/char.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "cpu/topology.h"
 #include "hw/input/i8042.h"
 #include "hw/intc/i8259.h"
 #include "hw/misc/ferr.h"
@@ -54,9 +55,14 @@ static gboolean cpus_create(Pc *pc, GError **err)
     pc->model = cpu_model_parse(pc->o->cpu ? pc->o->cpu : cpu_model_default, err);
     if (!pc->model)
         return FALSE;
-    pc->cpu_count = pc->m->cpu_count = pc->o->smp.cpus;
+    const SmpOptions *smp = &pc->o->smp;
+    pc->cpu_count = pc->m->cpu_count = smp->cpus;
+    pc->m->topology = (CpuTopology){.dies = smp->dies, .cores = smp->cores, .threads = smp->threads};
+    if (topology_apic_id(pc->m, pc->cpu_count - 1) > PC_MAX_APIC_ID)
+        return error_set(err, "-smp: APIC ids of %u dies, %u cores and %u threads would go beyond %u", smp->dies, smp->cores,
+                         smp->threads, PC_MAX_APIC_ID);
     for (unsigned i = 0; i < pc->cpu_count; i++) {
-        pc->cpus[i] = cpu_new(pc->m, pc->model, i, i);
+        pc->cpus[i] = cpu_new(pc->m, pc->model, i, topology_apic_id(pc->m, i));
         pc->m->cpu_ports[i] = cpu_port(pc->cpus[i]);
         cpu_announce(pc, i, pc->cpus[i]);
     }

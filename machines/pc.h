@@ -18,7 +18,7 @@
 #include "machines/cpu_threads.h"
 #include "machines/smbios.h"
 
-enum { PC_MAX_CPUS = 255, PC_GSI_COUNT = 24, PC_SERIAL_COUNT = 4, PC_IDE_COUNT = 4 };
+enum { PC_MAX_CPUS = 255, PC_MAX_APIC_ID = 254, PC_GSI_COUNT = 24, PC_SERIAL_COUNT = 4, PC_IDE_COUNT = 4 };
 
 typedef struct Pc {
     Machine *m;

@@ -4,6 +4,7 @@
 #include "core/version.h"
 #include "cpu/model.h"
 #include "cpu/system.h"
+#include "cpu/topology.h"
 #include "hw/display/vga.h"
 #include "machines/pc.h"
 
@@ -34,9 +35,11 @@ void pc_display_start(Pc *pc)
 void pc_smbios_create(Pc *pc)
 {
     uint32_t leaf[4];
+    unsigned logical = topology_logical(pc->m);
     cpuid_read(pc->cpus[0], 1, 0, leaf);
     SmbiosConfig config = {
-        .version = MYNA_VERSION, .cpu_count = pc->cpu_count, .cpu_vendor = pc->model->vendor_id,
+        .version = MYNA_VERSION, .sockets = (pc->cpu_count + logical - 1) / logical,
+        .cores = logical / topology_threads(pc->m), .threads = logical, .cpu_vendor = pc->model->vendor_id,
         .cpu_name = pc->model->model_id, .cpu_signature = leaf[CPUID_EAX], .cpu_features = leaf[CPUID_EDX],
         .cpu_long_mode = cpu_has(pc->cpus[0], FEAT_LM), .cpu_mhz = CPU_TSC_HZ / 1000000,
         .ram_size = pc->o->memory.size, .ram_below_4g = pc->ram_below_4g,

@@ -73,7 +73,7 @@ gboolean pc_fw_cfg_create(Pc *pc, GError **err)
     fw_cfg_add_u64(cfg, FW_CFG_RAM_SIZE, pc->o->memory.size);
     fw_cfg_add_u16(cfg, FW_CFG_NOGRAPHIC, pc->o->nographic);
     fw_cfg_add_u16(cfg, FW_CFG_NB_CPUS, pc->cpu_count);
-    fw_cfg_add_u16(cfg, FW_CFG_MAX_CPUS, pc->cpu_count);
+    fw_cfg_add_u16(cfg, FW_CFG_MAX_CPUS, pc->cpus[pc->cpu_count - 1]->apic_id + 1); /* SeaBIOS: APIC ids are below it */
     fw_cfg_add_u16(cfg, FW_CFG_BOOT_MENU, pc->o->boot.menu);
     fw_cfg_add_u32(cfg, KEY_IRQ0_OVERRIDE, 1);
     e820_add(pc, cfg);

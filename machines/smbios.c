@@ -133,7 +133,8 @@ static void add_processor(SmbiosTables *t, const SmbiosConfig *c, unsigned n)
     s.bytes[0x19] = 1;                  /* upgrade: other */
     for (unsigned at = 0x1a; at < 0x20; at += 2)
         st16le(s.bytes + at, HANDLE_NONE); /* caches are not described */
-    s.bytes[0x23] = s.bytes[0x24] = s.bytes[0x25] = 1; /* cores, enabled ones, threads */
+    s.bytes[0x23] = s.bytes[0x24] = MIN(c->cores, 255); /* cores, and how many are enabled */
+    s.bytes[0x25] = MIN(c->threads, 255);
     st16le(s.bytes + 0x26, c->cpu_long_mode ? 1 << 2 : 1 << 1);
     st16le(s.bytes + 0x28, 1);
     structure_close(t, &s);
@@ -237,7 +238,7 @@ SmbiosTables *smbios_build(const SmbiosConfig *c)
     add_firmware(t, c);
     add_system(t, c);
     add_chassis(t, c);
-    for (unsigned n = 0; n < c->cpu_count; n++)
+    for (unsigned n = 0; n < c->sockets; n++)
         add_processor(t, c, n);
     add_memory(t, c);
     add_plain(t, TYPE_BOOT, 0x0b, HANDLE_BOOT); /* status 0: no errors */

@@ -18,7 +18,7 @@
 typedef struct SmbiosConfig {
     const char *version;       /* of the product, e.g. MYNA_VERSION */
     const uint8_t *uuid;       /* 16 bytes in the order of its text; NULL: the machine has none */
-    unsigned cpu_count;
+    unsigned sockets, cores, threads; /* of the machine, of a socket, of a socket */
     const char *cpu_vendor, *cpu_name; /* as CPUID gives them */
     uint32_t cpu_signature, cpu_features; /* CPUID leaf 1: EAX and EDX */
     bool cpu_long_mode;

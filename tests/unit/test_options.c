@@ -43,6 +43,11 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-accel interp,hot=x", "-accel hot=: 'x' is not a number"},
     {"-accel interp,verify=1", "-accel verify=: '1' is neither on nor off"},
     {"-smp 0", "-smp: 0 processors; machine 'pc' has 1 to 255"},
+    {"-smp 4,cores=3", "-smp: 1 sockets of 1 dies of 3 cores of 1 threads are not 4 processors"},
+    {"-smp 4,sockets=2,cores=2,threads=2", "-smp: 2 sockets of 1 dies of 2 cores of 2 threads are not 4 processors"},
+    {"-smp 4,maxcpus=2", "-smp: 4 processors, but maxcpus=2"},
+    {"-smp cores=300", "-smp: 300 of a kind; machine 'pc' has at most 255 processors"},
+    {"-smp 300", "-smp: 300 processors; machine 'pc' has 1 to 255"},
     {"-smp two", "-smp cpus=: 'two' is not a number"},
     {"-smp 99999999999", "-smp cpus=: 99999999999 is too large, the most is 4294967295"},
     {"-drive fiel=x", "-drive: unknown property 'fiel' (did you mean 'file'?); known: file, format, if, media, id, "
@@ -130,6 +135,31 @@ static void test_values(void)
     options_free(o);
 }
 
+/* Sockets, dies, cores and threads of what is given (QEMU's rules). */
+static void test_smp(void)
+{
+    static const struct { const char *line; unsigned cpus, sockets, dies, cores, threads; } cases[] = {
+        {"-smp 4", 4, 1, 1, 4, 1},
+        {"-smp 4,threads=2", 4, 1, 1, 2, 2},
+        {"-smp 8,sockets=2,threads=2", 8, 2, 1, 2, 2},
+        {"-smp 8,cores=2", 8, 4, 1, 2, 1},
+        {"-smp 8,sockets=2,cores=2", 8, 2, 1, 2, 2},
+        {"-smp sockets=2,cores=2,threads=2", 8, 2, 1, 2, 2},
+        {"-smp 8,dies=2,cores=2,threads=2", 8, 1, 2, 2, 2},
+        {"-smp 2,maxcpus=8,threads=2", 2, 1, 1, 4, 2},
+        {"-smp cores=3", 3, 1, 1, 3, 1},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        Options *o = parse_right(cases[i].line);
+        g_assert_cmpuint(o->smp.cpus, ==, cases[i].cpus);
+        g_assert_cmpuint(o->smp.sockets, ==, cases[i].sockets);
+        g_assert_cmpuint(o->smp.dies, ==, cases[i].dies);
+        g_assert_cmpuint(o->smp.cores, ==, cases[i].cores);
+        g_assert_cmpuint(o->smp.threads, ==, cases[i].threads);
+        options_free(o);
+    }
+}
+
 static const DriveOptions *drive(const Options *o, unsigned n)
 {
     return g_ptr_array_index(o->drives, n);
@@ -198,6 +228,7 @@ int main(int argc, char **argv)
     g_test_add_func("/options/mistakes", test_mistakes);
     g_test_add_func("/options/values", test_values);
     g_test_add_func("/options/accel", test_accel);
+    g_test_add_func("/options/smp", test_smp);
     g_test_add_func("/options/drives", test_drives);
     g_test_add_func("/options/terminals", test_terminals);
     g_test_add_func("/options/pairs", test_pairs);

@@ -10,7 +10,7 @@ static const uint8_t uuid[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 
 
 static SmbiosConfig config_of(unsigned cpus, uint64_t ram, uint64_t below)
 {
-    return (SmbiosConfig){ .version = "0.1", .uuid = uuid, .cpu_count = cpus, .cpu_vendor = "GenuineIntel",
+    return (SmbiosConfig){ .version = "0.1", .uuid = uuid, .sockets = cpus, .cores = 4, .threads = 8, .cpu_vendor = "GenuineIntel",
                            .cpu_name = "Myna CPU", .cpu_signature = 0x000306c3, .cpu_features = 0x0783fbff,
                            .cpu_long_mode = true, .cpu_mhz = 2000, .ram_size = ram, .ram_below_4g = below };
 }
