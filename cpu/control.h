@@ -32,6 +32,9 @@ enum InterruptKind {
  */
 void interrupt_deliver(Cpu *cpu, unsigned vector, enum InterruptKind kind, bool has_error, uint32_t error);
 
+/* The same with another RIP saved, for what returns behind an instruction: an injected event (svm.h). */
+void interrupt_inject(Cpu *cpu, unsigned vector, enum InterruptKind kind, uint64_t rip);
+
 /* A software interrupt instruction: delivers with next_rip saved; the instruction's own RIP is kept for faults. */
 void interrupt_software(Cpu *cpu, unsigned vector, enum InterruptKind kind, uint64_t next_rip);
 

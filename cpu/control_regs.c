@@ -5,6 +5,7 @@
 #include "core/machine.h"
 #include "cpu/fault.h"
 #include "cpu/mmu.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -125,6 +126,9 @@ void cr4_write(Cpu *cpu, uint64_t v)
 
 uint64_t cr8_read(Cpu *cpu)
 {
+    uint64_t tpr;
+    if (unlikely(cpu->svm.guest) && svm_read_tpr(cpu, &tpr))
+        return tpr;
     if (!cpu->intc)
         return cpu->cr8;
     machine_lock(cpu->machine);
@@ -137,6 +141,8 @@ void cr8_write(Cpu *cpu, uint64_t v)
 {
     if (v & ~UINT64_C(15))
         cpu_raise_gp(cpu);
+    if (unlikely(cpu->svm.guest) && svm_write_tpr(cpu, v))
+        return;
     cpu->cr8 = v;
     if (!cpu->intc)
         return;
@@ -148,7 +154,8 @@ void cr8_write(Cpu *cpu, uint64_t v)
 uint64_t efer_allowed(const Cpu *cpu)
 {
     return (cpu_has(cpu, FEAT_SYSCALL) ? EFER_SCE : 0) | (cpu_has(cpu, FEAT_LM) ? EFER_LME | EFER_LMA : 0) |
-           (cpu_has(cpu, FEAT_NX) ? EFER_NXE : 0) | (cpu_has(cpu, FEAT_FXSR_OPT) ? EFER_FFXSR : 0);
+           (cpu_has(cpu, FEAT_NX) ? EFER_NXE : 0) | (cpu_has(cpu, FEAT_FXSR_OPT) ? EFER_FFXSR : 0) |
+           (cpu_has(cpu, FEAT_SVM) && !(cpu->svm.vm_cr & VM_CR_SVMDIS) ? EFER_SVME : 0);
 }
 
 void efer_set(Cpu *cpu, uint64_t v)

@@ -10,6 +10,7 @@
 #include "cpu/group.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 
 /* A CPU with its port to the board. */
@@ -211,6 +212,24 @@ static const StateField mtrr_state[] = {
     STATE_ARRAY_U64(MtrrState, mask), STATE_END
 };
 
+static const StateField svm_host_state[] = {
+    STATE_STRUCT_ARRAY(SvmHost, seg, segment_state), STATE_STRUCT(SvmHost, gdtr, table_state),
+    STATE_STRUCT(SvmHost, idtr, table_state), STATE_U64(SvmHost, cr0), STATE_U64(SvmHost, cr3), STATE_U64(SvmHost, cr4),
+    STATE_U64(SvmHost, efer), STATE_U64(SvmHost, rip), STATE_U64(SvmHost, rsp), STATE_U64(SvmHost, rax),
+    STATE_U64(SvmHost, pat), STATE_U64(SvmHost, debug_ctl), STATE_ARRAY_U64(SvmHost, branch),
+    STATE_U32(SvmHost, eflags), STATE_END
+};
+static const StateField svm_state[] = {
+    STATE_BOOL(SvmState, guest), STATE_BOOL(SvmState, gif), STATE_BOOL(SvmState, guest_in_smm),
+    STATE_U64(SvmState, vm_cr), STATE_U64(SvmState, hsave_pa), STATE_U64(SvmState, tsc_ratio),
+    STATE_U64(SvmState, vmcb), STATE_ARRAY_U32(SvmState, intercept), STATE_U64(SvmState, iopm),
+    STATE_U64(SvmState, msrpm), STATE_U64(SvmState, tsc_offset), STATE_U64(SvmState, nested_cr3),
+    STATE_U32(SvmState, asid), STATE_U32(SvmState, int_ctl), STATE_U32(SvmState, virt_ext),
+    STATE_U8(SvmState, int_vector), STATE_BOOL(SvmState, nested_enabled), STATE_U16(SvmState, pause_count),
+    STATE_U16(SvmState, pause_threshold), STATE_U16(SvmState, pauses_left), STATE_U64(SvmState, last_pause),
+    STATE_U64(SvmState, event), STATE_STRUCT(SvmState, host, svm_host_state), STATE_END
+};
+
 const StateField cpu_state_fields[] = {
     STATE_ARRAY_U64(Cpu, gpr_named), STATE_U64(Cpu, rip), STATE_U64(CpuBox, saved_eflags),
     STATE_STRUCT_ARRAY(Cpu, seg, segment_state), STATE_STRUCT(Cpu, gdtr, table_state),
@@ -225,7 +244,7 @@ const StateField cpu_state_fields[] = {
     STATE_U64(Cpu, feature_control), STATE_U64(Cpu, debug_ctl), STATE_U64(Cpu, ssp), STATE_U64(Cpu, pkrs),
     STATE_U64(Cpu, u_cet), STATE_U64(Cpu, s_cet), STATE_ARRAY_U64(Cpu, pl_ssp), STATE_U64(Cpu, interrupt_ssp_table),
     STATE_U64(Cpu, mcg_status), STATE_ARRAY_U64(Cpu, mc_bank), STATE_U64(Cpu, xss), STATE_ARRAY_U64(Cpu, perf_evtsel),
-    STATE_ARRAY_U64(Cpu, perf_ctr), STATE_STRUCT(Cpu, mtrr, mtrr_state), STATE_U8(Cpu, run_state),
+    STATE_ARRAY_U64(Cpu, perf_ctr), STATE_STRUCT(Cpu, mtrr, mtrr_state), STATE_ARRAY_U64(Cpu, branch), STATE_STRUCT(Cpu, svm, svm_state), STATE_U8(Cpu, run_state),
     STATE_U8(Cpu, shadow), STATE_BOOL(Cpu, in_smm), STATE_BOOL(Cpu, nmi_blocked), STATE_BOOL(Cpu, smm_nmi_blocked),
     STATE_U8(Cpu, sipi_vector), STATE_U64(Cpu, dr6_pending), STATE_U32(Cpu, events), STATE_BOOL(Cpu, a20_enabled),
     STATE_END
@@ -239,6 +258,7 @@ void cpu_post_load(Cpu *cpu)
     cpu->eflags = eflags & ~(F_ARITH | EFLAGS_FIXED);
     set_flags_arith(cpu, eflags);
     update_gpa_mask(cpu);
+    svm_post_load(cpu);
     code_flush(cpu->code);
     tlb_flush_all(cpu);
     cpu_update_mode(cpu);

@@ -8,6 +8,7 @@
 
 #include "core/machine.h"
 #include "cpu/model.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 #include "cpu/topology.h"
 #include "cpu/xsave.h"
@@ -283,6 +284,12 @@ static void extended_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         break;
     case 0x80000006: leaf_l2(cpu, out); break;
     case 0x80000008: leaf_sizes(cpu, out); break;
+    case 0x8000000a:
+        if (cpu_has(cpu, FEAT_SVM)) {
+            out[CPUID_EAX] = 1; /* revision */
+            out[CPUID_EBX] = SVM_ASIDS;
+        }
+        break;
     case 0x8000001d:
         if (cpu_has(cpu, FEAT_TOPOEXT))
             put_cache(cpu, subleaf, false, out);

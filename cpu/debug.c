@@ -98,6 +98,24 @@ void debug_take_pending(Cpu *cpu)
     cpu->dr6_pending = 0;
 }
 
+void debug_note_branch(Cpu *cpu, uint64_t from)
+{
+    cpu->branch[0] = from;
+    cpu->branch[1] = cpu->rip;
+}
+
+/* The last branch before it is kept; #DB ends recording (AMD APM vol. 2 13.1.1.6). */
+void debug_note_interrupt(Cpu *cpu, unsigned vector, uint64_t from)
+{
+    cpu->branch[2] = cpu->branch[0];
+    cpu->branch[3] = cpu->branch[1];
+    debug_note_branch(cpu, from);
+    if (vector == EXC_DB) {
+        cpu->debug_ctl &= ~(uint64_t)DEBUG_CTL_LBR;
+        cpu_update_mode(cpu);
+    }
+}
+
 /*
  * What any MOV DR checks, in the processor's order: DR4 and DR5 are DR6 and DR7 unless CR4.DE, then privilege, then
  * general detect (SDM vol. 3B 18.2.2, 18.2.4; delivery of the #DB clears GD).  Returns the register's number without

@@ -504,6 +504,8 @@ static InsnFn *choose_function(const Pattern *p, const Reader *r, unsigned key, 
     if (((attr & A_X87) && (key & KEY_X87_NM)) || ((attr & A_WAIT) && (key & KEY_WAIT_NM)) ||
         ((attr & (A_MMX | A_SSE | A_AVX | A_AVX512)) && (key & KEY_SIMD_NM)))
         return insn_no_device;
+    if ((attr & A_INTERCEPT) && (key & KEY_GUEST))
+        return insn_in_guest;
     unsigned size = r->encoding == ENC_LEGACY || p->y_size ? i->osz : i->vl;
     return i->mem ? row->sem->mem[size] : row->sem->reg[size];
 }

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
+#include "cpu/svm.h"
 #include "cpu/transfer64.h"
 
 #include <inttypes.h>
@@ -256,6 +257,8 @@ static void iret_task(Cpu *cpu, uint64_t next_rip)
 /* IRET lets NMIs in again, even when it faults (SDM vol. 3A 6.7.1). */
 static void unblock_nmi(Cpu *cpu)
 {
+    if (unlikely(cpu->svm.guest) && svm_end_virtual_nmi(cpu))
+        return;
     if (cpu->nmi_blocked) {
         cpu->nmi_blocked = false;
         cpu_request_attention(cpu);

@@ -11,6 +11,7 @@
 #include "cpu/control.h"
 #include "cpu/cpu.h"
 #include "cpu/fault.h"
+#include "cpu/svm.h"
 
 static _Noreturn void raise_exception(Cpu *cpu, unsigned vector, bool has_error, uint32_t error)
 {
@@ -28,6 +29,7 @@ void cpu_raise_ud(Cpu *cpu) { raise_exception(cpu, EXC_UD, false, 0); }
 
 void cpu_raise_pf(Cpu *cpu, uint64_t la, uint32_t error)
 {
+    cpu->fault.old_cr2 = cpu->cr2;
     cpu->cr2 = la;
     raise_exception(cpu, EXC_PF, true, error);
 }
@@ -181,6 +183,8 @@ static void report_triple_fault(Cpu *cpu)
 
 static void enter_shutdown(Cpu *cpu)
 {
+    if (cpu->svm.guest)
+        svm_intercept_event(cpu, VMEXIT_SHUTDOWN);
     report_triple_fault(cpu);
     cpu->run_state = CPU_SHUTDOWN;
     cpu->fault.delivering = false;
@@ -202,8 +206,21 @@ static bool escalate(Cpu *cpu)
         cpu->fault.vector = EXC_DF;
         cpu->fault.has_error = true;
         cpu->fault.error = 0;
+        if (cpu->svm.guest)
+            svm_intercept_exception(cpu, EXC_DF, true, 0, 0);
     }
     return true;
+}
+
+/* Exceptions in between are raised, and come here by cpu_deliver_raised(). */
+void cpu_deliver_exception(Cpu *cpu, unsigned vector, bool has_error, uint32_t error)
+{
+    cpu->fault.delivering = true;
+    cpu->fault.current = vector;
+    record_fault(cpu, vector, has_error, error);
+    interrupt_deliver(cpu, vector, INTERRUPT_EXCEPTION, has_error, error);
+    cpu->fault.delivering = false;
+    cpu->fault.chain_length = 0;
 }
 
 void cpu_deliver_raised(Cpu *cpu)
@@ -211,6 +228,8 @@ void cpu_deliver_raised(Cpu *cpu)
     cpu->fault.raised = false;
     if (!cpu->fault.delivering)
         cpu->fault.chain_length = 0;
+    if (unlikely(cpu->svm.guest))
+        svm_intercept_exception(cpu, cpu->fault.vector, cpu->fault.has_error, cpu->fault.error, 0);
     if (cpu->shadow) { /* a shadow ends with the instruction, also when that faults */
         cpu->shadow = 0;
         cpu_request_attention(cpu);
@@ -220,10 +239,5 @@ void cpu_deliver_raised(Cpu *cpu)
         enter_shutdown(cpu);
         return;
     }
-    cpu->fault.delivering = true;
-    cpu->fault.current = cpu->fault.vector;
-    record_fault(cpu, cpu->fault.vector, cpu->fault.has_error, cpu->fault.error);
-    interrupt_deliver(cpu, cpu->fault.vector, INTERRUPT_EXCEPTION, cpu->fault.has_error, cpu->fault.error);
-    cpu->fault.delivering = false;
-    cpu->fault.chain_length = 0;
+    cpu_deliver_exception(cpu, cpu->fault.vector, cpu->fault.has_error, cpu->fault.error);
 }

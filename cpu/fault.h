@@ -35,6 +35,9 @@ _Noreturn void cpu_raise_pf(Cpu *cpu, uint64_t la, uint32_t error);
  */
 void cpu_note_fault(Cpu *cpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Delivers an exception: one more meanwhile makes a double fault. */
+void cpu_deliver_exception(Cpu *cpu, unsigned vector, bool has_error, uint32_t error);
+
 /* Leaves the instruction without finishing it (its state must be consistent) and looks at pending events. */
 _Noreturn void cpu_unwind(Cpu *cpu);
 

@@ -149,6 +149,7 @@ enum {
     A_AVX512 = 1 << 19, /* EVEX and opmask instructions: the same with AVX-512 state */
     A_FP = 1 << 20,    /* of A_AVX and A_AVX512: computes under MXCSR */
     A_SHADOW = 1 << 17, /* interrupts wait for the instruction that follows, which may stand in the same unit */
+    A_INTERCEPT = 1 << 24, /* a hypervisor may intercept it (svm_intercept.c) */
 };
 
 /* Everything of a row; the strings are those of the table file. */
@@ -174,7 +175,8 @@ enum {
     KEY_REAL = 1 << 7,     /* real or virtual-8086 mode */
     KEY_AVX_UD = 1 << 11,  /* CR4.OSXSAVE or XCR0's SSE and AVX bits clear: VEX vector instructions raise #UD */
     KEY_AVX512_UD = 1 << 12, /* XCR0's opmask and ZMM bits clear: EVEX and opmask instructions raise #UD */
-    KEY_DECODE = 0xff | KEY_AVX_UD | KEY_AVX512_UD,
+    KEY_GUEST = 1 << 14,   /* in a hypervisor's guest: rows with A_INTERCEPT ask for intercepts first */
+    KEY_DECODE = 0xff | KEY_AVX_UD | KEY_AVX512_UD | KEY_GUEST,
     /* What else decides the meaning of recompiled code (not of the decoded instruction): */
     KEY_TLB = 8,           /* shift: which of the TLB_* modes data accesses go through, two bits */
     KEY_FLAT = 1 << 10,    /* CS, SS, DS and ES need no base and no check; the stack pointer has 32 bits or more */
@@ -203,6 +205,9 @@ enum { DECODE_MORE = 0, DECODE_TOO_LONG = -1 };
  * was looked at.
  */
 int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t size, Insn *out);
+
+/* What a row with A_INTERCEPT decodes to in a guest: asks the hypervisor's intercepts, then does the row's own. */
+void insn_in_guest(Cpu *cpu, const Insn *i);
 
 /* Whether the row ends a block. */
 static inline bool insn_row_ends(const InsnRow *row) { return row->attr & (A_JUMP | A_END); }

@@ -16,6 +16,7 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/group.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 
 /* A fetch where CS has a base or a limit below 4 GiB: the linear address, after the limit check of one byte. */
@@ -187,6 +188,8 @@ static void step_carefully(Cpu *cpu)
     }
     if ((mode & STEP_RF) && cpu->rip != rip)
         cpu_set_eflags(cpu, 0, EFLAGS_RF);
+    if (unlikely(mode & STEP_BRANCH) && b->insn->jump && cpu->rip != ((rip + b->insn->len) & cpu->rip_mask))
+        debug_note_branch(cpu, rip);
     if (cpu->tf_trap && !(cpu->shadow & SHADOW_SS)) /* a load of SS is not followed by one (SDM vol. 3A 6.8.3) */
         cpu->dr6_pending |= BIT(14);
     cpu->tf_trap = false;
@@ -205,6 +208,14 @@ static void run_carefully(Cpu *cpu)
 static bool take_event(Cpu *cpu, unsigned event)
 {
     return atomic_fetch_and(&cpu->events, ~event) & event;
+}
+
+/* The same, unless a guest's hypervisor wants it: then it stays pending. */
+static bool claim_event(Cpu *cpu, unsigned event, unsigned code)
+{
+    if (unlikely(cpu->svm.guest) && (atomic_load(&cpu->events) & event))
+        svm_intercept_event(cpu, code);
+    return take_event(cpu, event);
 }
 
 static void do_sipi(Cpu *cpu)
@@ -233,7 +244,7 @@ static void do_init(Cpu *cpu)
 static bool take_nmi(Cpu *cpu)
 {
     if (!cpu->nmi_blocked && !cpu->shadow && cpu->run_state != CPU_WAIT_SIPI)
-        return take_event(cpu, EVENT_NMI_2) || take_event(cpu, EVENT_NMI);
+        return take_event(cpu, EVENT_NMI_2) || claim_event(cpu, EVENT_NMI, VMEXIT_NMI);
     if (cpu->nmi_blocked && (atomic_load(&cpu->events) & EVENT_NMI))
         take_event(cpu, EVENT_NMI_2);
     return false;
@@ -259,8 +270,18 @@ static void deliver_intr(Cpu *cpu)
 
 static bool intr_possible(const Cpu *cpu)
 {
-    return (atomic_load(&cpu->events) & EVENT_INTR) && (cpu->eflags & F_IF) && !cpu->shadow &&
-           cpu->run_state != CPU_WAIT_SIPI && cpu->run_state != CPU_SHUTDOWN;
+    if (!(atomic_load(&cpu->events) & EVENT_INTR) || cpu->run_state == CPU_WAIT_SIPI || cpu->run_state == CPU_SHUTDOWN)
+        return false;
+    return unlikely(cpu->svm.guest) ? svm_takes_interrupts(cpu) : (cpu->eflags & F_IF) && !cpu->shadow;
+}
+
+static void serve_intr(Cpu *cpu)
+{
+    if (!intr_possible(cpu))
+        return;
+    if (unlikely(cpu->svm.guest))
+        svm_intercept_event(cpu, VMEXIT_INTR);
+    deliver_intr(cpu);
 }
 
 /* Upkeep of caches, and the reset line. */
@@ -295,18 +316,21 @@ static void serve_events(Cpu *cpu)
         cpu->run_state = CPU_SHUTDOWN;
     if (cpu->run_state == CPU_SHUTDOWN)
         return;
-    if (take_event(cpu, EVENT_INIT))
+    if (cpu->svm.gif && claim_event(cpu, EVENT_INIT, VMEXIT_INIT))
         do_init(cpu);
     if (take_event(cpu, EVENT_SIPI))
         do_sipi(cpu);
     if (cpu->dr6_pending && !cpu->shadow)
         raise_debug_trap(cpu);
-    if (!cpu->in_smm && take_event(cpu, EVENT_SMI))
+    if (unlikely(!cpu->svm.gif)) /* STGI asks for attention again */
+        return;
+    if (!cpu->in_smm && claim_event(cpu, EVENT_SMI, VMEXIT_SMI))
         smm_enter(cpu);
     if (take_nmi(cpu))
         deliver_nmi(cpu);
-    if (intr_possible(cpu))
-        deliver_intr(cpu);
+    serve_intr(cpu);
+    if (unlikely(cpu->svm.guest))
+        svm_virtual_events(cpu);
 }
 
 /* From now on the CPU executes nothing; it goes on by wake_up(). */
@@ -359,10 +383,13 @@ static void run_once(Cpu *cpu)
 /* The same; an exception comes back here. */
 static void run_guarded(Cpu *cpu)
 {
-    if (!_setjmp(cpu->unwind))
+    if (!_setjmp(cpu->unwind)) {
         run_once(cpu);
-    else if (cpu->rec.here)
+        return;
+    }
+    if (cpu->rec.here)
         cpu->code->engine->unwound(cpu);
+    svm_switch(cpu);
 }
 
 static void begin_run(Cpu *cpu, bool counted)

@@ -5,6 +5,8 @@
 #include "core/log.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
+#include "cpu/svm.h"
+#include "cpu/system.h"
 #include "cpu/transfer64.h"
 
 #include <inttypes.h>
@@ -365,10 +367,20 @@ static void deliver_protected(Cpu *cpu, const Event *e)
         deliver_through_gate(cpu, e, &gate);
 }
 
+/* What surrounds a delivery while a guest runs or branches are recorded. */
+static void note_delivered(Cpu *cpu, const Event *e)
+{
+    svm_event_end(cpu);
+    if (cpu->debug_ctl & DEBUG_CTL_LBR)
+        debug_note_interrupt(cpu, e->vector, e->rip);
+}
+
 static void deliver(Cpu *cpu, const Event *e)
 {
     if (log_enabled(LOG_INT))
         log_event(cpu, e);
+    if (unlikely(cpu->svm.guest))
+        svm_event_begin(cpu, e->vector, e->kind, e->has_error, e->error);
     if (cpu_real_mode(cpu))
         deliver_real(cpu, e);
     else if (cpu->long_mode)
@@ -377,6 +389,7 @@ static void deliver(Cpu *cpu, const Event *e)
         deliver_protected(cpu, e);
     if (e->vector == EXC_DB && (e->kind == INTERRUPT_EXCEPTION || e->kind == INTERRUPT_ICEBP))
         cpu->dr[7] &= ~BIT(13); /* GD: the handler may use the debug registers (SDM vol. 3B 18.2.4) */
+    note_delivered(cpu, e);
 }
 
 void interrupt_deliver(Cpu *cpu, unsigned vector, enum InterruptKind kind, bool has_error, uint32_t error)
@@ -387,8 +400,25 @@ void interrupt_deliver(Cpu *cpu, unsigned vector, enum InterruptKind kind, bool 
                            .ext = kind != INTERRUPT_SOFTWARE && kind != INTERRUPT_INT3 });
 }
 
+void interrupt_inject(Cpu *cpu, unsigned vector, enum InterruptKind kind, uint64_t rip)
+{
+    deliver(cpu, &(Event){ .vector = vector, .kind = kind, .rip = rip, .flags = cpu_eflags(cpu) });
+}
+
+/* INT1, INT3 and INTO may be intercepted as the exceptions that they make; INT1 as a trap. */
+static void ask_intercepts(Cpu *cpu, unsigned vector, enum InterruptKind kind, uint64_t next_rip)
+{
+    if (kind == INTERRUPT_SOFTWARE)
+        return;
+    if (kind == INTERRUPT_ICEBP && svm_intercepts(cpu, VMEXIT_EXCEPTION + vector))
+        cpu->rip = next_rip;
+    svm_intercept_exception(cpu, vector, false, 0, next_rip);
+}
+
 void interrupt_software(Cpu *cpu, unsigned vector, enum InterruptKind kind, uint64_t next_rip)
 {
+    if (unlikely(cpu->svm.guest))
+        ask_intercepts(cpu, vector, kind, next_rip);
     deliver(cpu, &(Event){ .vector = vector, .kind = kind, .rip = next_rip, .flags = cpu_eflags(cpu) & ~EFLAGS_RF,
                            .ext = kind == INTERRUPT_ICEBP });
     cpu->tf_trap = false; /* TF was cleared: single step goes on when the handler returns (SDM vol. 3B 18.3.1.4) */

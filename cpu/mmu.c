@@ -15,6 +15,7 @@
 
 #include "core/machine.h"
 #include "cpu/fault.h"
+#include "cpu/mmu_nested.h"
 #include "cpu/system.h"
 #include "util/guest_atomic.h"
 
@@ -73,30 +74,47 @@ static uint8_t *entry_host(Cpu *cpu, uint64_t gpa)
     return likely(p != NULL) ? p + (gpa & ~GUEST_PAGE_MASK) : NULL;
 }
 
-static uint64_t entry_read(Cpu *cpu, uint64_t gpa, unsigned size)
+uint64_t mmu_entry_read(Cpu *cpu, uint64_t spa, unsigned size)
 {
-    gpa &= cpu->gpa_mask;
-    const uint8_t *p = entry_host(cpu, gpa);
+    spa &= cpu->gpa_mask;
+    const uint8_t *p = entry_host(cpu, spa);
     if (unlikely(!p))
-        return as_read(cpu->machine->memory, gpa, size);
+        return as_read(cpu->machine->memory, spa, size);
     return size == 4 ? atomic_ld32le(p) : atomic_ld64le(p);
 }
 
-/* Sets bits in an entry unless it has changed since it was read; false then. */
-static bool entry_set_bits(Cpu *cpu, WalkStep *step, unsigned size, uint64_t bits)
+/* Of the tables that the CPU walks itself; those of a guest with nested paging lie in its own memory. */
+static uint64_t entry_read(Cpu *cpu, uint64_t gpa, unsigned size)
 {
-    if (likely((step->entry & bits) == bits))
+    if (unlikely(cpu->svm.nested) && (gpa = nested_table_entry(cpu, gpa)) == NESTED_NOWHERE)
+        return 0;
+    return mmu_entry_read(cpu, gpa, size);
+}
+
+bool mmu_entry_set_bits(Cpu *cpu, uint64_t spa, uint64_t entry, unsigned size, uint64_t bits)
+{
+    if (likely((entry & bits) == bits))
         return true;
-    uint64_t gpa = step->gpa & cpu->gpa_mask, v = step->entry | bits;
-    uint8_t *p = entry_host(cpu, gpa);
+    uint64_t v = entry | bits;
+    spa &= cpu->gpa_mask;
+    uint8_t *p = entry_host(cpu, spa);
     if (!p) {
-        as_write(cpu->machine->memory, gpa, v, size);
+        as_write(cpu->machine->memory, spa, v, size);
         return true;
     }
-    bool done = size == 4 ? atomic_cas32le(p, step->entry, v) : atomic_cas64le(p, step->entry, v);
+    bool done = size == 4 ? atomic_cas32le(p, entry, v) : atomic_cas64le(p, entry, v);
     if (done)
         ram_mark_written(cpu->machine->pool, p - cpu->machine->pool->host, size);
     return done;
+}
+
+/* Sets bits in an entry unless it has changed since it was read; false then. */
+static bool entry_set_bits(Cpu *cpu, const WalkStep *step, unsigned size, uint64_t bits)
+{
+    if (likely((step->entry & bits) == bits))
+        return true;
+    uint64_t gpa = unlikely(cpu->svm.nested) ? nested_table_entry(cpu, step->gpa) : step->gpa;
+    return mmu_entry_set_bits(cpu, gpa, step->entry, size, bits);
 }
 
 /* Bits 52 to 62 are free in long mode, but reserved in PAE's entries (SDM vol. 3A tables 4-10, 4-11). */
@@ -175,10 +193,25 @@ static bool walk_64(Cpu *cpu, Walk *w, uint64_t la, uint64_t table, unsigned shi
     return walk_last(cpu, w, la, table, reserved);
 }
 
+static uint64_t pdpte_reserved(const Cpu *cpu) { return ~bit_mask(cpu->physical_bits) | 0x1e6; }
+
+/* With nested paging the pointers are not kept but read by each walk (AMD APM vol. 2 15.25.10). */
+static bool nested_pdpte(Cpu *cpu, Walk *w, uint64_t la, uint64_t *pdpte)
+{
+    *pdpte = entry_read(cpu, (cpu->cr3 & 0xffffffe0) + (la >> 30 & 3) * 8, 8);
+    if ((*pdpte & PTE_P) && (*pdpte & pdpte_reserved(cpu))) {
+        w->error = PF_P | PF_RSVD;
+        return false;
+    }
+    return true;
+}
+
 static bool walk_pae(Cpu *cpu, Walk *w, uint64_t la)
 {
     uint64_t pdpte = cpu->pdpte[la >> 30 & 3];
     walk_begin(w, 8);
+    if (unlikely(cpu->svm.nested) && !nested_pdpte(cpu, w, la, &pdpte))
+        return false;
     if (!(pdpte & PTE_P))
         return false;
     return walk_64(cpu, w, la, pdpte & PTE_ADDRESS, 21);
@@ -220,7 +253,9 @@ static void remember_walk(Cpu *cpu, const Walk *w, uint64_t la)
 bool mmu_load_pdptes(Cpu *cpu, uint64_t cr3)
 {
     uint64_t pdpte[4];
-    uint64_t reserved = ~bit_mask(cpu->physical_bits) | 0x1e6;
+    uint64_t reserved = pdpte_reserved(cpu);
+    if (unlikely(cpu->svm.nested))
+        return true;
     for (unsigned k = 0; k < 4; k++) {
         pdpte[k] = entry_read(cpu, (cr3 & 0xffffffe0) + k * 8, 8);
         if ((pdpte[k] & PTE_P) && (pdpte[k] & reserved))
@@ -276,7 +311,8 @@ static inline bool access_allowed(Rights r, enum MmuAccess access)
     return access == MMU_READ ? r.read : access == MMU_WRITE ? r.write : r.exec;
 }
 
-bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t)
+/* The same in the guest's terms; t->gpa is then what its tables say. */
+static bool walk_quietly(Cpu *cpu, uint64_t la, Translation *t)
 {
     Walk w;
     *t = (Translation){ .gpa = la & cpu->gpa_mask, .page_size = GUEST_PAGE_SIZE, .writable = true, .user = true,
@@ -297,6 +333,19 @@ bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t)
     t->global = walk_global(&w);
     t->dirty = w.step[w.steps - 1].entry & PTE_D;
     return true;
+}
+
+bool mmu_walk(Cpu *cpu, uint64_t la, Translation *t)
+{
+    NestedRights may;
+    if (likely(!cpu->svm.nested))
+        return walk_quietly(cpu, la, t);
+    cpu->svm.looking = true;
+    bool mapped = walk_quietly(cpu, la, t);
+    if (mapped)
+        t->gpa = nested_access(cpu, t->gpa, MMU_READ, &may);
+    cpu->svm.looking = false;
+    return mapped && t->gpa != NESTED_NOWHERE;
 }
 
 /* PF_P, with PF_PK when the key forbids the access, whatever else does (SDM vol. 3A 4.7). */
@@ -442,10 +491,22 @@ static void fill_entry(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     cpu->tlb_keyed |= m->keyed;
 }
 
+/* What a guest-physical page is; and what may be done with it when the guest's own tables allow it. */
+static void translate_nested(Cpu *cpu, uint64_t la, enum MmuAccess access, Mapping *m)
+{
+    NestedRights may;
+    uint64_t spa = nested_access(cpu, m->gpa | (la & ~GUEST_PAGE_MASK), access, &may);
+    m->gpa = spa & GUEST_PAGE_MASK & cpu->gpa_mask;
+    m->may.write &= may.write;
+    m->may.exec &= may.exec;
+}
+
 static uint64_t fill_unpaged(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode)
 {
     Mapping m = { .gpa = la & GUEST_PAGE_MASK & cpu->gpa_mask, .page_bits = GUEST_PAGE_BITS,
                   .may = { true, true, true } };
+    if (unlikely(cpu->svm.nested))
+        translate_nested(cpu, la, access, &m);
     fill_entry(cpu, la, access, mode, &m);
     return m.gpa | (la & ~GUEST_PAGE_MASK);
 }
@@ -481,6 +542,8 @@ uint64_t mmu_translate(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     m.page_bits = w.page_bits;
     m.global = walk_global(&w) && (cpu->cr4 & CR4_PGE);
     m.keyed = walk_key(cpu, &w);
+    if (unlikely(cpu->svm.nested))
+        translate_nested(cpu, la, access, &m);
     fill_entry(cpu, la, access, mode, &m);
     return m.gpa | (la & ~GUEST_PAGE_MASK);
 }

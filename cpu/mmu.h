@@ -82,6 +82,10 @@ void pkrs_set(Cpu *cpu, uint32_t v);
 /* Makes every entry for a physical page slow for writing again (it now holds code, or its dirty bits were reset). */
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa);
 
+/* Entries of page tables by their system-physical address; setting bits fails if the entry is no longer `entry`. */
+uint64_t mmu_entry_read(Cpu *cpu, uint64_t spa, unsigned size);
+bool mmu_entry_set_bits(Cpu *cpu, uint64_t spa, uint64_t entry, unsigned size, uint64_t bits);
+
 /* Loads the four PDPTEs from cr3; false (nothing loaded) when one has reserved bits set: the caller raises #GP(0). */
 bool mmu_load_pdptes(Cpu *cpu, uint64_t cr3);
 

@@ -68,6 +68,8 @@ static unsigned decode_key(const Cpu *cpu)
         key |= KEY_SSE_UD;
     if (!cpu->protected_mode)
         key |= KEY_REAL;
+    if (cpu->svm.guest)
+        key |= KEY_GUEST;
     key |= vector_key(cpu);
     const unsigned data = 1 << SEG_ES | 1 << SEG_SS | 1 << SEG_DS;
     if (cpu->code_flat && (cpu->flat & data) == data && cpu->sp_mask != 0xffff)
@@ -78,7 +80,8 @@ static unsigned decode_key(const Cpu *cpu)
 static unsigned step_mode(const Cpu *cpu)
 {
     return (cpu->eflags & F_TF ? STEP_TF : 0) | (cpu->eflags & EFLAGS_RF ? STEP_RF : 0) |
-           (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0);
+           (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0) |
+           (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0);
 }
 
 void cpu_update_mode(Cpu *cpu)
@@ -126,7 +129,7 @@ void cpu_update_segment(Cpu *cpu, unsigned seg)
 /* An interrupt that comes later asks for attention itself. */
 static bool interrupt_waits(const Cpu *cpu)
 {
-    return atomic_load_explicit(&cpu->events, memory_order_acquire) & EVENT_INTR;
+    return atomic_load_explicit(&cpu->events, memory_order_acquire) & (EVENT_INTR | EVENT_VIRTUAL);
 }
 
 void cpu_set_eflags_slow(Cpu *cpu, uint32_t old)

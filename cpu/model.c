@@ -54,6 +54,8 @@ static const uint16_t system_features[] = {
     FEAT_ERMS, FEAT_UMIP, FEAT_FSRM, FEAT_XGETBV1, FEAT_NX, FEAT_PDPE1GB, FEAT_INVTSC, FEAT_SPEC_CTRL,
     FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT, FEAT_FXSR_OPT, FEAT_XSAVEERPTR, FEAT_LA57, FEAT_PKS,
     FEAT_AVX512VL, FEAT_MISALIGNSSE,
+    FEAT_NPT, FEAT_LBRV, FEAT_NRIP_SAVE, FEAT_TSC_SCALE, FEAT_VMCB_CLEAN, FEAT_FLUSHBYASID, FEAT_DECODEASSISTS,
+    FEAT_PAUSEFILTER, FEAT_PFTHRESHOLD, FEAT_V_VMSAVE_VMLOAD, FEAT_VGIF, FEAT_VNMI,
 };
 
 /* Every row of the instruction table brings its feature. */
@@ -124,7 +126,7 @@ static const struct { uint16_t a, b; } dependencies[] = {
  */
 static const struct { uint16_t feature; bool vendor_has_it; } by_request_only[] = {
     { FEAT_RDPRU, true }, { FEAT_TOPOEXT, true }, { FEAT_MONITOR, false }, { FEAT_FXSR_OPT, true },
-    { FEAT_XSAVEERPTR, true },
+    { FEAT_XSAVEERPTR, true }, { FEAT_SVM, true },
 };
 
 static void set_put(uint64_t *set, unsigned f, bool on)

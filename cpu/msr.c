@@ -8,13 +8,15 @@
 #include "cpu/fault.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 #include "cpu/xsave.h"
 
 uint64_t tsc_read(Cpu *cpu)
 {
     _Static_assert(CPU_TSC_HZ == NS_PER_SECOND, "the TSC counts the virtual clock's nanoseconds");
-    return (uint64_t)clock_now(cpu->machine->clocks, MYNA_CLOCK_VIRTUAL) + cpu->tsc_offset;
+    uint64_t tsc = (uint64_t)clock_now(cpu->machine->clocks, MYNA_CLOCK_VIRTUAL) + cpu->tsc_offset;
+    return unlikely(cpu->svm.guest) ? svm_guest_tsc(cpu, tsc) : tsc;
 }
 
 /* A write to the TSC moves IA32_TSC_ADJUST by the same amount, and the other way round (SDM vol. 3B 18.17.3). */
@@ -38,7 +40,7 @@ static bool read_tsc(Cpu *cpu, uint32_t index, uint64_t *v)
 static bool write_tsc(Cpu *cpu, uint32_t index, uint64_t v)
 {
     (void)index;
-    tsc_move(cpu, v - tsc_read(cpu));
+    tsc_move(cpu, v - (uint64_t)clock_now(cpu->machine->clocks, MYNA_CLOCK_VIRTUAL) - cpu->tsc_offset);
     return true;
 }
 
@@ -416,12 +418,28 @@ static bool read_mtrr_cap(Cpu *cpu, uint32_t index, uint64_t *v)
     return true;
 }
 
-/* SVM is disabled for good: VM_CR.SVMDIS and LOCK. */
-static bool read_vm_cr(Cpu *cpu, uint32_t index, uint64_t *v)
+/* LBR and BTF; recording branches means going step by step. */
+static bool read_debug_ctl(Cpu *cpu, uint32_t index, uint64_t *v)
 {
-    (void)cpu;
     (void)index;
-    *v = BIT(3) | BIT(4);
+    *v = cpu->debug_ctl;
+    return true;
+}
+
+static bool write_debug_ctl(Cpu *cpu, uint32_t index, uint64_t v)
+{
+    (void)index;
+    if (v & ~UINT64_C(3))
+        return false;
+    cpu->debug_ctl = v;
+    cpu_update_mode(cpu);
+    cpu_request_attention(cpu);
+    return true;
+}
+
+static bool read_branch(Cpu *cpu, uint32_t index, uint64_t *v)
+{
+    *v = cpu->branch[index - 0x1db];
     return true;
 }
 
@@ -465,7 +483,8 @@ static const MsrRange ranges[] = {
     { 0x179, 0x179, FEAT_MCA, ANY, read_mcg_cap, NULL },
     { 0x186, 0x187, FEAT_MMX, P6, read_perf, write_perf },
     { 0x1a0, 0x1a0, FEAT_BASE, INTEL, read_misc_enable, write_misc_enable },
-    { 0x1db, 0x1de, FEAT_BASE, ANY, read_zero, NULL }, /* last branch and last exception: never recorded */
+    { 0x1d9, 0x1d9, FEAT_BASE, ANY, read_debug_ctl, write_debug_ctl },
+    { 0x1db, 0x1de, FEAT_BASE, ANY, read_branch, NULL }, /* last branch, and the one before the last exception */
     { 0x200, 0x200 + MTRR_VARIABLE * 2 - 1, FEAT_MTRR, ANY, read_mtrr_variable, write_mtrr_variable },
     { 0x250, 0x26f, FEAT_MTRR, ANY, read_mtrr_fixed, write_mtrr_fixed },
     { 0x277, 0x277, FEAT_PAT, ANY, read_pat, write_pat },
@@ -483,7 +502,10 @@ static const MsrRange ranges[] = {
     { 0xc001001f, 0xc001001f, FEAT_BASE, AMD, read_zero, write_ignored }, /* NB_CFG */
     { 0xc0010020, 0xc0010020, FEAT_BASE, AMD, NULL, write_ignored }, /* PATCH_LOADER */
     { 0xc0010055, 0xc0010055, FEAT_BASE, AMD, read_zero, write_ignored }, /* interrupt pending message */
-    { 0xc0010114, 0xc0010114, FEAT_BASE, AMD, read_vm_cr, NULL },
+    { 0xc0000104, 0xc0000104, FEAT_TSC_SCALE, ANY, svm_msr_read, svm_msr_write },
+    { 0xc0010114, 0xc0010114, FEAT_SVM, ANY, svm_msr_read, svm_msr_write },
+    { 0xc0010114, 0xc0010114, FEAT_BASE, AMD, svm_msr_read, NULL },
+    { 0xc0010117, 0xc0010117, FEAT_SVM, ANY, svm_msr_read, svm_msr_write },
     { 0xc0011020, 0xc0011023, FEAT_BASE, AMD, read_zero, write_ignored }, /* LS_CFG, IC_CFG, DC_CFG, BU_CFG */
     { 0xc0011029, 0xc0011029, FEAT_BASE, AMD, read_de_cfg, write_ignored },
     { 0xc001102a, 0xc001102a, FEAT_BASE, AMD, read_zero, write_ignored }, /* BU_CFG2 */
@@ -515,7 +537,6 @@ static const PlainMsr plain[] = {
     { 0x175, FEAT_SEP, ANY, LINEAR, AT(sysenter_esp), ~UINT64_C(0) },
     { 0x176, FEAT_SEP, ANY, LINEAR, AT(sysenter_eip), ~UINT64_C(0) },
     { 0x17a, FEAT_MCA, ANY, STORE, AT(mcg_status), 7 },
-    { 0x1d9, FEAT_BASE, ANY, STORE, AT(debug_ctl), 3 },
     { 0xc0000081, FEAT_SYSCALL, ANY, STORE, AT(star), ~UINT64_C(0) },
     { 0xc0000082, FEAT_LM, ANY, CANONICAL, AT(lstar), ~UINT64_C(0) },
     { 0xc0000083, FEAT_LM, ANY, CANONICAL, AT(cstar), ~UINT64_C(0) },

@@ -6,6 +6,7 @@
 #include "cpu/flags.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 
 /* What CPUID leaf 1 gives in EAX; reset leaves it in EDX. */
@@ -76,6 +77,7 @@ static void reset_msrs(Cpu *cpu)
     cpu->misc_enable = BIT(0) | BIT(11) | BIT(12) | (cpu_has(cpu, FEAT_MONITOR) ? BIT(18) : 0);
     cpu->pkrs = cpu->ssp = cpu->u_cet = cpu->s_cet = cpu->interrupt_ssp_table = 0;
     memset(cpu->pl_ssp, 0, sizeof cpu->pl_ssp);
+    memset(cpu->branch, 0, sizeof cpu->branch);
     cpu->spec_ctrl = cpu->debug_ctl = cpu->mcg_status = 0;
     cpu->smbase = 0x30000;
     cpu->feature_control = 1; /* locked: neither VMX nor SMX is there to be enabled */
@@ -103,6 +105,7 @@ void cpu_reset_state(Cpu *cpu, bool init)
     reset_segments(cpu);
     reset_control(cpu, init);
     reset_activity(cpu);
+    svm_reset(cpu, init);
     if (!init) {
         reset_vector_state(cpu);
         reset_msrs(cpu);

@@ -9,6 +9,7 @@
 #include "core/machine.h"
 #include "cpu/flags.h"
 #include "cpu/mmu.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 
 #define AREA 0x8000 /* of the save area's offsets, and of the handler's entry point, from SMBASE */
@@ -160,6 +161,7 @@ void smm_enter(Cpu *cpu)
     bool halted = cpu->run_state == CPU_HALTED;
     smm_set(cpu, true);
     save_state(cpu, halted);
+    svm_enter_smm(cpu);
     cpu->smm_nmi_blocked = cpu->nmi_blocked;
     cpu->nmi_blocked = true;
     cpu->run_state = CPU_RUNNING;
@@ -222,6 +224,7 @@ void smm_leave(Cpu *cpu)
     cpu->nmi_blocked = cpu->smm_nmi_blocked;
     cpu->shadow = 0;
     smm_set(cpu, false);
+    svm_leave_smm(cpu);
     tlb_flush_all(cpu);
     bool pae = (cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !(cpu->efer & EFER_LMA);
     if (!restored_state_valid(cpu) || (pae && !mmu_load_pdptes(cpu, cpu->cr3)))

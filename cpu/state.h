@@ -132,6 +132,7 @@ enum {
     EVENT_CODE = 1 << 8,     /* another thread wrote to pages that hold code, or made a page code (group.h) */
     EVENT_POWER_OFF = 1 << 9,
     EVENT_NMI_2 = 1 << 10,   /* a second one: while none is being handled, two can be told apart */
+    EVENT_VIRTUAL = 1 << 11, /* the VMCB has a virtual interrupt or NMI for the guest (svm.h) */
 };
 
 /* Interrupt shadows, bits of Cpu.shadow: in force for the one instruction that follows. */
@@ -143,6 +144,7 @@ enum {
     STEP_RF = 2,      /* EFLAGS.RF: cleared after one */
     STEP_CODE_BP = 4, /* DR7 holds an enabled instruction breakpoint */
     STEP_LOG = 8,     /* -d exec or cpu: a line for each block */
+    STEP_BRANCH = 16, /* DebugCtl.LBR: branches are recorded */
 };
 
 enum { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
@@ -150,6 +152,49 @@ enum { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
 typedef struct MtrrState {
     uint64_t def_type, fixed[11], base[10], mask[10];
 } MtrrState;
+
+/* What VMRUN keeps of the host, for #VMEXIT to load again (AMD APM vol. 2 15.5.1). */
+typedef struct SvmHost {
+    Segment seg[4];          /* ES, CS, SS, DS */
+    TablePtr gdtr, idtr;
+    uint64_t cr0, cr3, cr4, efer, rip, rsp, rax, pat, debug_ctl, branch[4];
+    uint32_t eflags;
+} SvmHost;
+
+/* A guest-physical page translated, valid in one epoch of SvmState. */
+typedef struct NestedEntry {
+    uint64_t gpa, epoch, spa;
+    bool write, exec;
+} NestedEntry;
+#define NESTED_TLB_SIZE 256
+
+/* Secure virtual machines: svm.h. */
+typedef struct SvmState {
+    bool guest;              /* between VMRUN and #VMEXIT */
+    bool nested;             /* there, with nested paging */
+    bool gif;                /* the global interrupt flag */
+    bool guest_in_smm;       /* SMM was entered from a guest, and RSM goes back to it */
+    uint64_t vm_cr, hsave_pa, tsc_ratio; /* MSRs */
+    /* Of the control area while a guest runs (svm_vmcb.h): */
+    uint64_t vmcb;           /* where it is */
+    uint32_t intercept[6];
+    uint64_t iopm, msrpm, tsc_offset, nested_cr3;
+    uint32_t asid, int_ctl, virt_ext;
+    uint8_t int_vector;
+    bool nested_enabled;
+    uint16_t pause_count, pause_threshold, pauses_left;
+    uint64_t last_pause;
+    uint64_t event;          /* that is being delivered, in the form of EXITINTINFO; 0: none */
+    SvmHost host;
+    /* A change of worlds on the way to the run loop (svm_switch), never pending between instructions. */
+    struct {
+        uint8_t kind;        /* SVM_SWITCH_* */
+        uint64_t code, info1, info2, next_rip;
+    } change;
+    bool looking;            /* a debugger's walk: fails quietly, and leaves no traces */
+    uint64_t nested_epoch;
+    NestedEntry nested_tlb[NESTED_TLB_SIZE];
+} SvmState;
 
 /* Blocks by linear address: valid while `tag` is the CPU's jump_tag.  Recompiled code reads it too. */
 #define JUMP_CACHE_BITS 14
@@ -229,6 +274,8 @@ struct Cpu {
     uint64_t pkrs;           /* IA32_PKRS */
     uint64_t u_cet, s_cet, pl_ssp[4], interrupt_ssp_table; /* CET: SDM vol. 1 chapter 17 */
     MtrrState mtrr;
+    uint64_t branch[4];      /* last branch from and to, and the one before the last exception (DebugCtl.LBR) */
+    SvmState svm;
 
     uint8_t run_state;       /* CPU_RUNNING ... */
     uint8_t shadow;          /* SHADOW_* */
@@ -248,6 +295,7 @@ struct Cpu {
         uint8_t current;      /* being delivered */
         uint8_t chain_length;
         uint32_t error;
+        uint64_t old_cr2;     /* from before a #PF that was raised */
         struct FaultRecord {
             uint8_t vector;
             bool has_error, external, software;

@@ -6,6 +6,9 @@
 
 #include "cpu/state.h"
 
+/* What INVLPG's operand names, without a segment check. */
+uint64_t invlpg_address(const Cpu *cpu, const Insn *i);
+
 /* MOV to CRn with every check (#GP(0)) and consequence (mode change, TLB flushes). */
 void cr0_write(Cpu *cpu, uint64_t v);
 void cr3_write(Cpu *cpu, uint64_t v);
@@ -27,6 +30,11 @@ bool msr_write(Cpu *cpu, uint32_t index, uint64_t v);
  */
 #define CPU_TSC_HZ UINT64_C(1000000000)
 uint64_t tsc_read(Cpu *cpu);
+
+/* DebugCtl.LBR has branches recorded: a taken branch, and the entry of an interrupt or exception, from RIP `from`. */
+enum { DEBUG_CTL_LBR = 1 };
+void debug_note_branch(Cpu *cpu, uint64_t from);
+void debug_note_interrupt(Cpu *cpu, unsigned vector, uint64_t from);
 
 /* Bits of XCR0 that the CPU supports (xsave.c). */
 uint64_t xcr0_supported(const Cpu *cpu);

@@ -293,16 +293,19 @@ static void sys_invd(Cpu *cpu, const Insn *i)
     require_cpl0(cpu);
 }
 
-/* A non-canonical address is nothing to flush; no segment check is made. */
+uint64_t invlpg_address(const Cpu *cpu, const Insn *i)
+{
+    uint64_t la = insn_ea(cpu, i);
+    if (!cpu_code64(cpu))
+        return (la + cpu->seg[i->seg].base) & 0xffffffff;
+    return i->seg >= SEG_FS ? la + cpu->seg[i->seg].base : la;
+}
+
+/* A non-canonical address is nothing to flush. */
 static void sys_invlpg(Cpu *cpu, const Insn *i)
 {
     require_cpl0(cpu);
-    uint64_t la = insn_ea(cpu, i);
-    if (!cpu_code64(cpu))
-        la = (la + cpu->seg[i->seg].base) & 0xffffffff;
-    else if (i->seg >= SEG_FS)
-        la += cpu->seg[i->seg].base;
-    tlb_flush_page(cpu, la);
+    tlb_flush_page(cpu, invlpg_address(cpu, i));
 }
 
 static void sys_invpcid(Cpu *cpu, const Insn *i)

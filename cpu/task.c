@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
+#include "cpu/svm.h"
 #include "cpu/system.h"
 
 #include <inttypes.h>
@@ -215,6 +216,8 @@ void task_switch_run(Cpu *cpu, const TaskSwitch *t)
 {
     Descriptor d;
     read_new_tss(cpu, t, &d);
+    if (unlikely(cpu->svm.guest))
+        svm_intercept_task_switch(cpu, t->sel, t->kind, t->has_error, t->error);
     const TssLayout *l = tss_layout(descriptor_attr(&d));
     uint64_t base = descriptor_base(&d);
     if (log_enabled(LOG_PCALL))

@@ -3,7 +3,7 @@
 #define MYNA_TCG_ENGINE_H
 
 #include "tcg/backend.h"
-#include "tcg/rows.h"
+#include "cpu/rows.h"
 #include "tcg/tcg.h"
 
 /* For `info jit`.  Kept by the CPU's thread, read while it is paused. */

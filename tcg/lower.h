@@ -7,7 +7,7 @@
 #define MYNA_TCG_LOWER_H
 
 #include "tcg/ir.h"
-#include "tcg/rows.h"
+#include "cpu/rows.h"
 
 typedef struct Lower {
     IrUnit *u;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tcg/rows.h"
+#include "cpu/rows.h"
 #include "tcg/x86_64/emit.h"
 #include "tcg/x86_64/encode.h"
 

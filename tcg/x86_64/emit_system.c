@@ -19,7 +19,7 @@ void emit_sti(Emit *e)
 {
     AsmLabel *slow = emit_slow(e);
     check_cpl0(e, slow);
-    asm_test_mi(&e->a, 32, CPU_FIELD(events), EVENT_INTR);
+    asm_test_mi(&e->a, 32, CPU_FIELD(events), EVENT_INTR | EVENT_VIRTUAL);
     asm_jcc(&e->a, A_NZ, slow);
     asm_alu_mi(&e->a, A_OR, 32, CPU_FIELD(eflags), F_IF);
 }

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "cpu/x87.h"
-#include "tcg/rows.h"
+#include "cpu/rows.h"
 #include "tcg/x86_64/emit.h"
 #include "tcg/x86_64/encode.h"
 

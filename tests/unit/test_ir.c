@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "tcg/ir.h"
-#include "tcg/rows.h"
+#include "cpu/rows.h"
 
 enum { INSNS = 4 };
 

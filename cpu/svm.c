@@ -1,0 +1,553 @@
+/*
+ * VMRUN and #VMEXIT, the other instructions of SVM, and its MSRs (svm.h; AMD APM vol. 2 chapter 15).
+ *
+ * The host's registers are kept in the processor, as the manual allows: the page at VM_HSAVE_PA is left alone.
+ */
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "cpu/flags.h"
+#include "cpu/mmu_nested.h"
+#include "cpu/svm_internal.h"
+#include "cpu/system.h"
+
+/* ---- the VMCB ---- */
+
+Vmcb vmcb_open(Cpu *cpu, uint64_t gpa)
+{
+    AsTarget t = as_lookup(cpu->machine->memory, gpa);
+    bool plain = t.host && !t.readonly && t.room >= VMCB_SIZE;
+    return (Vmcb){ .cpu = cpu, .gpa = gpa, .host = plain ? t.host : NULL };
+}
+
+void vmcb_close(const Vmcb *v)
+{
+    RamPool *pool = v->cpu->machine->pool;
+    if (v->host)
+        ram_mark_written(pool, v->host - pool->host, VMCB_SIZE);
+}
+
+/* Attributes have no gap where a descriptor has the limit's bits 19:16. */
+static uint16_t attr_from_vmcb(uint16_t v) { return (v & 0xff) | (v & 0xf00) << 4; }
+static uint16_t attr_to_vmcb(uint16_t attr) { return (attr & 0xff) | (attr >> 4 & 0xf00); }
+
+static Segment load_segment(const Vmcb *v, unsigned at)
+{
+    return (Segment){ .sel = vmcb_read(v, at + VMCB_SEG_SELECTOR, 2), .limit = vmcb_read(v, at + VMCB_SEG_LIMIT, 4),
+                      .attr = attr_from_vmcb(vmcb_read(v, at + VMCB_SEG_ATTR, 2)),
+                      .base = vmcb_read(v, at + VMCB_SEG_BASE, 8) };
+}
+
+static void store_segment(const Vmcb *v, unsigned at, const Segment *s)
+{
+    vmcb_write(v, at + VMCB_SEG_SELECTOR, s->sel, 2);
+    vmcb_write(v, at + VMCB_SEG_ATTR, attr_to_vmcb(s->attr), 2);
+    vmcb_write(v, at + VMCB_SEG_LIMIT, s->limit, 4);
+    vmcb_write(v, at + VMCB_SEG_BASE, s->base, 8);
+}
+
+static TablePtr load_table(const Vmcb *v, unsigned at)
+{
+    return (TablePtr){ .base = vmcb_read(v, at + VMCB_SEG_BASE, 8), .limit = vmcb_read(v, at + VMCB_SEG_LIMIT, 2) };
+}
+
+static void store_table(const Vmcb *v, unsigned at, const TablePtr *t)
+{
+    vmcb_write(v, at + VMCB_SEG_LIMIT, t->limit, 4);
+    vmcb_write(v, at + VMCB_SEG_BASE, t->base, 8);
+}
+
+/* Registers that VMRUN loads and #VMEXIT stores as they are; VMLOAD and VMSAVE; virtual branch records. */
+typedef struct VmcbRegister {
+    uint16_t place;
+    size_t offset; /* of a uint64_t in Cpu */
+} VmcbRegister;
+
+#define REG(place, field) { VMCB_##place, offsetof(Cpu, field) }
+static const VmcbRegister run_registers[] = {
+    REG(CR4, cr4), REG(CR3, cr3), REG(CR0, cr0), REG(DR7, dr[7]), REG(DR6, dr[6]), REG(RIP, rip),
+    REG(RSP, gpr[R_SP]), REG(RAX, gpr[R_AX]), REG(CR2, cr2), REG(EFER, efer),
+};
+static const VmcbRegister load_registers[] = {
+    REG(STAR, star), REG(LSTAR, lstar), REG(CSTAR, cstar), REG(SFMASK, sfmask), REG(KERNEL_GS_BASE, kernel_gs_base),
+    REG(SYSENTER_CS, sysenter_cs), REG(SYSENTER_ESP, sysenter_esp), REG(SYSENTER_EIP, sysenter_eip),
+};
+static const VmcbRegister branch_registers[] = {
+    REG(DBGCTL, debug_ctl), REG(BR_FROM, branch[0]), REG(BR_TO, branch[1]), REG(EXCP_FROM, branch[2]),
+    REG(EXCP_TO, branch[3]),
+};
+#undef REG
+
+static void load_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++)
+        *(uint64_t *)((char *)v->cpu + r[k].offset) = vmcb_read(v, r[k].place, 8);
+}
+
+static void store_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++)
+        vmcb_write(v, r[k].place, *(const uint64_t *)((const char *)v->cpu + r[k].offset), 8);
+}
+
+/* ---- VMRUN ---- */
+
+static void keep_host(Cpu *cpu)
+{
+    SvmHost *h = &cpu->svm.host;
+    for (unsigned s = SEG_ES; s <= SEG_DS; s++)
+        h->seg[s] = cpu->seg[s];
+    h->gdtr = cpu->gdtr;
+    h->idtr = cpu->idtr;
+    h->cr0 = cpu->cr0;
+    h->cr3 = cpu->cr3;
+    h->cr4 = cpu->cr4;
+    h->efer = cpu->efer;
+    h->rip = cpu->svm.change.next_rip;
+    h->rsp = cpu->gpr[R_SP];
+    h->rax = cpu->gpr[R_AX];
+    h->eflags = cpu_eflags(cpu) & ~(uint32_t)EFLAGS_RF;
+    h->pat = cpu->pat;
+    h->debug_ctl = cpu->debug_ctl;
+    memcpy(h->branch, cpu->branch, sizeof h->branch);
+}
+
+/* Translations are the guest's as long as its ASID and tables are, and no flush is asked for. */
+static void follow_tables(Cpu *cpu, const Vmcb *v)
+{
+    SvmState *s = &cpu->svm;
+    uint32_t asid = vmcb_read(v, VMCB_ASID, 4);
+    uint64_t cr3 = vmcb_read(v, VMCB_NESTED_CR3, 8);
+    if (asid != s->asid || cr3 != s->nested_cr3 || vmcb_read(v, VMCB_TLB_CONTROL, 1))
+        nested_flush(cpu);
+    s->asid = asid;
+    s->nested_cr3 = cr3;
+}
+
+static void load_control(Cpu *cpu, const Vmcb *v)
+{
+    SvmState *s = &cpu->svm;
+    for (unsigned k = 0; k < ARRAY_SIZE(s->intercept); k++)
+        s->intercept[k] = vmcb_read(v, VMCB_INTERCEPTS + k * 4, 4);
+    s->iopm = vmcb_read(v, VMCB_IOPM, 8) & GUEST_PAGE_MASK;
+    s->msrpm = vmcb_read(v, VMCB_MSRPM, 8) & GUEST_PAGE_MASK;
+    s->tsc_offset = vmcb_read(v, VMCB_TSC_OFFSET, 8);
+    s->int_ctl = vmcb_read(v, VMCB_INT_CTL, 4);
+    s->int_vector = vmcb_read(v, VMCB_INT_VECTOR, 1);
+    s->virt_ext = vmcb_read(v, VMCB_VIRT_EXT, 4);
+    s->nested_enabled = cpu_has(cpu, FEAT_NPT) && (vmcb_read(v, VMCB_NESTED_CTL, 8) & VMCB_NP_ENABLE);
+    s->pause_count = cpu_has(cpu, FEAT_PAUSEFILTER) ? vmcb_read(v, VMCB_PAUSE_COUNT, 2) : 0;
+    s->pause_threshold = cpu_has(cpu, FEAT_PFTHRESHOLD) ? vmcb_read(v, VMCB_PAUSE_THRESHOLD, 2) : 0;
+    follow_tables(cpu, v);
+}
+
+static bool has_virtual_branches(const Cpu *cpu)
+{
+    return cpu_has(cpu, FEAT_LBRV) && (cpu->svm.virt_ext & VMCB_LBR_VIRTUAL);
+}
+
+static void load_guest(Cpu *cpu, const Vmcb *v)
+{
+    for (unsigned s = SEG_ES; s <= SEG_DS; s++)
+        cpu->seg[s] = load_segment(v, VMCB_ES + s * 16);
+    cpu->gdtr = load_table(v, VMCB_GDTR);
+    cpu->idtr = load_table(v, VMCB_IDTR);
+    load_fields(v, run_registers, ARRAY_SIZE(run_registers));
+    cpu->cr0 |= CR0_ET;
+    cpu->dr[6] |= 0xffff0ff0;
+    cpu->dr[7] = (cpu->dr[7] & 0xffff23ff) | 0x400;
+    bool lma = (cpu->efer & EFER_LME) && (cpu->cr0 & CR0_PG);
+    cpu->efer = lma ? cpu->efer | EFER_LMA : cpu->efer & ~(uint64_t)EFER_LMA;
+    uint32_t eflags = vmcb_read(v, VMCB_RFLAGS, 4) & 0x3f7fd5;
+    cpu->eflags = eflags & ~(uint32_t)F_ARITH;
+    set_flags_arith(cpu, eflags);
+    if (cpu->svm.nested_enabled)
+        cpu->pat = vmcb_read(v, VMCB_G_PAT, 8);
+    if (has_virtual_branches(cpu))
+        load_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
+    cpu->shadow = vmcb_read(v, VMCB_INT_STATE, 1) & VMCB_SHADOW ? SHADOW_STI : 0;
+}
+
+static void set_guest(Cpu *cpu, bool guest)
+{
+    cpu->svm.guest = guest;
+    cpu->svm.nested = guest && cpu->svm.nested_enabled;
+    svm_update_virtual_events(cpu);
+    tlb_flush_all(cpu);
+    cpu_update_mode(cpu);
+    cpu_request_attention(cpu);
+}
+
+static bool uses_pdptes(const Cpu *cpu)
+{
+    return (cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !(cpu->efer & EFER_LMA);
+}
+
+static void leave_guest(Cpu *cpu, const Vmcb *v);
+
+/* A refused VMCB gets an exit code and nothing else. */
+static void refuse(Cpu *cpu, const Vmcb *v)
+{
+    cpu->svm.change.code = VMEXIT_INVALID;
+    cpu->svm.change.info1 = cpu->svm.change.info2 = cpu->svm.change.next_rip = 0;
+    leave_guest(cpu, v);
+}
+
+static void enter_guest(Cpu *cpu)
+{
+    Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
+    keep_host(cpu);
+    load_control(cpu, &v);
+    if (!vmcb_valid(&v)) {
+        refuse(cpu, &v);
+        return;
+    }
+    uint64_t event = vmcb_read(&v, VMCB_EVENTINJ, 8), next_rip = vmcb_read(&v, VMCB_NEXT_RIP, 8);
+    load_guest(cpu, &v);
+    if (uses_pdptes(cpu) && !cpu->svm.nested_enabled && !mmu_load_pdptes(cpu, cpu->cr3)) {
+        refuse(cpu, &v);
+        return;
+    }
+    cpu->svm.gif = true;
+    svm_reset_pause_filter(cpu);
+    set_guest(cpu, true);
+    if (event & EVENT_VALID)
+        svm_inject(cpu, event, next_rip);
+}
+
+/* ---- #VMEXIT ---- */
+
+static void store_guest(Cpu *cpu, const Vmcb *v)
+{
+    for (unsigned s = SEG_ES; s <= SEG_DS; s++)
+        store_segment(v, VMCB_ES + s * 16, &cpu->seg[s]);
+    store_table(v, VMCB_GDTR, &cpu->gdtr);
+    store_table(v, VMCB_IDTR, &cpu->idtr);
+    store_fields(v, run_registers, ARRAY_SIZE(run_registers));
+    vmcb_write(v, VMCB_RFLAGS, cpu_eflags(cpu), 8);
+    vmcb_write(v, VMCB_CPL, cpu->cpl, 1);
+    if (cpu->svm.nested_enabled)
+        vmcb_write(v, VMCB_G_PAT, cpu->pat, 8);
+    if (has_virtual_branches(cpu))
+        store_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
+    uint32_t int_ctl = vmcb_read(v, VMCB_INT_CTL, 4) & ~(uint32_t)V_CHANGES;
+    vmcb_write(v, VMCB_INT_CTL, int_ctl | (cpu->svm.int_ctl & V_CHANGES), 4);
+    vmcb_write(v, VMCB_INT_STATE, cpu->shadow ? VMCB_SHADOW : 0, 8);
+}
+
+/* Decode assists: the bytes at RIP, of a data access that faulted (AMD APM vol. 2 15.8.4). */
+static void store_bytes(Cpu *cpu, const Vmcb *v)
+{
+    uint8_t bytes[15] = { 0 };
+    uint64_t code = cpu->svm.change.code, la = cpu->seg[SEG_CS].base + cpu->rip;
+    unsigned count = 0, room = GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK);
+    bool data = (code == VMEXIT_NPF || code == VMEXIT_EXCEPTION + EXC_PF) && !(cpu->svm.change.info1 & PF_I);
+    if (!cpu_has(cpu, FEAT_DECODEASSISTS))
+        return;
+    if (data)
+        count = cpu_read_linear(cpu, la, bytes, sizeof bytes)                                   ? sizeof bytes
+                : room < sizeof bytes && cpu_read_linear(cpu, la, bytes, room) ? room
+                                                                                                : 0;
+    vmcb_write(v, VMCB_INSN_COUNT, count, 1);
+    for (unsigned k = 0; k < sizeof bytes; k++)
+        vmcb_write(v, VMCB_INSN_BYTES + k, bytes[k], 1);
+}
+
+static void store_exit(Cpu *cpu, const Vmcb *v)
+{
+    vmcb_write(v, VMCB_EXITCODE, cpu->svm.change.code, 8);
+    vmcb_write(v, VMCB_EXITINFO1, cpu->svm.change.info1, 8);
+    vmcb_write(v, VMCB_EXITINFO2, cpu->svm.change.info2, 8);
+    vmcb_write(v, VMCB_EXITINTINFO, cpu->svm.event, 8);
+    vmcb_write(v, VMCB_EVENTINJ, vmcb_read(v, VMCB_EVENTINJ, 8) & ~EVENT_VALID, 8);
+    if (cpu_has(cpu, FEAT_NRIP_SAVE))
+        vmcb_write(v, VMCB_NEXT_RIP, cpu->svm.change.next_rip, 8);
+}
+
+static void load_host(Cpu *cpu)
+{
+    const SvmHost *h = &cpu->svm.host;
+    for (unsigned s = SEG_ES; s <= SEG_DS; s++)
+        cpu->seg[s] = h->seg[s];
+    cpu->gdtr = h->gdtr;
+    cpu->idtr = h->idtr;
+    cpu->cr0 = h->cr0;
+    cpu->cr3 = h->cr3;
+    cpu->cr4 = h->cr4;
+    cpu->efer = h->efer;
+    cpu->rip = h->rip;
+    cpu->gpr[R_SP] = h->rsp;
+    cpu->gpr[R_AX] = h->rax;
+    cpu->eflags = h->eflags & ~(uint32_t)(F_ARITH | EFLAGS_FIXED);
+    set_flags_arith(cpu, h->eflags);
+    cpu->dr[7] = 0x400;
+    if (cpu->svm.nested_enabled)
+        cpu->pat = h->pat;
+    if (has_virtual_branches(cpu)) {
+        cpu->debug_ctl = h->debug_ctl;
+        memcpy(cpu->branch, h->branch, sizeof h->branch);
+    }
+}
+
+/* The host's single step is over only now (AMD APM vol. 2 15.5.1). */
+static void trap_host(Cpu *cpu)
+{
+    cpu->dr6_pending = cpu->eflags & F_TF ? BIT(14) : 0;
+}
+
+/* Where the host goes on, after the guest's state was saved. */
+static void leave_guest(Cpu *cpu, const Vmcb *v)
+{
+    store_exit(cpu, v);
+    vmcb_close(v);
+    load_host(cpu);
+    cpu->svm.gif = false;
+    cpu->svm.event = 0;
+    cpu->fault.delivering = false;
+    cpu->fault.chain_length = 0;
+    cpu->shadow = 0;
+    cpu->run_state = CPU_RUNNING;
+    set_guest(cpu, false);
+    if (uses_pdptes(cpu) && !mmu_load_pdptes(cpu, cpu->cr3)) {
+        cpu->run_state = CPU_SHUTDOWN;
+        machine_request_reset(cpu->machine, "invalid page directory pointers at #VMEXIT");
+    }
+    trap_host(cpu);
+}
+
+static void exit_guest(Cpu *cpu)
+{
+    Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
+    store_bytes(cpu, &v);
+    store_guest(cpu, &v);
+    leave_guest(cpu, &v);
+}
+
+void svm_switch(Cpu *cpu)
+{
+    unsigned kind = cpu->svm.change.kind;
+    if (likely(kind == SVM_SWITCH_NONE))
+        return;
+    cpu->svm.change.kind = SVM_SWITCH_NONE;
+    cpu->tf_trap = false;
+    if (kind == SVM_SWITCH_ENTER)
+        enter_guest(cpu);
+    else
+        exit_guest(cpu);
+}
+
+void svm_exit(Cpu *cpu, uint64_t code, uint64_t info1, uint64_t info2)
+{
+    svm_exit_insn(cpu, code, info1, info2, 0);
+}
+
+void svm_exit_insn(Cpu *cpu, unsigned code, uint64_t info1, uint64_t info2, uint64_t next_rip)
+{
+    cpu->svm.change.kind = SVM_SWITCH_LEAVE;
+    cpu->svm.change.code = code;
+    cpu->svm.change.info1 = info1;
+    cpu->svm.change.info2 = info2;
+    cpu->svm.change.next_rip = next_rip;
+    cpu_unwind(cpu);
+}
+
+/* ---- instructions ---- */
+
+static void require_svm(Cpu *cpu)
+{
+    if (!(cpu->efer & EFER_SVME))
+        cpu_raise_ud(cpu);
+    if (cpu->cpl != 0)
+        cpu_raise_gp(cpu);
+}
+
+static uint64_t address_operand(Cpu *cpu, const Insn *i)
+{
+    return i->asz == SZ64 ? cpu->gpr[R_AX] : i->asz == SZ32 ? reg32(cpu, R_AX) : reg16(cpu, R_AX);
+}
+
+/* rAX names a VMCB by its physical address. */
+static uint64_t vmcb_operand(Cpu *cpu, const Insn *i)
+{
+    uint64_t gpa = address_operand(cpu, i);
+    require_svm(cpu);
+    if ((gpa & ~GUEST_PAGE_MASK) || gpa >> cpu->physical_bits)
+        cpu_raise_gp(cpu);
+    return gpa;
+}
+
+static void svm_vmrun(Cpu *cpu, const Insn *i)
+{
+    uint64_t gpa = vmcb_operand(cpu, i);
+    if (cpu->svm.guest || cpu->svm.guest_in_smm) /* the first is intercepted: vmcb_valid() has seen to that */
+        cpu_raise_ud(cpu);
+    cpu->svm.vmcb = gpa;
+    cpu->svm.change.kind = SVM_SWITCH_ENTER;
+    cpu->svm.change.next_rip = next_rip(cpu, i);
+    cpu_unwind(cpu);
+}
+
+/* Virtual VMLOAD and VMSAVE: a guest that may execute them names its own memory (AMD APM vol. 2 15.33.1). */
+static Vmcb open_operand(Cpu *cpu, const Insn *i, bool write)
+{
+    NestedRights may;
+    uint64_t gpa = vmcb_operand(cpu, i);
+    bool is_virtual = cpu->svm.nested && cpu_has(cpu, FEAT_V_VMSAVE_VMLOAD) &&
+                      (cpu->svm.virt_ext & VMCB_VMLOAD_VIRTUAL);
+    if (is_virtual)
+        gpa = nested_access(cpu, gpa, write ? MMU_WRITE : MMU_READ, &may);
+    return vmcb_open(cpu, gpa);
+}
+
+static const struct { uint16_t place; uint8_t seg; } hidden_segments[] = {
+    { VMCB_FS, SEG_FS }, { VMCB_GS, SEG_GS }, { VMCB_LDTR, SEG_LDTR }, { VMCB_TR, SEG_TR },
+};
+
+static uint64_t canonical(const Cpu *cpu, uint64_t la)
+{
+    return cpu_has(cpu, FEAT_LM) ? (uint64_t)sign_extend(la, cpu->max_linear_bits) : la;
+}
+
+static void svm_vmload(Cpu *cpu, const Insn *i)
+{
+    Vmcb v = open_operand(cpu, i, false);
+    for (unsigned k = 0; k < ARRAY_SIZE(hidden_segments); k++) {
+        Segment *s = &cpu->seg[hidden_segments[k].seg];
+        *s = load_segment(&v, hidden_segments[k].place);
+        s->base = canonical(cpu, s->base);
+    }
+    load_fields(&v, load_registers, ARRAY_SIZE(load_registers));
+    cpu->kernel_gs_base = canonical(cpu, cpu->kernel_gs_base);
+    cpu_update_mode(cpu);
+}
+
+static void svm_vmsave(Cpu *cpu, const Insn *i)
+{
+    Vmcb v = open_operand(cpu, i, true);
+    for (unsigned k = 0; k < ARRAY_SIZE(hidden_segments); k++)
+        store_segment(&v, hidden_segments[k].place, &cpu->seg[hidden_segments[k].seg]);
+    store_fields(&v, load_registers, ARRAY_SIZE(load_registers));
+    vmcb_close(&v);
+}
+
+static void set_gif(Cpu *cpu, bool gif)
+{
+    require_svm(cpu);
+    if (cpu->svm.guest && cpu_has(cpu, FEAT_VGIF) && (cpu->svm.int_ctl & V_GIF_ENABLE))
+        cpu->svm.int_ctl = gif ? cpu->svm.int_ctl | V_GIF : cpu->svm.int_ctl & ~(uint32_t)V_GIF;
+    else
+        cpu->svm.gif = gif;
+    if (gif)
+        cpu_request_attention(cpu);
+}
+
+static void svm_stgi(Cpu *cpu, const Insn *i) { (void)i; set_gif(cpu, true); }
+static void svm_clgi(Cpu *cpu, const Insn *i) { (void)i; set_gif(cpu, false); }
+
+/* The soft TLB holds the current world's linear addresses only. */
+static void svm_invlpga(Cpu *cpu, const Insn *i)
+{
+    require_svm(cpu);
+    nested_flush(cpu);
+    if (cpu->svm.guest || reg32(cpu, R_CX) == 0)
+        tlb_flush_page(cpu, address_operand(cpu, i));
+}
+
+SEM_1(svm_vmrun)
+SEM_1(svm_vmload)
+SEM_1(svm_vmsave)
+SEM_1(svm_stgi)
+SEM_1(svm_clgi)
+SEM_1(svm_invlpga)
+
+/* ---- MSRs ---- */
+
+enum { MSR_TSC_RATIO = 0xc0000104, MSR_VM_CR = 0xc0010114, MSR_VM_HSAVE_PA = 0xc0010117 };
+
+bool svm_msr_read(Cpu *cpu, uint32_t index, uint64_t *v)
+{
+    switch (index) {
+    case MSR_TSC_RATIO: *v = cpu->svm.tsc_ratio; return true;
+    case MSR_VM_CR: *v = cpu->svm.vm_cr; return true;
+    case MSR_VM_HSAVE_PA: *v = cpu->svm.hsave_pa; return true;
+    default: return false;
+    }
+}
+
+/* LOCK keeps itself and SVMDIS as they are until reset (AMD APM vol. 2 15.30.1). */
+static bool write_vm_cr(Cpu *cpu, uint64_t v)
+{
+    if (v & ~(uint64_t)VM_CR_DEFINED)
+        return false;
+    if (cpu->svm.vm_cr & VM_CR_LOCK)
+        v = (v & ~(uint64_t)(VM_CR_LOCK | VM_CR_SVMDIS)) | (cpu->svm.vm_cr & (VM_CR_LOCK | VM_CR_SVMDIS));
+    if ((v & VM_CR_SVMDIS) && (cpu->efer & EFER_SVME))
+        return false;
+    cpu->svm.vm_cr = v;
+    return true;
+}
+
+bool svm_msr_write(Cpu *cpu, uint32_t index, uint64_t v)
+{
+    switch (index) {
+    case MSR_TSC_RATIO:
+        if (v >> 40)
+            return false;
+        cpu->svm.tsc_ratio = v;
+        return true;
+    case MSR_VM_CR: return write_vm_cr(cpu, v);
+    case MSR_VM_HSAVE_PA:
+        if ((v & ~GUEST_PAGE_MASK) || v >> cpu->physical_bits)
+            return false;
+        cpu->svm.hsave_pa = v;
+        return true;
+    default: return false;
+    }
+}
+
+/* The ratio has 32 bits behind the point (AMD APM vol. 2 15.30.5). */
+uint64_t svm_guest_tsc(const Cpu *cpu, uint64_t tsc)
+{
+    if (cpu_has(cpu, FEAT_TSC_SCALE))
+        tsc = (unsigned __int128)tsc * cpu->svm.tsc_ratio >> 32;
+    return tsc + cpu->svm.tsc_offset;
+}
+
+/* ---- SMM, reset, snapshots ---- */
+
+/* The handler runs in the host's memory; its save area keeps the guest's registers (AMD APM vol. 2 15.22). */
+void svm_enter_smm(Cpu *cpu)
+{
+    cpu->svm.guest_in_smm = cpu->svm.guest;
+    cpu->svm.guest = cpu->svm.nested = false;
+}
+
+void svm_leave_smm(Cpu *cpu)
+{
+    cpu->svm.guest = cpu->svm.guest_in_smm;
+    cpu->svm.nested = cpu->svm.guest && cpu->svm.nested_enabled;
+    cpu->svm.guest_in_smm = false;
+}
+
+void svm_reset(Cpu *cpu, bool init)
+{
+    SvmState *s = &cpu->svm;
+    s->guest = s->nested = s->guest_in_smm = false;
+    s->gif = true;
+    s->event = 0;
+    s->change.kind = SVM_SWITCH_NONE;
+    svm_update_virtual_events(cpu);
+    nested_flush(cpu);
+    if (init)
+        return;
+    s->vm_cr = cpu_has(cpu, FEAT_SVM) ? 0 : VM_CR_LOCK | VM_CR_SVMDIS;
+    s->hsave_pa = 0;
+    s->tsc_ratio = BIT(32);
+}
+
+void svm_post_load(Cpu *cpu)
+{
+    cpu->svm.nested = cpu->svm.guest && cpu->svm.nested_enabled;
+    cpu->svm.change.kind = SVM_SWITCH_NONE;
+    nested_flush(cpu);
+}
