@@ -392,6 +392,7 @@ static void pc_after_reset(void *opaque)
     if (!pc->plan)
         return;
     pc_chipset_start(pc);
+    pc_processors_start(pc);
     pc_acpi_start(pc);
     pc_smbios_start(pc);
     pc_display_start(pc);

@@ -77,6 +77,7 @@ gboolean pc_firmware_load(Pc *pc, GError **err);
 /* PCI bus and bridges; pc_chipset_start() sets them up at each reset as firmware does, for starts without one. */
 gboolean pc_chipset_create(Pc *pc, GError **err);
 void pc_chipset_start(Pc *pc);
+void pc_processors_start(Pc *pc);
 
 /* Makes the ACPI tables and gives them to firmware; pc_acpi_start() puts them into memory for starts without one. */
 void pc_acpi_create(Pc *pc);

@@ -114,6 +114,7 @@ void pc_wake(Pc *pc)
         return;
     }
     pc_chipset_start(pc);
+    pc_processors_start(pc);
     boot_environment_start(pc->m);
     cpu_wake(pc->cpus[0], acpi_waking_vector(pc->acpi, pc->m->memory, ACPI_AT));
 }
@@ -127,6 +128,26 @@ typedef struct Windows {
 static uint32_t config_address(unsigned devfn, unsigned offset)
 {
     return CONFIG_ENABLE | devfn << 8 | offset;
+}
+
+/*
+ * Processors as firmware leaves them: the x87 initialised, and for SMIs a handler in SMRAM that only returns, each
+ * processor having a save area of its own there.
+ */
+void pc_processors_start(Pc *pc)
+{
+    enum { SMRAM_CONTROL = 0x72, OPEN = 0x4a, CLOSED = 0x0a, SMRAM_AT = 0xa0000, ENTRY = 0x8000, AREA_SIZE = 0x200,
+           AREA_COUNT = 128 };
+    static const uint8_t rsm[] = {0x0f, 0xaa};
+    pci_bus_config_write(pc->pci_bus, config_address(0, SMRAM_CONTROL), OPEN, 1);
+    for (unsigned i = 0; i < pc->cpu_count; i++) {
+        Cpu *cpu = pc->cpus[i];
+        cpu->fpu.control = 0x37f;
+        cpu->fpu.tags = 0;
+        cpu->smbase = SMRAM_AT + i % AREA_COUNT * AREA_SIZE;
+        as_load_bytes(pc->m->memory, cpu->smbase + ENTRY, rsm, sizeof rsm);
+    }
+    pci_bus_config_write(pc->pci_bus, config_address(0, SMRAM_CONTROL), CLOSED, 1);
 }
 
 /* The next multiple of size in a window, or 0 when it is full. */
