@@ -395,6 +395,10 @@ void linear_write_system(Cpu *cpu, uint64_t la, uint64_t v, unsigned size)
 {
     write_any(cpu, system_mode(cpu), la, v, size);
 }
+uint64_t linear_read_cpl(Cpu *cpu, uint64_t la, unsigned size, unsigned cpl)
+{
+    return read_any(cpu, mode_of_cpl(cpu, cpl), la, size);
+}
 void linear_write_cpl(Cpu *cpu, uint64_t la, uint64_t v, unsigned size, unsigned cpl)
 {
     write_any(cpu, mode_of_cpl(cpu, cpl), la, v, size);

@@ -142,7 +142,8 @@ void mem_probe_write(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size);
 uint64_t linear_read_system(Cpu *cpu, uint64_t la, unsigned size);
 void linear_write_system(Cpu *cpu, uint64_t la, uint64_t v, unsigned size);
 
-/* A write with the privilege of CPL `cpl` (stacks of another level). */
+/* A read or a write with the privilege of CPL `cpl` (stacks of another level). */
+uint64_t linear_read_cpl(Cpu *cpu, uint64_t la, unsigned size, unsigned cpl);
 void linear_write_cpl(Cpu *cpu, uint64_t la, uint64_t v, unsigned size, unsigned cpl);
 
 /*

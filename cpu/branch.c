@@ -4,6 +4,7 @@
  * A target is cut to the operand size and then checked, before anything changes: beyond the limit of CS, or not
  * canonical in 64-bit mode, it is a #GP(0) of the branch itself.
  */
+#include "cpu/cet.h"
 #include "cpu/integer.h"
 #include "cpu/stack.h"
 
@@ -40,30 +41,56 @@ static inline uint64_t target_sized(Cpu *cpu, unsigned osz, uint64_t rip)
     SEM_SZ(j##cc)
 CONDITIONS(JCC)
 
-/* JMP and CALL, relative and through Ev; RET.  The push or pop of `n` bits comes after the check of the target. */
+/* Bytes on the shadow stack for a return address of n bits. */
+#define SHADOW_SLOT(n) ((n) == 64 ? 8 : 4)
+
+/*
+ * JMP and CALL, relative and through Ev; RET.  The push or pop of `n` bits comes after the check of the target.  CALL
+ * with a displacement of 0, which reads the instruction pointer, leaves shadow stacks alone.
+ */
 #define NEAR(n)                                                                                                        \
     static void jmp_J_##n(Cpu *cpu, const Insn *i) { cpu->rip = target_##n(cpu, next_rip(cpu, i) + i->imm); }          \
-    static void jmp_Ev_r##n(Cpu *cpu, const Insn *i) { cpu->rip = target_##n(cpu, reg##n(cpu, i->rm)); }               \
+    static inline void jmp_Ev_##n(Cpu *cpu, const Insn *i, uint64_t rip)                                               \
+    {                                                                                                                  \
+        cpu->rip = target_##n(cpu, rip);                                                                               \
+        cet_track_near(cpu, i);                                                                                        \
+    }                                                                                                                  \
+    static void jmp_Ev_r##n(Cpu *cpu, const Insn *i) { jmp_Ev_##n(cpu, i, reg##n(cpu, i->rm)); }                       \
     static void jmp_Ev_m##n(Cpu *cpu, const Insn *i)                                                                   \
     {                                                                                                                  \
-        cpu->rip = target_##n(cpu, mem_read##n(cpu, i->seg, insn_ea(cpu, i)));                                         \
+        jmp_Ev_##n(cpu, i, mem_read##n(cpu, i->seg, insn_ea(cpu, i)));                                                 \
     }                                                                                                                  \
-    static inline void call_##n(Cpu *cpu, const Insn *i, uint64_t rip)                                                 \
+    static inline void call_##n(Cpu *cpu, const Insn *i, uint64_t rip, bool shadowed)                                  \
     {                                                                                                                  \
         uint64_t target = target_##n(cpu, rip);                                                                        \
-        push##n(cpu, next_rip(cpu, i));                                                                                \
+        uint##n##_t next = next_rip(cpu, i);                                                                           \
+        if (unlikely(shadowed))                                                                                        \
+            shadow_reserve(cpu, SHADOW_SLOT(n));                                                                       \
+        push##n(cpu, next);                                                                                            \
+        if (unlikely(shadowed))                                                                                        \
+            shadow_push(cpu, next, SHADOW_SLOT(n));                                                                    \
         cpu->rip = target;                                                                                             \
     }                                                                                                                  \
-    static void call_J_##n(Cpu *cpu, const Insn *i) { call_##n(cpu, i, next_rip(cpu, i) + i->imm); }                   \
-    static void call_Ev_r##n(Cpu *cpu, const Insn *i) { call_##n(cpu, i, reg##n(cpu, i->rm)); }                        \
+    static void call_J_##n(Cpu *cpu, const Insn *i)                                                                    \
+    {                                                                                                                  \
+        call_##n(cpu, i, next_rip(cpu, i) + i->imm, shadow_in_use(cpu) && i->imm);                                     \
+    }                                                                                                                  \
+    static inline void call_Ev_##n(Cpu *cpu, const Insn *i, uint64_t rip)                                              \
+    {                                                                                                                  \
+        call_##n(cpu, i, rip, shadow_in_use(cpu));                                                                     \
+        cet_track_near(cpu, i);                                                                                        \
+    }                                                                                                                  \
+    static void call_Ev_r##n(Cpu *cpu, const Insn *i) { call_Ev_##n(cpu, i, reg##n(cpu, i->rm)); }                     \
     static void call_Ev_m##n(Cpu *cpu, const Insn *i)                                                                  \
     {                                                                                                                  \
-        call_##n(cpu, i, mem_read##n(cpu, i->seg, insn_ea(cpu, i)));                                                   \
+        call_Ev_##n(cpu, i, mem_read##n(cpu, i->seg, insn_ea(cpu, i)));                                                \
     }                                                                                                                  \
     static inline void ret_drop##n(Cpu *cpu, uint64_t drop)                                                            \
     {                                                                                                                  \
         uint64_t ea = n == 64 ? cpu->gpr[R_SP] : cpu->gpr[R_SP] & cpu->sp_mask;                                        \
         uint64_t target = target_##n(cpu, mem_read##n(cpu, SEG_SS, ea));                                               \
+        if (unlikely(shadow_in_use(cpu)))                                                                              \
+            shadow_pop_return(cpu, target, SHADOW_SLOT(n));                                                            \
         if (n == 64)                                                                                                   \
             cpu->gpr[R_SP] += n / 8 + drop;                                                                            \
         else                                                                                                           \

@@ -32,7 +32,7 @@ static bool cr0_valid(const Cpu *cpu, uint64_t v)
         return false;
     if ((v & CR0_PG) && !(v & CR0_PE))
         return false;
-    if ((v & CR0_NW) && !(v & CR0_CD))
+    if (((v & CR0_NW) && !(v & CR0_CD)) || (!(v & CR0_WP) && (cpu->cr4 & CR4_CET)))
         return false;
     if ((v & ~cpu->cr0) & CR0_PG)
         return may_enable_paging(cpu);
@@ -88,7 +88,7 @@ uint64_t cr4_allowed(const Cpu *cpu)
         { FEAT_SSE, CR4_OSXMMEXCPT },    { FEAT_UMIP, CR4_UMIP },        { FEAT_FSGSBASE, CR4_FSGSBASE },
         { FEAT_PCID, CR4_PCIDE },        { FEAT_XSAVE, CR4_OSXSAVE },    { FEAT_SMEP, CR4_SMEP },
         { FEAT_SMAP, CR4_SMAP },         { FEAT_LA57, CR4_LA57 },        { FEAT_PKU, CR4_PKE },
-        { FEAT_PKS, CR4_PKS },
+        { FEAT_PKS, CR4_PKS },           { FEAT_SHSTK, CR4_CET },        { FEAT_IBT, CR4_CET },
     };
     uint64_t allowed = 0;
     for (unsigned k = 0; k < ARRAY_SIZE(table); k++)
@@ -99,7 +99,7 @@ uint64_t cr4_allowed(const Cpu *cpu)
 
 static bool cr4_valid(const Cpu *cpu, uint64_t v)
 {
-    if (v & ~cr4_allowed(cpu))
+    if ((v & ~cr4_allowed(cpu)) || ((v & CR4_CET) && !(cpu->cr0 & CR0_WP)))
         return false;
     if (cpu->long_mode && (!(v & CR4_PAE) || ((v ^ cpu->cr4) & CR4_LA57)))
         return false;

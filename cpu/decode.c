@@ -469,6 +469,13 @@ static bool read_second_immediate(Reader *r, Insn *i)
     return true;
 }
 
+/* 3Eh before an indirect branch: NOTRACK (SDM vol. 1 17.3.1). */
+static void note_notrack(const Reader *r, const Pattern *p, Insn *i)
+{
+    if (r->segment == 3 && i->jump && p->imm == IMM_NONE)
+        i->imm2 = 1;
+}
+
 /* An override counts as written; in 64-bit mode only FS and GS do (SDM vol. 1 3.3.4). */
 static void apply_segment(const Reader *r, Insn *i)
 {
@@ -559,6 +566,7 @@ int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t
     if (p->is4 && !r.code64)
         i->imm &= 0x7f;
     apply_segment(&r, i);
+    note_notrack(&r, p, i);
     i->len = r.pos;
     finish_rip_relative(i);
     i->fn = choose_function(p, &r, key, i);

@@ -3,6 +3,7 @@
  * vol. 3A 5.8).
  */
 #include "core/log.h"
+#include "cpu/cet.h"
 #include "cpu/control_stack.h"
 
 #include <inttypes.h>
@@ -45,6 +46,25 @@ static void far_real(Cpu *cpu, const FarTransfer *f)
     cpu_update_mode(cpu);
 }
 
+/* What a CALL makes of shadow stacks, or a JMP; nothing of the CPU changes yet. */
+static uint64_t shadow_transfer(Cpu *cpu, const FarTransfer *f, const Descriptor *code, unsigned cpl)
+{
+    bool to64 = attr_is_code64(cpu, descriptor_attr(code));
+    if (f->call)
+        return shadow_enter(cpu, cpl, cpl != cpu->cpl, 0, to64, f->next_rip);
+    shadow_check_jump(cpu, to64);
+    return cpu->ssp;
+}
+
+static void enter_code(Cpu *cpu, uint16_t sel, unsigned cpl, const Descriptor *code, uint64_t rip, uint64_t ssp)
+{
+    if (cpl != cpu->cpl)
+        shadow_save_user(cpu);
+    cpu->ssp = ssp;
+    code_enter(cpu, sel, cpl, code, rip);
+    cet_track_far(cpu);
+}
+
 /* Enters code at the same level, saving the return address for a CALL; `flat`: as 64-bit code pushes. */
 static void enter_same_level(Cpu *cpu, const FarTransfer *f, uint16_t sel, Descriptor *code, uint64_t rip,
                              unsigned size, bool flat)
@@ -58,11 +78,12 @@ static void enter_same_level(Cpu *cpu, const FarTransfer *f, uint16_t sel, Descr
         control_stack_reserve(cpu, &s, 2, size);
     code_check_target(cpu, code, rip, 0);
     descriptor_set_accessed(cpu, code);
-    if (f->call) {
+    if (f->call)
         push_return(cpu, &s, f->next_rip, size);
+    uint64_t ssp = shadow_transfer(cpu, f, code, cpu->cpl);
+    if (f->call)
         control_stack_commit(cpu, &s);
-    }
-    code_enter(cpu, sel, cpu->cpl, code, rip);
+    enter_code(cpu, sel, cpu->cpl, code, rip, ssp);
 }
 
 static void far_to_code(Cpu *cpu, const FarTransfer *f, Descriptor *code)
@@ -97,8 +118,9 @@ static void call_inner(Cpu *cpu, const FarTransfer *f, const Descriptor *gate, D
     for (unsigned k = count; k > 0; k--)
         control_stack_push(cpu, &s, parameter[k - 1], size);
     push_return(cpu, &s, f->next_rip, size);
+    uint64_t ssp = shadow_transfer(cpu, f, code, cpl);
     control_stack_commit(cpu, &s);
-    code_enter(cpu, gate_selector(gate), cpl, code, rip);
+    enter_code(cpu, gate_selector(gate), cpl, code, rip, ssp);
 }
 
 /* The code segment that a call gate names. */

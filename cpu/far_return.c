@@ -3,6 +3,7 @@
  * back link names (SDM vol. 2 RET, IRET).
  */
 #include "core/log.h"
+#include "cpu/cet.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
 #include "cpu/svm.h"
@@ -22,6 +23,7 @@ typedef struct Return {
     uint16_t sel;      /* popped CS */
     uint64_t rip;      /* popped RIP */
     uint32_t flags;    /* popped flags (IRET) */
+    bool iret;
     Descriptor code;
     Segment ss;        /* popped stack, when there is one */
     uint64_t sp;
@@ -92,12 +94,21 @@ static void load_return_stack(Cpu *cpu, const Return *r, unsigned extra)
     cpu->gpr[R_SP] = (cpu->gpr[R_SP] & high) | ((r->sp + extra) & mask);
 }
 
+/* SSP after the return, which the shadow stack must agree with. */
+static uint64_t return_ssp(Cpu *cpu, const Return *r)
+{
+    bool to64 = attr_is_code64(cpu, descriptor_attr(&r->code));
+    uint64_t lip = to64 ? r->rip : (uint32_t)(descriptor_base(&r->code) + r->rip);
+    return likely(!(cpu->cr4 & CR4_CET)) ? cpu->ssp : shadow_return(cpu, r->sel, to64, lip, r->iret);
+}
+
 /* To an outer level, or (IRET in 64-bit mode) to the same with a new stack. */
 static void return_with_stack(Cpu *cpu, Return *r, unsigned extra)
 {
     unsigned rpl = r->sel & 3, old = cpu->cpl;
     code_check_target(cpu, &r->code, r->rip, 0);
     descriptor_set_accessed(cpu, &r->code);
+    cpu->ssp = return_ssp(cpu, r);
     load_return_stack(cpu, r, extra);
     code_enter(cpu, r->sel, rpl, &r->code, r->rip);
     if (rpl != old)
@@ -108,6 +119,7 @@ static void return_same(Cpu *cpu, Return *r, unsigned drop)
 {
     code_check_target(cpu, &r->code, r->rip, 0);
     descriptor_set_accessed(cpu, &r->code);
+    cpu->ssp = return_ssp(cpu, r);
     add_sp(cpu, cpu->sp_mask, drop);
     code_enter(cpu, r->sel, cpu->cpl, &r->code, r->rip);
 }
@@ -169,6 +181,7 @@ static void iret_to_v86(Cpu *cpu, const Return *r)
         sel[k] = frame_item(cpu, r, 4 + k, 0);
     if (r->rip > 0xffff)
         cpu_raise_gp(cpu);
+    shadow_return_v86(cpu);
     cpu_set_eflags(cpu, r->flags, ALL_FLAGS);
     for (unsigned k = 0; k < sizeof order; k++)
         segment_load_v86(cpu, order[k], sel[k]);
@@ -205,7 +218,7 @@ static bool iret_at_once(Cpu *cpu)
     Segment ss;
     unsigned old = cpu->cpl;
     const uint8_t *p = tlb_read_hit(cpu, cpu->gpr[R_SP], 40);
-    if (unlikely(!p))
+    if (unlikely(!p) || shadow_anywhere(cpu))
         return false;
     uint64_t rip = ld64le(p), sp = ld64le(p + 24);
     uint16_t sel = ld16le(p + 8);
@@ -267,7 +280,7 @@ static void unblock_nmi(Cpu *cpu)
 
 void interrupt_return(Cpu *cpu, unsigned osz, uint64_t next_rip)
 {
-    Return r = { .size = 2u << osz };
+    Return r = { .size = 2u << osz, .iret = true };
     if (log_enabled(LOG_PCALL))
         log_printf(LOG_PCALL, "iret at %04x:%" PRIx64 "\n", cpu->seg[SEG_CS].sel, cpu->rip);
     unblock_nmi(cpu);

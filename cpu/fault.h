@@ -16,7 +16,8 @@ enum {
 };
 
 /* #PF error code (SDM vol. 3A 4.7). */
-enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16, PF_PK = 32 };
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16, PF_PK = 32,
+       PF_SS = 64 };
 
 /* Raises an exception without, or with, an error code. */
 _Noreturn void cpu_raise(Cpu *cpu, unsigned vector);

@@ -105,7 +105,7 @@ struct Insn {
     uint8_t lock : 1;
     uint8_t mem : 1;  /* ModRM.rm is memory */
     union {
-        uint16_t imm2;            /* second immediate: selector of a far pointer, level of ENTER */
+        uint16_t imm2;            /* second immediate: selector of a far pointer, level of ENTER; JMP and CALL Ev: NOTRACK */
         struct {                  /* VEX, EVEX and XOP */
             uint16_t vreg : 5;    /* vvvv: a vector, general or opmask register */
             uint16_t vl : 2;      /* vector length: 128, 256, 512 bits */
@@ -180,6 +180,8 @@ enum {
     /* What else decides the meaning of recompiled code (not of the decoded instruction): */
     KEY_TLB = 8,           /* shift: which of the TLB_* modes data accesses go through, two bits */
     KEY_FLAT = 1 << 10,    /* CS, SS, DS and ES need no base and no check; the stack pointer has 32 bits or more */
+    KEY_SHSTK = 1 << 13,   /* shadow stacks are in use at this privilege */
+    KEY_IBT = 1 << 15,     /* indirect branches are tracked at this privilege */
 };
 
 typedef struct InsnDecoder InsnDecoder;

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/machine.h"
+#include "cpu/cet.h"
 #include "cpu/code.h"
 #include "cpu/control.h"
 #include "cpu/cpu.h"
@@ -179,6 +180,8 @@ static void step_carefully(Cpu *cpu)
         log_step(cpu);
     Block *b = code_lookup(cpu, la);
     unsigned count = within_limit(cpu, b);
+    if (unlikely(mode & STEP_IBT))
+        cet_check_target(cpu, b->insn);
     uint64_t rip = cpu->rip;
     cpu->tf_trap = mode & STEP_TF;
     run_block(cpu, b, mode & ~STEP_LOG || shadow ? 1 : count);

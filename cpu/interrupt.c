@@ -3,6 +3,7 @@
  * interrupt, trap and task gates, and long mode with its stack table (SDM vol. 3A chapter 6, vol. 2 INT n).
  */
 #include "core/log.h"
+#include "cpu/cet.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
 #include "cpu/svm.h"
@@ -205,15 +206,19 @@ static void push_v86_segments(Cpu *cpu, ControlStack *s, unsigned size)
 }
 
 /* The commit: nothing faults from here on. */
-static void enter_handler(Cpu *cpu, const ControlStack *s, const Descriptor *gate, const Descriptor *code)
+static void enter_handler(Cpu *cpu, const ControlStack *s, const Descriptor *gate, const Descriptor *code, uint64_t ssp)
 {
     bool trap = descriptor_attr(gate) & 1; /* type 7 or 15 */
+    if (s->cpl != cpu->cpl)
+        shadow_save_user(cpu);
+    cpu->ssp = ssp;
     if (cpu_v86(cpu))
         for (unsigned k = 0; k < sizeof v86_saved; k++)
             cpu->seg[v86_saved[k]] = (Segment){ 0 };
     cpu_set_eflags(cpu, 0, F_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM | (trap ? 0 : F_IF));
     control_stack_commit(cpu, s);
     code_enter(cpu, gate_selector(gate), s->cpl, code, gate_offset(gate));
+    cet_track_far(cpu);
 }
 
 /* Interrupt and trap gates of 16 and 32 bits (SDM vol. 2 INT n, TRAP-OR-INTERRUPT-GATE). */
@@ -237,7 +242,8 @@ static void deliver_through_gate(Cpu *cpu, const Event *e, const Descriptor *gat
     if (inner)
         push_stack_pointer(cpu, &s, size);
     push_event(cpu, &s, e, size);
-    enter_handler(cpu, &s, gate, &code);
+    uint64_t ssp = shadow_enter(cpu, s.cpl, inner, 0, false, e->rip);
+    enter_handler(cpu, &s, gate, &code, ssp);
 }
 
 /* Long mode's stack: from the interrupt stack table, of the inner level, or the current one (SDM vol. 3A 6.14.4). */
@@ -288,7 +294,7 @@ static bool deliver_long_at_once(Cpu *cpu, const Event *e)
     uint64_t sp;
     unsigned size = e->has_error ? 48 : 40;
     const uint8_t *p = mmu_system_hit(cpu, cpu->idtr.base + e->vector * 16, 16);
-    if (unlikely(!p || e->vector * 16 + 15 > cpu->idtr.limit))
+    if (unlikely(!p || e->vector * 16 + 15 > cpu->idtr.limit) || shadow_anywhere(cpu))
         return false;
     gate.w0 = ld32le(p);
     gate.w1 = ld32le(p + 4);
@@ -326,6 +332,7 @@ static bool deliver_long_at_once(Cpu *cpu, const Event *e)
         cpu_update_level(cpu);
     else
         cpu_update_mode(cpu);
+    cet_track_far(cpu);
     return true;
 }
 
@@ -347,7 +354,8 @@ static void deliver_long(Cpu *cpu, const Event *e)
     descriptor_set_accessed(cpu, &code);
     push_stack_pointer(cpu, &s, 8);
     push_event(cpu, &s, e, 8);
-    enter_handler(cpu, &s, &gate, &code);
+    uint64_t ssp = shadow_enter(cpu, s.cpl, inner, gate_count(&gate) & 7, true, e->rip);
+    enter_handler(cpu, &s, &gate, &code, ssp);
 }
 
 static void deliver_through_task_gate(Cpu *cpu, const Event *e, uint16_t tss)

@@ -557,6 +557,51 @@ void mmu_keep_system_page(Cpu *cpu, uint64_t la)
         cpu->system_page[page >> GUEST_PAGE_BITS & (SYSTEM_PAGES - 1)] = (SystemPage){ page, cpu->walk_epoch, host };
 }
 
+/* ---- shadow stacks ---- */
+
+/* R/W clear and D set in the last entry, R/W set in all others; U/S as the access has it (SDM vol. 3A 4.6.1). */
+static bool walk_is_shadow(const Walk *w, bool user)
+{
+    if (!(w->all & PTE_U) == user)
+        return false;
+    for (unsigned k = 0; k + 1 < w->steps; k++)
+        if (!(w->step[k].entry & PTE_W))
+            return false;
+    return (w->step[w->steps - 1].entry & (PTE_W | PTE_D)) == PTE_D;
+}
+
+static void walk_shadow(Cpu *cpu, Walk *w, uint64_t la, enum MmuAccess access, bool user)
+{
+    unsigned mode = user ? TLB_USER : TLB_KERNEL;
+    do {
+        if (!walk(cpu, w, la))
+            cpu_raise_pf(cpu, la, fault_code(cpu, w->error, access, mode) | PF_SS);
+        uint32_t error = rights_error(cpu, w, access, mode);
+        if (!walk_is_shadow(w, user) || (error & PF_PK))
+            cpu_raise_pf(cpu, la, fault_code(cpu, error, access, mode) | PF_SS);
+    } while (!set_accessed(cpu, w, false));
+}
+
+/* What a key allows may change without an end of the epoch: its page is looked up anew each time. */
+ShadowPage mmu_shadow_page(Cpu *cpu, uint64_t la, bool write, bool user)
+{
+    Walk w = { .gpa = la & GUEST_PAGE_MASK };
+    ShadowPage *s = &cpu->shadow_page[user][la >> GUEST_PAGE_BITS & (SHADOW_PAGES - 1)];
+    if (likely(s->epoch == cpu->walk_epoch && s->page == (la & GUEST_PAGE_MASK)))
+        return *s;
+    if (cpu->long_mode && !cpu_canonical(cpu, la))
+        cpu_raise_gp(cpu);
+    bool keyed = false;
+    if (cpu->cr0 & CR0_PG) {
+        walk_shadow(cpu, &w, la, write ? MMU_WRITE : MMU_READ, user);
+        keyed = (cpu->cr4 & (CR4_PKE | CR4_PKS)) && walk_key(cpu, &w);
+    }
+    uint64_t gpa = w.gpa & cpu->gpa_mask;
+    *s = (ShadowPage){ .page = la & GUEST_PAGE_MASK, .epoch = keyed ? 0 : cpu->walk_epoch, .gpa = gpa,
+                       .host = gpa == cpu->intc_page ? NULL : ram_page(cpu, gpa) };
+    return *s;
+}
+
 /* ---- flushing ---- */
 
 static void invalidate_entry(Tlb *tlb, unsigned index)

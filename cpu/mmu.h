@@ -37,6 +37,11 @@ static inline unsigned mmu_data_mode(const Cpu *cpu)
     return (cpu->cr4 & CR4_SMAP) && !ac ? TLB_KERNEL_SMAP : TLB_KERNEL;
 }
 
+/*
+ * The page at la for a shadow-stack access (SDM vol. 3A 4.6.1) in user or supervisor mode, after all checks of paging.
+ */
+ShadowPage mmu_shadow_page(Cpu *cpu, uint64_t la, bool write, bool user);
+
 /* Drops all entries; all but global ones; those of the page at la. */
 void tlb_flush_all(Cpu *cpu);
 void tlb_flush_local(Cpu *cpu);

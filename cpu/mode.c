@@ -53,6 +53,15 @@ static unsigned vector_key(const Cpu *cpu)
            ((enabled & XCR0_AVX512_STATE) == XCR0_AVX512_STATE ? 0 : KEY_AVX512_UD);
 }
 
+/* Shadow stacks and indirect branch tracking as this privilege has them (SDM vol. 1 17.2.2, 17.3.2). */
+static unsigned cet_key(const Cpu *cpu)
+{
+    if (likely(!(cpu->cr4 & CR4_CET)) || !cpu->protected_mode)
+        return 0;
+    uint64_t cet = cpu->cpl == 3 ? cpu->u_cet : cpu->s_cet;
+    return (cet & CET_SH_STK_EN ? KEY_SHSTK : 0) | (cet & CET_ENDBR_EN ? KEY_IBT : 0);
+}
+
 static unsigned decode_key(const Cpu *cpu)
 {
     unsigned key = cpu->code_size;
@@ -74,14 +83,19 @@ static unsigned decode_key(const Cpu *cpu)
     const unsigned data = 1 << SEG_ES | 1 << SEG_SS | 1 << SEG_DS;
     if (cpu->code_flat && (cpu->flat & data) == data && cpu->sp_mask != 0xffff)
         key |= KEY_FLAT;
-    return key | mmu_data_mode(cpu) << KEY_TLB;
+    return key | cet_key(cpu) | mmu_data_mode(cpu) << KEY_TLB;
+}
+
+static bool awaits_endbranch(const Cpu *cpu)
+{
+    return (cpu->key & KEY_IBT) && ((cpu->cpl == 3 ? cpu->u_cet : cpu->s_cet) & CET_TRACKER);
 }
 
 static unsigned step_mode(const Cpu *cpu)
 {
     return (cpu->eflags & F_TF ? STEP_TF : 0) | (cpu->eflags & EFLAGS_RF ? STEP_RF : 0) |
            (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0) |
-           (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0);
+           (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0) | (awaits_endbranch(cpu) ? STEP_IBT : 0);
 }
 
 void cpu_update_mode(Cpu *cpu)
@@ -114,6 +128,10 @@ static void update_data_mode(Cpu *cpu)
 void cpu_update_level(Cpu *cpu)
 {
     cpu->cpl = cpu->seg[SEG_CS].sel & 3;
+    if (unlikely(cpu->cr4 & CR4_CET)) {
+        cpu->key = (cpu->key & ~(KEY_SHSTK | KEY_IBT)) | cet_key(cpu);
+        cpu->step_mode = step_mode(cpu);
+    }
     update_data_mode(cpu);
 }
 

@@ -5,6 +5,7 @@
  * a table (where it is kept, which bits exist, what a value must fulfil); the others are small functions.
  */
 #include "core/machine.h"
+#include "cpu/cet.h"
 #include "cpu/fault.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
@@ -142,6 +143,12 @@ static bool write_efer(Cpu *cpu, uint32_t index, uint64_t v)
     return true;
 }
 
+/* 32 bits, or canonical for the processor's width. */
+static bool register_address_valid(const Cpu *cpu, uint64_t v)
+{
+    return cpu_has(cpu, FEAT_LM) ? cpu_canonical_register(cpu, v) : !(v >> 32);
+}
+
 static bool read_segment_base(Cpu *cpu, uint32_t index, uint64_t *v)
 {
     *v = cpu->seg[index == 0xc0000100 ? SEG_FS : SEG_GS].base;
@@ -172,6 +179,44 @@ static bool write_pkrs(Cpu *cpu, uint32_t index, uint64_t v)
     if (v >> 32)
         return false;
     pkrs_set(cpu, v);
+    return true;
+}
+
+/* CET (SDM vol. 4): control bits of features that are not there, and both tracker states at once, are refused. */
+static bool read_cet(Cpu *cpu, uint32_t index, uint64_t *v)
+{
+    *v = index == 0x6a0 ? cpu->u_cet : cpu->s_cet;
+    return true;
+}
+
+static bool write_cet(Cpu *cpu, uint32_t index, uint64_t v)
+{
+    const uint64_t both = CET_SUPPRESS | CET_TRACKER;
+    if ((v & ~cet_allowed(cpu)) || (v & both) == both || !register_address_valid(cpu, v))
+        return false;
+    *(index == 0x6a0 ? &cpu->u_cet : &cpu->s_cet) = v;
+    cpu_update_mode(cpu);
+    return true;
+}
+
+static uint64_t *ssp_register(Cpu *cpu, uint32_t index)
+{
+    return index == 0x6a8 ? &cpu->interrupt_ssp_table : &cpu->pl_ssp[index - 0x6a4];
+}
+
+static bool read_ssp(Cpu *cpu, uint32_t index, uint64_t *v)
+{
+    *v = *ssp_register(cpu, index);
+    return index != 0x6a8 || cpu_has(cpu, FEAT_LM);
+}
+
+static bool write_ssp(Cpu *cpu, uint32_t index, uint64_t v)
+{
+    if (index == 0x6a8 ? !cpu_has(cpu, FEAT_LM) : (v & 3) != 0)
+        return false;
+    if (!register_address_valid(cpu, v))
+        return false;
+    *ssp_register(cpu, index) = v;
     return true;
 }
 
@@ -489,6 +534,11 @@ static const MsrRange ranges[] = {
     { 0x250, 0x26f, FEAT_MTRR, ANY, read_mtrr_fixed, write_mtrr_fixed },
     { 0x277, 0x277, FEAT_PAT, ANY, read_pat, write_pat },
     { 0x2ff, 0x2ff, FEAT_MTRR, ANY, read_mtrr_default, write_mtrr_default },
+    { 0x6a0, 0x6a0, FEAT_SHSTK, ANY, read_cet, write_cet },
+    { 0x6a0, 0x6a0, FEAT_IBT, ANY, read_cet, write_cet },
+    { 0x6a2, 0x6a2, FEAT_SHSTK, ANY, read_cet, write_cet },
+    { 0x6a2, 0x6a2, FEAT_IBT, ANY, read_cet, write_cet },
+    { 0x6a4, 0x6a8, FEAT_SHSTK, ANY, read_ssp, write_ssp },
     { 0x6e1, 0x6e1, FEAT_PKS, ANY, read_pkrs, write_pkrs },
     { 0x400, 0x400 + MC_BANKS * 4 - 1, FEAT_MCA, ANY, read_mc_bank, write_mc_bank },
     { 0xda0, 0xda0, FEAT_XSAVES, ANY, read_xss, write_xss },

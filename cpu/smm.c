@@ -37,7 +37,7 @@ static const SmmField fields_64[] = {
     GPR(0x7fd0, 8, R_BP),  GPR(0x7fc8, 8, R_SI),  GPR(0x7fc0, 8, R_DI),  GPR(0x7fb8, 8, R_8),   GPR(0x7fb0, 8, R_9),
     GPR(0x7fa8, 8, R_10),  GPR(0x7fa0, 8, R_11),  GPR(0x7f98, 8, R_12),  GPR(0x7f90, 8, R_13),  GPR(0x7f88, 8, R_14),
     GPR(0x7f80, 8, R_15),  REG(0x7f78, 8, rip),   REG(0x7f68, 8, dr[6]), REG(0x7f60, 8, dr[7]), REG(0x7f58, 8, cr0),
-    REG(0x7f50, 8, cr3),   REG(0x7f48, 8, cr4),   REG(0x7ed0, 8, efer),
+    REG(0x7f50, 8, cr3),   REG(0x7f48, 8, cr4),   REG(0x7ed0, 8, efer),  REG(0x7f18, 8, ssp),
     REG(0x7e68, 8, gdtr.base), REG(0x7e88, 8, idtr.base),
 };
 
@@ -184,6 +184,8 @@ static bool restored_state_valid(const Cpu *cpu)
     if ((cpu->cr0 & CR0_PG) && !(cpu->cr0 & CR0_PE))
         return false;
     if ((cpu->cr0 & CR0_NW) && !(cpu->cr0 & CR0_CD))
+        return false;
+    if ((cpu->cr4 & CR4_CET) && !(cpu->cr0 & CR0_WP))
         return false;
     if (cpu->cr0 >> 32 || (cpu->cr4 & ~cr4_allowed(cpu)) || (cpu->efer & ~efer_allowed(cpu)))
         return false;

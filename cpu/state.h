@@ -108,6 +108,10 @@ enum { /* EFER */
     EFER_SCE = 1u << 0, EFER_LME = 1u << 8, EFER_LMA = 1u << 10, EFER_NXE = 1u << 11, EFER_SVME = 1u << 12,
     EFER_LMSLE = 1u << 13, EFER_FFXSR = 1u << 14,
 };
+enum { /* IA32_U_CET, IA32_S_CET; above them, the base of the legacy code page bitmap */
+    CET_SH_STK_EN = 1 << 0, CET_WR_SHSTK_EN = 1 << 1, CET_ENDBR_EN = 1 << 2, CET_LEG_IW_EN = 1 << 3,
+    CET_NO_TRACK_EN = 1 << 4, CET_SUPPRESS_DIS = 1 << 5, CET_SUPPRESS = 1 << 10, CET_TRACKER = 1 << 11,
+};
 enum { /* XCR0 and IA32_XSS: state components, SDM vol. 1 13.1 */
     XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2, XCR0_OPMASK = 1 << 5, XCR0_ZMM_HIGH = 1 << 6,
     XCR0_HIGH_ZMM = 1 << 7, XCR0_PKRU = 1 << 9, XSS_CET_USER = 1 << 11, XSS_CET_SUPERVISOR = 1 << 12,
@@ -145,6 +149,7 @@ enum {
     STEP_CODE_BP = 4, /* DR7 holds an enabled instruction breakpoint */
     STEP_LOG = 8,     /* -d exec or cpu: a line for each block */
     STEP_BRANCH = 16, /* DebugCtl.LBR: branches are recorded */
+    STEP_IBT = 32,    /* the next instruction must be ENDBRANCH (cet.h) */
 };
 
 enum { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
@@ -334,6 +339,7 @@ struct Cpu {
     WalkCacheEntry walk_cache[WALK_CACHE_SIZE];
     CodePages code_pages[2]; /* of supervisor and user code */
     SystemPage system_page[SYSTEM_PAGES];
+    ShadowPage shadow_page[2][SHADOW_PAGES]; /* of supervisor and user shadow stacks */
     CodeCache *code;
     InsnDecoder *decoder;
     GThread *_Atomic thread; /* that runs this CPU now, or NULL */

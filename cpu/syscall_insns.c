@@ -4,6 +4,7 @@
  * The vendors differ: AMD has SYSCALL and SYSRET in legacy and compatibility mode, Intel in 64-bit mode only; Intel
  * has SYSENTER and SYSEXIT in long mode, AMD not.  Only Intel checks SYSRET's target before the privilege changes.
  */
+#include "cpu/cet.h"
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/model.h"
@@ -65,12 +66,14 @@ static void sys_syscall(Cpu *cpu, const Insn *i)
         cleared |= F_IF;
     }
     cpu->gpr[R_CX] = next;
+    shadow_leave_by_syscall(cpu);
     uint16_t sel = cpu->star >> 32 & 0xfffc;
     set_flat_cs(cpu, sel, 0, cpu->long_mode);
     set_flat_ss(cpu, sel + 8, 0);
     cpu_set_eflags(cpu, 0, cleared);
     follow_cs(cpu, from64);
     cpu->rip = target;
+    cet_track_far(cpu);
     trap_by_new_tf(cpu);
 }
 
@@ -93,6 +96,7 @@ static void sys_sysret(Cpu *cpu, const Insn *i)
     else
         cpu_set_eflags(cpu, F_IF, F_IF);
     cpu->rip = target;
+    shadow_return_to_user(cpu);
     trap_by_new_tf(cpu);
 }
 
@@ -105,12 +109,14 @@ static void sys_sysenter(Cpu *cpu, const Insn *i)
         cpu_raise_gp(cpu);
     uint16_t sel = cpu->sysenter_cs & 0xfffc;
     bool wide = cpu->long_mode;
+    shadow_leave_by_syscall(cpu);
     set_flat_cs(cpu, sel, 0, wide);
     set_flat_ss(cpu, sel + 8, 0);
     cpu_set_eflags(cpu, 0, EFLAGS_VM | F_IF | EFLAGS_RF);
     cpu_update_mode(cpu);
     cpu->gpr[R_SP] = wide ? cpu->sysenter_esp : (uint32_t)cpu->sysenter_esp;
     cpu->rip = wide ? cpu->sysenter_eip : (uint32_t)cpu->sysenter_eip;
+    cet_track_far(cpu);
 }
 
 static void sys_sysexit(Cpu *cpu, const Insn *i)
@@ -129,6 +135,7 @@ static void sys_sysexit(Cpu *cpu, const Insn *i)
     cpu_update_mode(cpu);
     cpu->gpr[R_SP] = stack;
     cpu->rip = target;
+    shadow_return_to_user(cpu);
 }
 
 SEM_1(sys_syscall)

@@ -3,6 +3,7 @@
  * 19.5.2).
  */
 #include "core/log.h"
+#include "cpu/cet.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
 #include "cpu/svm.h"
@@ -194,7 +195,8 @@ static void push_task_error(Cpu *cpu, const TaskSwitch *t, unsigned size)
 }
 
 /* Everything after the commit point (SDM vol. 3A 7.3, steps 11 to 14). */
-static void enter_task(Cpu *cpu, const TaskSwitch *t, const TaskImage *image, const TssLayout *l)
+static void enter_task(Cpu *cpu, const TaskSwitch *t, const TaskImage *image, const TssLayout *l,
+                       const ShadowTask *shadow)
 {
     load_registers(cpu, image);
     if (l->size == 4 && (cpu->cr0 & CR0_PG))
@@ -202,6 +204,9 @@ static void enter_task(Cpu *cpu, const TaskSwitch *t, const TaskImage *image, co
     load_task_ldt(cpu, image->ldt, t->ext);
     if (!cpu_v86(cpu))
         load_task_segments(cpu, image, t->ext);
+    shadow_task_enter(cpu, t->kind, shadow, selector_error(t->sel, t->ext));
+    if (t->kind != TASK_IRET)
+        cet_track_far(cpu);
     if (t->has_error)
         push_task_error(cpu, t, l->size);
     if (cpu->rip > cpu->seg[SEG_CS].limit)
@@ -228,9 +233,10 @@ void task_switch_run(Cpu *cpu, const TaskSwitch *t)
     TaskImage image = read_task(cpu, base, l);
     if (t->kind == TASK_CALL || t->kind == TASK_INTERRUPT)
         image.flags |= EFLAGS_NT;
+    ShadowTask shadow = shadow_task_leave(cpu, t->kind, image.flags & EFLAGS_VM ? 3 : image.sel[SEG_CS] & 3, t->rip);
     segment_from_descriptor(&cpu->seg[SEG_TR], t->sel, &d);
     cpu->seg[SEG_TR].attr |= SYS_BUSY;
-    enter_task(cpu, t, &image, l);
+    enter_task(cpu, t, &image, l, &shadow);
 }
 
 void task_switch(Cpu *cpu, uint16_t sel, enum TaskSwitchKind kind, uint64_t next_rip, bool has_error, uint32_t error)

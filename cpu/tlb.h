@@ -66,6 +66,15 @@ typedef struct SystemPage {
 } SystemPage;
 
 /*
+ * The pages of shadow stacks that were met last, by their low bits; valid in the epoch of walks (0: never again).
+ */
+#define SHADOW_PAGES 4
+typedef struct ShadowPage {
+    uint64_t page, epoch, gpa;
+    uint8_t *host;                /* NULL: not plain RAM */
+} ShadowPage;
+
+/*
  * Where the last level of the page tables was found for a region of 2 MiB, as the processor's paging-structure caches
  * remember it (SDM vol. 3A 4.10.3): valid in the epoch that it was filled in.
  */

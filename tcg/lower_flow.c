@@ -1,6 +1,10 @@
 /* Lowerings of branches (cpu/branch.c). */
 #include "tcg/lower.h"
 
+/* With CET in use at this privilege the functions of cpu/branch.c do it. */
+static bool shadowed(const Lower *l) { return l->u->block->key & KEY_SHSTK; }
+static bool tracked(const Lower *l) { return l->u->block->key & KEY_IBT; }
+
 /* Widths that a near branch can have here: 64 bits in 64-bit code, 32 bits in 32-bit code. */
 static bool flow_size(const Lower *l, unsigned size) { return size == (lower_code64(l) ? 8 : 4); }
 
@@ -60,7 +64,7 @@ static void push_next(Lower *l, unsigned size)
 static bool call(Lower *l, unsigned code, unsigned size)
 {
     (void)code;
-    if (!flow_size(l, size) || !target_near(l))
+    if (!flow_size(l, size) || !target_near(l) || shadowed(l))
         return false;
     push_next(l, size);
     lower_op(l, IR_EXIT, size, IR_NONE, IR_NONE, IR_NONE)->imm = target_offset(l);
@@ -80,7 +84,7 @@ static bool load_target(Lower *l, unsigned size)
 static bool jmp_E(Lower *l, unsigned code, unsigned size)
 {
     (void)code;
-    if (!load_target(l, size))
+    if (tracked(l) || !load_target(l, size))
         return false;
     find(l, size);
     return jump(l, size);
@@ -89,7 +93,7 @@ static bool jmp_E(Lower *l, unsigned code, unsigned size)
 static bool call_E(Lower *l, unsigned code, unsigned size)
 {
     (void)code;
-    if (!load_target(l, size))
+    if (tracked(l) || shadowed(l) || !load_target(l, size))
         return false;
     find(l, size);
     push_next(l, size);
@@ -98,7 +102,7 @@ static bool call_E(Lower *l, unsigned code, unsigned size)
 
 static bool ret_dropping(Lower *l, unsigned size, unsigned drop)
 {
-    if (!flow_size(l, size))
+    if (!flow_size(l, size) || shadowed(l))
         return false;
     lower_op(l, IR_REF_R, size, ir_t(0), IR_NONE, IR_NONE)->mem = stack_top(l, 0);
     lower_op(l, IR_MOV, size, ir_t(0), ir_m(0), IR_NONE);
@@ -117,6 +121,13 @@ static bool ret_I(Lower *l, unsigned code, unsigned size)
     return ret_dropping(l, size, l->i->imm & 0xffff);
 }
 
+/* ENDBRANCH does something only behind a tracked branch. */
+static bool endbr(Lower *l, unsigned code, unsigned size)
+{
+    (void)code, (void)size;
+    return !tracked(l);
+}
+
 #define JCC(name, number) [ROW_J##name##_Jb] = { jcc, number, 0 }, [ROW_J##name##_Jz] = { jcc, number, 0 },
 
 const Lowering lower_flow_rows[ROW_COUNT] = {
@@ -129,4 +140,6 @@ const Lowering lower_flow_rows[ROW_COUNT] = {
     [ROW_CALL_Ev] = { call_E, 0, 0 },
     [ROW_RET] = { ret, 0, 0 },
     [ROW_RET_Iw] = { ret_I, 0, 0 },
+    [ROW_ENDBR64] = { endbr, 0, 0 },
+    [ROW_ENDBR32] = { endbr, 0, 0 },
 };

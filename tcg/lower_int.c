@@ -400,6 +400,7 @@ const Lowering lower_int_rows[ROW_COUNT] = {
     [ROW_CQO] = { plain, IR_CWD, 8 },
     [ROW_NOP] = { nop, 0, 1 },
     [ROW_NOP_Ev] = { nop, 0, 1 },
+    [ROW_NOP_1E] = { nop, 0, 1 },
     [ROW_LEA_GvM] = { lea, IR_LEA, 0 },
     [ROW_BSWAP_Zv] = { bswap, IR_BSWAP, 0 },
     [ROW_XCHG_EbGb] = { xchg_EG, IR_XCHG, 1 },

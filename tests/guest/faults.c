@@ -507,10 +507,10 @@ static void test_canonical(void)
                "iretq");
     EXPECT_PRE("invlpg does nothing", NO_FAULT, 0, 0, FAR_AWAY, "invlpg (%%rax)");
     qemu_is_wrong("does not check it");
-    EXPECT("LSTAR", GP, 0, ANY_IP, msr_write(0xc0000082, BIT64(47)));
+    EXPECT("LSTAR", GP, 0, ANY_IP, msr_write(0xc0000082, BIT64(63)));
     qemu_is_wrong("does not check it");
     EXPECT("FS base", GP, 0, ANY_IP, msr_write(0xc0000100, BIT64(63)));
-    struct TableRegister wrong = { 0xffff, BIT64(47) };
+    struct TableRegister wrong = { 0xffff, BIT64(63) };
     qemu_is_wrong("does not check the base");
     EXPECT("lgdt", GP, 0, 0, asm volatile(MARK "lgdt %0" :: "m"(wrong)));
     asm volatile("lgdt %0" :: "m"(gdt_register));

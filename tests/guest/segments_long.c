@@ -200,7 +200,7 @@ static void test_descriptors(void)
     EXPECT("lldt", NO_FAULT, 0, 0, asm volatile("lldt %w0" :: "r"(SLOT(0))));
     EXPECT("a segment of it", NO_FAULT, 0, 0, asm volatile("mov %0, %%fs" :: "r"(8 | 4)));
     check_equal("its base", msr_read(0xc0000100), (word)buffer);
-    gdt_set(SLOT(1), 0x8000);
+    gdt_set(SLOT(1), 0x80000000);
     qemu_is_wrong("does not check it");
     EXPECT_PRE("a base that is not canonical", GP, SLOT(0), 0, "mov $0x80, %%eax", "lldt %%ax");
     gdt_set(SLOT(1), 0);
