@@ -87,7 +87,8 @@ bool case_surround(const InsnDecoder *d, const Case *c, Case *out)
     *out = *c;
     Surrounding s = { .d = d, .r = random_for(c->seed ^ 0x5055), .c = out, .free = free_registers(c, &i),
                       .keep_vectors = strstr(row->encoding, "vsib") != NULL };
-    bool moves_stack = i.reg == R_SP || (!i.mem && i.rm == R_SP) || !strncmp(row->id, "ENTER", 5);
+    bool moves_stack = i.reg == R_SP || (!i.mem && i.rm == R_SP) || !strncmp(row->id, "ENTER", 5) ||
+                       (strstr(row->operands, "By") && i.vreg == R_SP);
     if (!(s.free & 0xf) || moves_stack || c->in.gpr[R_SP] - DATA_BASE > DATA_SIZE)
         return false;
     out->length = 0;
