@@ -54,3 +54,6 @@ image_read() { debugfs -R "cat $2" "$1?offset=$image_offset" 2>/dev/null; }
 
 # image_check IMAGE: is the file system without fault?
 image_check() { e2fsck -fn "$1?offset=$image_offset"; }
+
+# image_write IMAGE FROM TO: a file of the host into the file system, in place of what is there
+image_write() { printf 'rm %s\nwrite %s %s\n' "$3" "$2" "$3" | debugfs -w -f - "$1?offset=$image_offset" >/dev/null 2>&1; }

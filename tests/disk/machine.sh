@@ -11,7 +11,7 @@ machine_start() {
     mkfifo "$work/in"
     # shellcheck disable=SC2086 # options
     sh -c '"$@" <"$0/in" >"$0/serial" 2>"$0/errors" & echo $! >"$0/pid"; wait $!; echo $? >"$0/status"' "$work" \
-        $myna -m 512 -drive "file=$1,format=raw,if=ide" -display none -serial stdio -monitor none -nodefaults &
+        $myna -m "${MEMORY:-512}" -drive "file=$1,format=raw,if=ide" -display none -serial stdio -monitor none -nodefaults &
     exec 3>"$work/in"
     mark=1
     trap '' PIPE
