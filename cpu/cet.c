@@ -96,11 +96,28 @@ void cet_check_target(Cpu *cpu, const Insn *i)
         *tracker(cpu) |= CET_SUPPRESS;
 }
 
-uint64_t cet_allowed(const Cpu *cpu)
+/* ---- registers ---- */
+
+/* 32 bits, or canonical for the processor's width. */
+static bool address_valid(const Cpu *cpu, uint64_t v)
+{
+    return cpu_has(cpu, FEAT_LM) ? cpu_canonical_register(cpu, v) : !(v >> 32);
+}
+
+bool cet_ssp_valid(const Cpu *cpu, uint64_t v) { return !(v & 3) && address_valid(cpu, v); }
+
+static uint64_t allowed_bits(const Cpu *cpu)
 {
     uint64_t ibt = CET_ENDBR_EN | CET_LEG_IW_EN | CET_NO_TRACK_EN | CET_SUPPRESS_DIS | CET_SUPPRESS | CET_TRACKER |
                    GUEST_PAGE_MASK;
     return (cpu_has(cpu, FEAT_SHSTK) ? CET_SH_STK_EN | CET_WR_SHSTK_EN : 0) | (cpu_has(cpu, FEAT_IBT) ? ibt : 0);
+}
+
+/* A tracker that is suppressed waits for nothing. */
+bool cet_control_valid(const Cpu *cpu, uint64_t v)
+{
+    const uint64_t both = CET_SUPPRESS | CET_TRACKER;
+    return !(v & ~allowed_bits(cpu)) && (v & both) != both && address_valid(cpu, v);
 }
 
 /* ---- instructions of shadow stacks ---- */

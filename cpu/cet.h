@@ -96,7 +96,8 @@ static inline void cet_track_near(Cpu *cpu, const Insn *i)
 /* While the tracker waits: raises #CP if the instruction that is about to run may not be there. */
 void cet_check_target(Cpu *cpu, const Insn *i);
 
-/* Bits of IA32_U_CET and IA32_S_CET that the model has. */
-uint64_t cet_allowed(const Cpu *cpu);
+/* Whether IA32_U_CET and IA32_S_CET, or IA32_PL0_SSP and so on, take a value. */
+bool cet_control_valid(const Cpu *cpu, uint64_t v);
+bool cet_ssp_valid(const Cpu *cpu, uint64_t v);
 
 #endif

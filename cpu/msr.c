@@ -143,12 +143,6 @@ static bool write_efer(Cpu *cpu, uint32_t index, uint64_t v)
     return true;
 }
 
-/* 32 bits, or canonical for the processor's width. */
-static bool register_address_valid(const Cpu *cpu, uint64_t v)
-{
-    return cpu_has(cpu, FEAT_LM) ? cpu_canonical_register(cpu, v) : !(v >> 32);
-}
-
 static bool read_segment_base(Cpu *cpu, uint32_t index, uint64_t *v)
 {
     *v = cpu->seg[index == 0xc0000100 ? SEG_FS : SEG_GS].base;
@@ -182,7 +176,7 @@ static bool write_pkrs(Cpu *cpu, uint32_t index, uint64_t v)
     return true;
 }
 
-/* CET (SDM vol. 4): control bits of features that are not there, and both tracker states at once, are refused. */
+/* CET (SDM vol. 4). */
 static bool read_cet(Cpu *cpu, uint32_t index, uint64_t *v)
 {
     *v = index == 0x6a0 ? cpu->u_cet : cpu->s_cet;
@@ -191,8 +185,7 @@ static bool read_cet(Cpu *cpu, uint32_t index, uint64_t *v)
 
 static bool write_cet(Cpu *cpu, uint32_t index, uint64_t v)
 {
-    const uint64_t both = CET_SUPPRESS | CET_TRACKER;
-    if ((v & ~cet_allowed(cpu)) || (v & both) == both || !register_address_valid(cpu, v))
+    if (!cet_control_valid(cpu, v))
         return false;
     *(index == 0x6a0 ? &cpu->u_cet : &cpu->s_cet) = v;
     cpu_update_mode(cpu);
@@ -212,9 +205,7 @@ static bool read_ssp(Cpu *cpu, uint32_t index, uint64_t *v)
 
 static bool write_ssp(Cpu *cpu, uint32_t index, uint64_t v)
 {
-    if (index == 0x6a8 ? !cpu_has(cpu, FEAT_LM) : (v & 3) != 0)
-        return false;
-    if (!register_address_valid(cpu, v))
+    if (index == 0x6a8 ? !cpu_has(cpu, FEAT_LM) || !cpu_canonical_register(cpu, v) : !cet_ssp_valid(cpu, v))
         return false;
     *ssp_register(cpu, index) = v;
     return true;

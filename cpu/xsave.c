@@ -11,13 +11,14 @@
 #include <string.h>
 
 #include "cpu/access.h"
+#include "cpu/cet.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
 #include "cpu/simd_fp.h"
 #include "cpu/system.h"
 #include "cpu/x87.h"
 
-enum { STATE_PKRU = 9 };
+enum { STATE_PKRU = 9, STATE_CET_USER = 11, STATE_CET_SUPERVISOR = 12 };
 enum { LEGACY_STATE = XCR0_X87 | XCR0_SSE, EXTENDED_MAX = 2048 /* of the compacted form, without the header */ };
 #define XCOMP_COMPACT BIT(63)
 
@@ -36,6 +37,8 @@ static const Component components[] = {
     { 6, 512, 256, 1152, offsetof(Cpu, vec[0].q[4]), 4 },
     { 7, 1024, 0, 1664, offsetof(Cpu, vec[16]), 8 },
     { STATE_PKRU, 8, 8, 2688, offsetof(Cpu, pkru), 1 },
+    { STATE_CET_USER, 16, 16, 0, offsetof(Cpu, u_cet), 2 }, /* the second is IA32_PL3_SSP */
+    { STATE_CET_SUPERVISOR, 24, 24, 0, offsetof(Cpu, pl_ssp), 3 },
 };
 
 uint64_t xcr0_supported(const Cpu *cpu)
@@ -48,8 +51,7 @@ uint64_t xcr0_supported(const Cpu *cpu)
 
 uint64_t xss_supported(const Cpu *cpu)
 {
-    (void)cpu;
-    return 0;
+    return cpu_has(cpu, FEAT_SHSTK) || cpu_has(cpu, FEAT_IBT) ? XSS_CET_USER | XSS_CET_SUPERVISOR : 0;
 }
 
 static uint64_t state_supported(const Cpu *cpu) { return xcr0_supported(cpu) | xss_supported(cpu); }
@@ -61,6 +63,8 @@ static unsigned moved_size(const Cpu *cpu, const Component *c) { return cpu_code
 /* Quadword n.  Opmasks count as one run, as long as they are. */
 static unsigned quad_place(const Component *c, unsigned n)
 {
+    if (c->bit == STATE_CET_USER && n)
+        return offsetof(Cpu, pl_ssp[3]);
     return c->place + n / c->run * sizeof(Vec) + n % c->run * 8;
 }
 static uint64_t quad_read(const Cpu *cpu, const Component *c, unsigned n)
@@ -319,6 +323,22 @@ static void image_read(Cpu *cpu, const Insn *i, uint64_t ea, uint64_t rfbm, Imag
     }
 }
 
+/* XRSTORS checks what it loads into MSRs as WRMSR does. */
+static bool supervisor_state_valid(const Cpu *cpu, Image *image, uint64_t rfbm)
+{
+    for (unsigned k = 0; k < ARRAY_SIZE(components); k++) {
+        const Component *c = &components[k];
+        if (c->bit < STATE_CET_USER || !mask_has(rfbm & image->present, c))
+            continue;
+        for (unsigned n = 0; n < c->size / 8u; n++) {
+            uint64_t v = ld64le(image_component(image, c) + 8 * n);
+            if (c->bit == STATE_CET_USER && n == 0 ? !cet_control_valid(cpu, v) : !cet_ssp_valid(cpu, v))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* The compacted form has MXCSR as part of SSE, the standard one by itself, with SSE or AVX. */
 static uint32_t image_mxcsr(const Cpu *cpu, const Image *image, uint64_t rfbm)
 {
@@ -355,6 +375,8 @@ static void restore(Cpu *cpu, const Insn *i, uint64_t enabled, bool compact_only
         cpu_raise_gp(cpu);
     image_read(cpu, i, ea, rfbm, &image);
     uint32_t mxcsr = image_mxcsr(cpu, &image, rfbm);
+    if (!supervisor_state_valid(cpu, &image, rfbm))
+        cpu_raise_gp(cpu);
     if (mxcsr & ~mxcsr_valid(cpu))
         cpu_raise_gp(cpu);
     cpu->mxcsr = mxcsr;
@@ -372,6 +394,7 @@ static void xrstors(Cpu *cpu, const Insn *i)
 {
     supervisor_mask(cpu);
     restore(cpu, i, cpu->xcr0 | cpu->xss, true);
+    cpu_update_mode(cpu);
 }
 SEM_1(xrstors)
 

@@ -96,7 +96,7 @@ static void test_layout_intel(void)
 {
     static const struct { unsigned bit, size, offset; } want[] = {
         { 2, 256, 576 }, { 5, 64, 1088 }, { 6, 512, 1152 }, { 7, 1024, 1664 }, { 9, 8, 2688 },
-        { 3, 0, 0 }, { 8, 0, 0 },
+        { 3, 0, 0 }, { 8, 0, 0 }, { 11, 16, 0 }, { 12, 24, 0 },
     };
     Subject s = subject_new("max", ALL_STATE);
     uint32_t out[4];
@@ -104,14 +104,16 @@ static void test_layout_intel(void)
         cpuid_read(s.cpu, 0xd, want[k].bit, out);
         g_assert_cmpuint(out[CPUID_EAX], ==, want[k].size);
         g_assert_cmpuint(out[CPUID_EBX], ==, want[k].offset);
-        g_assert_cmpuint(out[CPUID_ECX], ==, 0);
+        g_assert_cmpuint(out[CPUID_ECX], ==, want[k].bit >= 11);
     }
     cpuid_read(s.cpu, 0xd, 0, out);
     g_assert_cmphex(out[CPUID_EAX], ==, 0x2e7);
     g_assert_cmpuint(out[CPUID_EBX], ==, 2696);
     g_assert_cmpuint(out[CPUID_ECX], ==, 2696);
     cpuid_read(s.cpu, 0xd, 1, out);
-    g_assert_cmpuint(out[CPUID_EBX], ==, 576 + 256 + 64 + 512 + 1024 + 8);
+    g_assert_cmpuint(out[CPUID_EBX], ==, 576 + 256 + 64 + 512 + 1024 + 8 + 16 + 24);
+    g_assert_cmphex(out[CPUID_ECX], ==, 0x1800);
+    s.cpu->xss = 0;
     s.cpu->xcr0 = XCR0_X87 | XCR0_AVX_STATE | XCR0_PKRU;
     cpuid_read(s.cpu, 0xd, 1, out);
     g_assert_cmpuint(out[CPUID_EBX], ==, 576 + 256 + 8);
