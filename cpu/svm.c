@@ -239,7 +239,7 @@ static void store_guest(Cpu *cpu, const Vmcb *v)
 static void store_bytes(Cpu *cpu, const Vmcb *v)
 {
     uint8_t bytes[15] = { 0 };
-    uint64_t code = cpu->svm.change.code, la = cpu->seg[SEG_CS].base + cpu->rip;
+    uint64_t code = cpu->svm.change.code, la = (cpu->seg[SEG_CS].base + cpu->rip) & cpu->rip_mask;
     unsigned count = 0, room = GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK);
     bool data = (code == VMEXIT_NPF || code == VMEXIT_EXCEPTION + EXC_PF) && !(cpu->svm.change.info1 & PF_I);
     if (!cpu_has(cpu, FEAT_DECODEASSISTS))
@@ -387,16 +387,19 @@ static void svm_vmrun(Cpu *cpu, const Insn *i)
     cpu_unwind(cpu);
 }
 
-/* Virtual VMLOAD and VMSAVE: a guest that may execute them names its own memory (AMD APM vol. 2 15.33.1). */
+/*
+ * Virtual VMLOAD and VMSAVE: a guest that may execute them names its own memory, in 64-bit mode with nested paging, and
+ * is intercepted else (AMD APM vol. 2 15.33.1).
+ */
 static Vmcb open_operand(Cpu *cpu, const Insn *i, bool write)
 {
     NestedRights may;
     uint64_t gpa = vmcb_operand(cpu, i);
-    bool is_virtual = cpu->svm.nested && cpu_has(cpu, FEAT_V_VMSAVE_VMLOAD) &&
-                      (cpu->svm.virt_ext & VMCB_VMLOAD_VIRTUAL);
-    if (is_virtual)
-        gpa = nested_access(cpu, gpa, write ? MMU_WRITE : MMU_READ, &may);
-    return vmcb_open(cpu, gpa);
+    if (!cpu->svm.guest || !cpu_has(cpu, FEAT_V_VMSAVE_VMLOAD) || !(cpu->svm.virt_ext & VMCB_VMLOAD_VIRTUAL))
+        return vmcb_open(cpu, gpa);
+    if (!cpu->svm.nested || !cpu->long_mode)
+        svm_exit_insn(cpu, write ? VMEXIT_VMSAVE : VMEXIT_VMLOAD, 0, 0, next_rip(cpu, i));
+    return vmcb_open(cpu, nested_access(cpu, gpa, write ? MMU_WRITE : MMU_READ, &may));
 }
 
 static const struct { uint16_t place; uint8_t seg; } hidden_segments[] = {

@@ -47,12 +47,13 @@ static bool pat_valid(uint64_t pat)
     return true;
 }
 
+/* Nested tables are in the host's mode of paging, so it must have one (15.25.3). */
 static bool nested_valid(const Vmcb *v)
 {
     const Cpu *cpu = v->cpu;
     if (!cpu->svm.nested_enabled)
         return true;
-    return !(cpu->svm.nested_cr3 >> cpu->physical_bits) && pat_valid(vmcb_read(v, VMCB_G_PAT, 8));
+    return (cpu->svm.host.cr0 & CR0_PG) && !(cpu->svm.nested_cr3 >> cpu->physical_bits) && pat_valid(vmcb_read(v, VMCB_G_PAT, 8));
 }
 
 /* Virtual NMIs need real ones to leave the guest. */
