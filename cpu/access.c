@@ -13,6 +13,25 @@ static _Noreturn void raise_segment_fault(Cpu *cpu, unsigned seg)
     cpu_raise_error(cpu, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
 }
 
+/*
+ * Before the 286 an operand that passes the end of its segment goes on at its start.  This stands for the linear
+ * address of such an access of at most 8 bytes: no TLB has it, and as it is the last byte of a page it comes to the
+ * functions for accesses that cross pages, which find base and offset in it.
+ */
+#define LA_WRAPS BIT(62)
+static uint64_t wrapping_address(uint64_t base, uint64_t ea)
+{
+    return LA_WRAPS | base << 28 | ea << 12 | (GUEST_PAGE_SIZE - 1);
+}
+
+/* An access beyond the limit: a fault, or what older processors do instead. */
+static uint64_t segment_overrun(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size)
+{
+    if (!cpu_has(cpu, FEAT_UNTIL_186))
+        raise_segment_fault(cpu, seg);
+    return size <= 8 ? wrapping_address(cpu->seg[seg].base, ea) : cpu->seg[seg].base + ea;
+}
+
 /* Type and limit in protected mode (SDM vol. 3A 5.3, 5.5). */
 static bool protected_access_allowed(const Segment *s, uint64_t ea, unsigned size, bool write)
 {
@@ -42,7 +61,7 @@ uint64_t segment_linear(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, bool
     const Segment *s = &cpu->seg[seg];
     bool allowed = cpu->protected_mode ? protected_access_allowed(s, ea, size, write) : ea + size - 1 <= s->limit;
     if (unlikely(!allowed))
-        raise_segment_fault(cpu, seg);
+        return segment_overrun(cpu, seg, ea, size);
     return (s->base + ea) & 0xffffffff;
 }
 
@@ -130,14 +149,30 @@ static uint64_t wrap_linear(const Cpu *cpu, uint64_t la)
     return cpu->code_size != SZ64 && (la == BIT(32) || !cpu->long_mode) ? la & 0xffffffff : la;
 }
 
+/* The two parts of an access that crosses pages, or the end of a segment where that wraps. */
+typedef struct Crossing {
+    uint64_t la[2];
+    unsigned first; /* bytes of the first part */
+} Crossing;
+
+static Crossing crossing_of(const Cpu *cpu, uint64_t la)
+{
+    if (unlikely(la & LA_WRAPS) && cpu->code_size != SZ64) {
+        uint64_t base = la >> 28 & 0xfffff, ea = la >> 12 & 0xffff;
+        return (Crossing){ { base + ea, base }, 0x10000 - ea };
+    }
+    unsigned first = room_in_page(la);
+    return (Crossing){ { la, wrap_linear(cpu, la + first) }, first };
+}
+
 static uint64_t read_crossing(Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 {
-    unsigned first = room_in_page(la);
-    uint64_t next = wrap_linear(cpu, la + first), v = 0;
-    Spot a = find_spot(cpu, mode, la, false), b = find_spot(cpu, mode, next, false);
+    uint64_t v = 0;
+    Crossing c = crossing_of(cpu, la);
+    Spot a = find_spot(cpu, mode, c.la[0], false), b = find_spot(cpu, mode, c.la[1], false);
     for (unsigned k = 0; k < size; k++) {
-        Spot s = k < first ? a : b;
-        unsigned at = k < first ? k : k - first;
+        Spot s = k < c.first ? a : b;
+        unsigned at = k < c.first ? k : k - c.first;
         s.gpa += at;
         s.host = s.host ? s.host + at : NULL;
         v |= read_spot(cpu, &s, 1) << (k * 8);
@@ -147,12 +182,11 @@ static uint64_t read_crossing(Cpu *cpu, unsigned mode, uint64_t la, unsigned siz
 
 static void write_crossing(Cpu *cpu, unsigned mode, uint64_t la, uint64_t v, unsigned size)
 {
-    unsigned first = room_in_page(la);
-    uint64_t next = wrap_linear(cpu, la + first);
-    Spot a = find_spot(cpu, mode, la, true), b = find_spot(cpu, mode, next, true);
+    Crossing c = crossing_of(cpu, la);
+    Spot a = find_spot(cpu, mode, c.la[0], true), b = find_spot(cpu, mode, c.la[1], true);
     for (unsigned k = 0; k < size; k++) {
-        Spot s = k < first ? a : b;
-        unsigned at = k < first ? k : k - first;
+        Spot s = k < c.first ? a : b;
+        unsigned at = k < c.first ? k : k - c.first;
         s.gpa += at;
         s.host = s.host ? s.host + at : NULL;
         write_spot(cpu, &s, v >> (k * 8) & 0xff, 1);
@@ -241,6 +275,15 @@ uint64_t mem_rmw_again(Cpu *cpu, const MemRef *ref, unsigned size)
     return v;
 }
 
+static uint64_t rmw_crossing(Cpu *cpu, unsigned mode, unsigned size, MemRef *ref)
+{
+    Crossing c = crossing_of(cpu, ref->la);
+    ref->first = c.first;
+    for (unsigned k = 0; k < 2; k++)
+        ref->gpa[k] = find_spot(cpu, mode, c.la[k], true).gpa;
+    return mem_rmw_again(cpu, ref, size);
+}
+
 uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef *ref)
 {
     uint64_t la = segment_linear(cpu, seg, ea, size, true);
@@ -251,14 +294,12 @@ uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     unsigned room = room_in_page(la);
-    ref->first = MIN(room, size);
+    ref->ram = NULL;
+    if (room < size)
+        return rmw_crossing(cpu, mode, size, ref);
+    ref->first = size;
     Spot a = find_spot(cpu, mode, la, true);
     ref->gpa[0] = a.gpa;
-    ref->ram = NULL;
-    if (ref->first < size) {
-        ref->gpa[1] = find_spot(cpu, mode, wrap_linear(cpu, la + room), true).gpa;
-        return mem_rmw_again(cpu, ref, size);
-    }
     ref->host = a.host;
     if (!a.host)
         ref->ram = ram_at(cpu, a.gpa, size);

@@ -8,7 +8,8 @@
 #include "cpu/svm.h"
 #include "cpu/system.h"
 
-#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_386 (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_PG)
+#define CR0_486 (CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD)
 #define CR3_PCID UINT64_C(0xfff)
 #define CR3_NO_FLUSH BIT(63)
 
@@ -25,6 +26,11 @@ static bool may_enable_paging(const Cpu *cpu)
         return true;
     return (cpu->cr4 & CR4_PAE) && !(cpu->seg[SEG_CS].attr & SA_L);
 }
+
+uint64_t cr0_defined(const Cpu *cpu) { return cpu_has(cpu, FEAT_I486) ? CR0_386 | CR0_486 : CR0_386; }
+
+/* The 386 finds out at reset what kind of coprocessor there is; later ones are the 387 themselves. */
+uint64_t cr0_fixed(const Cpu *cpu) { return cpu_has(cpu, FEAT_I486) || cpu_has(cpu, FEAT_I387) ? CR0_ET : 0; }
 
 static bool cr0_valid(const Cpu *cpu, uint64_t v)
 {
@@ -45,7 +51,7 @@ void cr0_write(Cpu *cpu, uint64_t v)
 {
     if (!cr0_valid(cpu, v))
         cpu_raise_gp(cpu);
-    v = (v & CR0_DEFINED) | CR0_ET;
+    v = (v & cr0_defined(cpu)) | cr0_fixed(cpu);
     uint64_t changed = cpu->cr0 ^ v;
     if (!changed)
         return;

@@ -66,7 +66,8 @@ static void port_sipi(void *opaque, uint8_t vector)
 
 static void update_gpa_mask(Cpu *cpu)
 {
-    cpu->gpa_mask = __atomic_load_n(&cpu->a20_enabled, __ATOMIC_RELAXED) ? ~UINT64_C(0) : ~BIT(20);
+    bool a20 = __atomic_load_n(&cpu->a20_enabled, __ATOMIC_RELAXED);
+    cpu->gpa_mask = cpu_has(cpu, FEAT_UNTIL_186) ? bit_mask(20) : a20 ? ~UINT64_C(0) : ~BIT(20);
 }
 
 /* The gate masks line A20 of every physical address (SDM vol. 3A 9.7.12.4). */
@@ -117,7 +118,7 @@ Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t a
     cpu_model_apply(cpu, model);
     cpu->gpr[R_SIXTEEN] = 16;
     cpu->a20_enabled = true;
-    cpu->gpa_mask = ~UINT64_C(0);
+    update_gpa_mask(cpu);
     cpu->decoder = insn_decoder_new(cpu->features);
     clear_tlbs(cpu);
     group_join(cpu);

@@ -44,7 +44,7 @@ static void put_vendor(const CpuModel *m, uint32_t out[4])
 }
 
 /* Family and model with their extensions (SDM vol. 2A figure 3-6). */
-static uint32_t signature(const CpuModel *m)
+uint32_t cpuid_signature(const CpuModel *m)
 {
     unsigned family = MIN(m->family, 15), high_model = family == 6 || family == 15 ? m->model >> 4 : 0;
     return (m->stepping & 15) | (m->model & 15) << 4 | family << 8 | high_model << 16 | (m->family - family) << 20;
@@ -70,7 +70,7 @@ static unsigned logical_count(const Cpu *cpu)
 static void leaf_signature(const Cpu *cpu, uint32_t out[4])
 {
     unsigned ids = logical_count(cpu);
-    out[CPUID_EAX] = signature(cpu->model);
+    out[CPUID_EAX] = cpuid_signature(cpu->model);
     out[CPUID_EBX] = cpu->apic_id << 24 | MIN(ids, 255) << 16 | (cpu_has(cpu, FEAT_CLFLUSH) ? 8 << 8 : 0);
     if (ids > 1)
         out[CPUID_EDX] |= 1 << 28;

@@ -28,6 +28,7 @@ typedef struct Reader {
     unsigned size, pos;
     uint8_t rex, rep, map, opcode, modrm; /* rex: 4WRXB, of whatever prefix the bits came */
     bool op66, addr67, lock, code64, real, has_modrm;
+    bool only_8086, until_286; /* of the decoder */
     int8_t segment;  /* override, or -1 */
     uint8_t code_size;
     uint8_t encoding; /* ENC_* */
@@ -48,6 +49,8 @@ static bool read_prefixes(Reader *r)
             r->rex = b;
             continue;
         }
+        if (r->until_286 && b >= 0x64 && b <= 0x67)
+            return true;
         switch (b) {
         case 0x26: r->segment = 0; break;
         case 0x2e: r->segment = 1; break;
@@ -178,7 +181,7 @@ static bool read_opcode(Reader *r)
     if (r->encoding != ENC_LEGACY)
         return read_vector_opcode(r);
     r->opcode = r->bytes[r->pos++];
-    if (r->opcode != 0x0f)
+    if (r->opcode != 0x0f || r->only_8086)
         return true;
     r->map = MAP_0F;
     if (r->pos >= r->size)
@@ -498,7 +501,7 @@ static InsnFn *choose_function(const Pattern *p, const Reader *r, unsigned key, 
 {
     const InsnRow *row = &insn_rows[p->row];
     uint32_t attr = row->attr;
-    if (r->lock && !((attr & A_LOCK) && i->mem))
+    if (r->lock && !((attr & A_LOCK) && i->mem) && !r->until_286)
         return insn_undefined;
     if ((attr & A_PROT) && (key & KEY_REAL))
         return insn_undefined;
@@ -534,7 +537,8 @@ static int out_of_bytes(size_t size)
 int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t size, Insn *i)
 {
     Reader r = { .bytes = bytes, .size = MIN(size, INSN_MAX), .segment = -1, .code_size = key & KEY_SIZE,
-                 .code64 = (key & KEY_SIZE) == SZ64, .real = key & KEY_REAL };
+                 .code64 = (key & KEY_SIZE) == SZ64, .real = key & KEY_REAL,
+                 .only_8086 = d->only_8086, .until_286 = d->until_286 };
     *i = (Insn){ .base = R_NONE, .index = R_NONE, .seg = 3 };
     if (!read_prefixes(&r) || !read_opcode(&r))
         return out_of_bytes(size);

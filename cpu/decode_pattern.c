@@ -93,6 +93,11 @@ static void parse_encoding(Pattern *p, const char *encoding)
         parse_word(p, word, &have_opcode);
         w += length;
     }
+    if (!have_opcode) { /* 0F itself, of which the 8086 makes no map */
+        p->map = MAP_ONE;
+        p->opcode = 0x0f;
+        p->opcodes = 1;
+    }
     if (p->encoding == ENC_VEX)
         p->map += MAP_VEX_0F - MAP_0F;
     else if (p->encoding == ENC_EVEX && p->map < MAP_EVEX_5)
@@ -249,6 +254,8 @@ InsnDecoder *insn_decoder_new(const uint64_t *features)
     InsnDecoder *d = g_new0(InsnDecoder, 1);
     unsigned n = 0;
     d->patterns = g_new(Pattern, insn_row_count);
+    d->only_8086 = has_feature(features, FEAT_ONLY_8086);
+    d->until_286 = has_feature(features, FEAT_UNTIL_286);
     for (unsigned row = 0; row < insn_row_count; row++)
         if (has_feature(features, insn_rows[row].feature))
             pattern_for_features(&d->patterns[n++], row, features);

@@ -32,11 +32,13 @@ unsigned cpu_disassemble(unsigned code_size, uint64_t rip, const uint8_t *bytes,
 
 #else
 
-/* Every feature: what is not there on a model is still worth a name. */
+/* Every feature: what is not there on a model is still worth a name; but not what only old processors have. */
 static InsnDecoder *full_decoder(void)
 {
     uint64_t features[FEAT_WORDS];
     memset(features, 0xff, sizeof features);
+    for (unsigned f = FEAT_ONLY_8086; f <= FEAT_NO_FPU; f++)
+        features[f / 64] &= ~(UINT64_C(1) << f % 64);
     return insn_decoder_new(features);
 }
 

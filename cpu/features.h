@@ -147,7 +147,9 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
 #define FEATURE_ENUM(name, option, leaf, subleaf, reg, bit) FEAT_##name,
 enum {
-    FEAT_BASE, FEAT_I186, FEAT_I286, FEAT_I386, FEAT_I486, FEAT_CPUID, FEAT_SMM, FEAT_NOPL, FEAT_UD0,
+    FEAT_BASE, FEAT_I186, FEAT_I286, FEAT_I386, FEAT_I387, FEAT_I486, FEAT_CPUID, FEAT_SMM, FEAT_NOPL, FEAT_UD0,
+    /* What only old processors have (table/old.def).  ESC: x87 opcodes that mean nothing are ignored. */
+    FEAT_ONLY_8086, FEAT_UNTIL_186, FEAT_UNTIL_286, FEAT_ONLY_286, FEAT_NO_CPUID, FEAT_ESC, FEAT_NO_FPU,
     FEATURES(FEATURE_ENUM)
     FEAT_COUNT
 };

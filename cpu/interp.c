@@ -39,6 +39,8 @@ static unsigned within_limit(Cpu *cpu, const Block *b)
         return b->count;
     while (n < b->count && end + b->insn[n].len - 1 <= limit)
         end += b->insn[n++].len;
+    if (!n && cpu_has(cpu, FEAT_UNTIL_186))
+        return 1; /* IP wraps */
     if (!n)
         cpu_raise_gp(cpu);
     return n;

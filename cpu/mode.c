@@ -106,7 +106,7 @@ void cpu_update_mode(Cpu *cpu)
     cpu->protected_mode = (cpu->cr0 & CR0_PE) && !(cpu->eflags & EFLAGS_VM);
     cpu->cpl = current_cpl(cpu);
     cpu->code_size = current_code_size(cpu);
-    cpu->rip_mask = cpu->code_size == SZ64 ? ~UINT64_C(0) : 0xffffffff;
+    cpu->rip_mask = cpu->code_size == SZ64 ? ~UINT64_C(0) : cpu->legacy_rip_mask;
     cpu->sp_mask = cpu->code_size == SZ64 ? ~UINT64_C(0) : cpu->seg[SEG_SS].attr & SA_DB ? 0xffffffff : 0xffff;
     cpu->flat = flat_segments(cpu);
     cpu->code_flat = cpu->code_size == SZ64 || (cs->base == 0 && cs->limit == 0xffffffff);

@@ -218,6 +218,20 @@ static void add_generation(CpuModel *m)
     set_put(m->features, FEAT_SMM, m->level > 0);
 }
 
+/* And what later ones, or those with an FPU, have no more. */
+static void add_old_ways(CpuModel *m)
+{
+    bool fpu = feature_set_has(m->features, FEAT_FPU);
+    set_put(m->features, FEAT_ONLY_8086, m->family < 1);
+    set_put(m->features, FEAT_UNTIL_186, m->family < 2);
+    set_put(m->features, FEAT_UNTIL_286, m->family < 3);
+    set_put(m->features, FEAT_ONLY_286, m->family == 2);
+    set_put(m->features, FEAT_NO_CPUID, m->level == 0);
+    set_put(m->features, FEAT_I387, fpu && m->family >= 3);
+    set_put(m->features, FEAT_ESC, !fpu || m->family < 3);
+    set_put(m->features, FEAT_NO_FPU, !fpu);
+}
+
 bool feature_by_request(const CpuModel *model, unsigned feature)
 {
     for (unsigned k = 0; k < ARRAY_SIZE(by_request_only); k++)
@@ -484,7 +498,7 @@ static void set_widths(CpuModel *m)
     bool lm = feature_set_has(m->features, FEAT_LM), pae = feature_set_has(m->features, FEAT_PAE);
     m->linear_bits = feature_set_has(m->features, FEAT_LA57) ? 57 : lm ? 48 : 32;
     if (!m->physical_bits)
-        m->physical_bits = lm ? 40 : pae ? 36 : 32;
+        m->physical_bits = lm ? 40 : pae ? 36 : m->family >= 3 ? 32 : m->family == 2 ? 24 : 20;
 }
 
 static bool parse_spec(Parse *p, char **parts)
@@ -499,6 +513,7 @@ static bool parse_spec(Parse *p, char **parts)
     add_generation(p->model);
     if (!resolve_dependencies(p))
         return false;
+    add_old_ways(p->model);
     raise_levels(p);
     set_widths(p->model);
     return true;
@@ -523,5 +538,6 @@ void cpu_model_apply(Cpu *cpu, const CpuModel *model)
 {
     memcpy(cpu->features, model->features, sizeof cpu->features);
     cpu->physical_bits = model->physical_bits;
+    cpu->legacy_rip_mask = model->family < 2 ? 0xffff : 0xffffffff;
     cpu->linear_bits = cpu->max_linear_bits = model->linear_bits;
 }

@@ -9,45 +9,52 @@
 #include "cpu/svm.h"
 #include "cpu/system.h"
 
-/* What CPUID leaf 1 gives in EAX; reset leaves it in EDX. */
-static uint32_t model_signature(const Cpu *cpu)
-{
-    uint32_t out[4];
-    cpuid_read(cpu, 1, 0, out);
-    return out[CPUID_EAX];
-}
+/* Until the 186 the upper four flags are ones. */
+#define FLAGS_UNTIL_186 0xf000
 
 static void reset_registers(Cpu *cpu)
 {
     memset(cpu->gpr_named, 0, sizeof(uint64_t) * 16);
-    cpu->gpr[R_DX] = model_signature(cpu);
+    if (cpu_has(cpu, FEAT_I386))
+        cpu->gpr[R_DX] = cpuid_signature(cpu->model);
     cpu->rip = 0xfff0;
-    cpu->eflags = 0;
+    cpu->eflags = cpu_has(cpu, FEAT_UNTIL_186) ? FLAGS_UNTIL_186 : 0;
     set_flags_arith(cpu, 0);
+}
+
+/* The 8086 and the 186 begin at FFFF:0. */
+static void reset_code_segment(Cpu *cpu)
+{
+    bool old = cpu_has(cpu, FEAT_UNTIL_186);
+    cpu->seg[SEG_CS].sel = old ? 0xffff : 0xf000;
+    cpu->seg[SEG_CS].base = old ? 0xffff0 : 0xffff0000;
+    cpu->seg[SEG_CS].attr |= SA_CODE;
+    if (old)
+        cpu->rip = 0;
 }
 
 static void reset_segments(Cpu *cpu)
 {
     for (unsigned s = SEG_ES; s <= SEG_GS; s++)
         cpu->seg[s] = (Segment){ .limit = 0xffff, .attr = SA_P | SA_S | SA_WRITABLE | SA_ACCESSED };
-    cpu->seg[SEG_CS].sel = 0xf000;
-    cpu->seg[SEG_CS].base = 0xffff0000;
-    cpu->seg[SEG_CS].attr |= SA_CODE;
+    reset_code_segment(cpu);
     cpu->seg[SEG_LDTR] = (Segment){ .limit = 0xffff, .attr = SA_P | 0x2 };
     cpu->seg[SEG_TR] = (Segment){ .limit = 0xffff, .attr = SA_P | 0xb };
     cpu->gdtr = cpu->idtr = (TablePtr){ .limit = 0xffff };
+    if (cpu->model->family < 5)
+        cpu->idtr.limit = 0x3ff; /* Intel486 Processor Family Programmer's Reference Manual, table 10-1 */
 }
 
 static void reset_control(Cpu *cpu, bool init)
 {
     uint64_t cache_bits = init ? cpu->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
-    cpu->cr0 = cache_bits | CR0_ET;
+    cpu->cr0 = cr0_fixed(cpu) | (cache_bits & cr0_defined(cpu));
     cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->cr8 = 0;
     cpu->efer = 0;
     memset(cpu->pdpte, 0, sizeof cpu->pdpte);
     memset(cpu->dr, 0, sizeof cpu->dr);
     cpu->dr[6] = 0xffff0ff0;
-    cpu->dr[7] = 0x400;
+    cpu->dr[7] = cpu->model->family < 5 ? 0 : 0x400;
 }
 
 /* Power-on tags are "zero", not "empty" (FTW 5555h); MXCSR has every exception masked. */

@@ -253,7 +253,7 @@ struct Cpu {
     uint8_t step_mode;       /* STEP_*: run one instruction at a time, with checks around it */
     bool long_mode;          /* EFER.LMA */
     bool protected_mode;     /* CR0.PE and not EFLAGS.VM */
-    uint64_t rip_mask;       /* 0xffffffff outside 64-bit mode, all ones within */
+    uint64_t rip_mask;       /* legacy_rip_mask outside 64-bit mode, all ones within */
 
     Segment seg[SEG_COUNT];
     TablePtr gdtr, idtr;
@@ -363,7 +363,8 @@ struct Cpu {
     uint8_t linear_bits;     /* of linear addresses as paging has them now: 32, 48 or 57 */
     uint8_t max_linear_bits; /* of those that the CPU can have */
     bool a20_enabled;
-    uint64_t gpa_mask;       /* physical address lines that reach the bus (A20 gate) */
+    uint64_t legacy_rip_mask; /* 0xffffffff, or 0xffff before the 286 */
+    uint64_t gpa_mask;       /* physical address lines that reach the bus (A20 gate; 20 before the 286) */
 };
 
 static inline bool cpu_has(const Cpu *cpu, unsigned feature)

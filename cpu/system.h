@@ -43,6 +43,13 @@ uint64_t xcr0_supported(const Cpu *cpu);
 uint64_t cr4_allowed(const Cpu *cpu);
 uint64_t efer_allowed(const Cpu *cpu);
 
+/* Bits of CR0 that exist, and those that are always set. */
+uint64_t cr0_defined(const Cpu *cpu);
+uint64_t cr0_fixed(const Cpu *cpu);
+
+/* Family, model and stepping as CPUID leaf 1 gives them in EAX, and reset in EDX, with CPUID or without. */
+uint32_t cpuid_signature(const CpuModel *model);
+
 /* CPUID for a leaf and subleaf, as the model and the current state (OSXSAVE, APIC enable, ...) give it. */
 void cpuid_read(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

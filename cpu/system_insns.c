@@ -52,7 +52,7 @@ static uint64_t control_register(Cpu *cpu, unsigned n)
 
 static void check_control_register(Cpu *cpu, unsigned n)
 {
-    if (n == 1 || (n > 4 && n != 8))
+    if (n == 1 || (n > 4 && n != 8) || (n == 4 && !cpu_has(cpu, FEAT_CPUID)))
         cpu_raise_ud(cpu);
     require_cpl0(cpu);
 }

@@ -9,6 +9,7 @@
 #include "backends/char/char.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "cpu/model.h"
 #include "cpu/topology.h"
 #include "hw/input/i8042.h"
 #include "hw/intc/i8259.h"
@@ -362,6 +363,9 @@ static gboolean user_devices_create(Pc *pc, GError **err)
 
 static gboolean start_prepare(Pc *pc, GError **err)
 {
+    if (!cpu_has(pc->cpus[0], FEAT_I386) && (pc->o->kernel || !pc->o->bios))
+        return error_set(err, "-cpu %s: SeaBIOS and kernels need at least a 386; -bios FILE gives this processor its own",
+                         pc->model->name);
     pc_acpi_create(pc);
     pc_smbios_create(pc);
     if (!pc->o->kernel) {

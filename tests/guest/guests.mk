@@ -15,6 +15,9 @@ GUESTS_ONLY_64 = segments_long paging_long paging_la57 pkeys
 GUEST_IMAGES = $(patsubst %,$(GUEST_BUILD)/%-32.elf,$(filter-out $(GUESTS_ONLY_64),$(GUESTS))) \
     $(patsubst %,$(GUEST_BUILD)/%-64.elf,$(filter-out $(GUESTS_ONLY_32),$(GUESTS)))
 
+# A firmware image, for processors that no kernel runs on.
+GUEST_IMAGES += $(GUEST_BUILD)/old.bin
+
 GUEST_CFLAGS = -std=gnu11 -O2 -g0 -Wall -Wextra -ffreestanding -fno-builtin -fno-stack-protector -fno-pic -fno-pie \
     -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing \
     -fno-ipa-cp -fno-toplevel-reorder -mgeneral-regs-only
@@ -41,6 +44,11 @@ $(GUEST_BUILD)/%-32.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_32) $(GUEST_HEADERS
 	@echo "  GUEST   $*-32"
 	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_32) $(GUEST_LINK) -o $@ \
 	    $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_32)
+
+$(GUEST_BUILD)/old.bin: $(GUEST_SOURCE)/old_bios.S
+	@mkdir -p $(@D)
+	@echo "  GUEST   old"
+	@$(GUEST_CC) -m32 -nostdlib -static -no-pie -Wl,-Ttext=0,-e,0,--build-id=none,--oformat=binary -o $@ $<
 
 # Multiboot asks for an ELF file of class 32.
 $(GUEST_BUILD)/%-64.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_64) $(GUEST_HEADERS) $(wildcard $(GUEST_SOURCE)/*.S)
