@@ -204,7 +204,8 @@ FLD_CONSTANT(fldz, 6)
 
 /*
  * A store of a converted ST(0), with what its type has in place of an unrepresentable value; `convert` sees v and e.
- * An unmasked exception of the conversion leaves memory and stack alone (the operand is checked all the same, and a page fault comes first); an unmasked #P does not.
+ * An unmasked exception of the conversion leaves memory and stack alone (the operand is checked all the same, and a
+ * page fault comes first); an unmasked #P does not.
  */
 #define STORE_AND_POP(name, bits, indefinite, convert, pop)                                                            \
     static void name(Cpu *cpu, const Insn *i)                                                                          \
@@ -263,6 +264,8 @@ static void store_m80_and_pop(Cpu *cpu, const Insn *i, Float80 v, bool empty)
     uint64_t ea = insn_ea(cpu, i);
     if (!empty || cpu->fpu.control & FP_INVALID)
         write_m80(cpu, i, ea, v);
+    else
+        mem_probe_write(cpu, i->seg, ea, 10);
     fpu_track_operand(cpu, i, ea);
     if (empty && !fpu_stack_fault(cpu, 0))
         return;
@@ -328,6 +331,8 @@ static void fbstp(Cpu *cpu, const Insn *i)
     bool stores = fpu_stores(cpu, e.flags), negative = st(cpu, 0)->sexp >> 15;
     if (stores)
         write_m80(cpu, i, ea, e.flags & FP_INVALID ? BCD_INDEFINITE : to_packed(v, negative));
+    else
+        mem_probe_write(cpu, i->seg, ea, 10);
     fpu_track_operand(cpu, i, ea);
     fpu_raise_store(cpu, &e);
     if (stores)
