@@ -18,7 +18,7 @@ typedef struct Wide {
 
 #include "cpu/x87_constants.h"
 
-/* --- arithmetic on it; results are cut off, not rounded --- */
+/* --- arithmetic on it; results are cut off, not rounded, a quotient with its last bit sticky --- */
 
 static unsigned leading_zeros(u128 v)
 {
@@ -69,7 +69,7 @@ static Wide wide_div(Wide a, Wide b)
     bool less = a.mant < b.mant;
     u128 rest = less ? a.mant : a.mant >> 1, q;
     q = (u128)divide_digit(&rest, b.mant) << 64;
-    q |= divide_digit(&rest, b.mant);
+    q |= divide_digit(&rest, b.mant) | (rest != 0);
     return wide_from_bits(q, a.exp - b.exp - less, a.sign ^ b.sign);
 }
 
@@ -142,9 +142,11 @@ static Wide wide_cos(Wide r)
     return wide_from_fraction(~multiply_high(y, series(inverse_factorial, 2, 14, y, true)) | 1);
 }
 
-/* atan(u), |u| <= 1/60. */
+/* atan(u), |u| <= 1/60.  A tiny u is a quotient, either exact (with less than 128 bits) or what is cut off tells more. */
 static Wide atan_series(Wide u)
 {
+    if (u.exp < -64)
+        return wide_from_bits(u.mant - !(u.mant & 1), u.exp, u.sign);
     u128 x = wide_to_fraction(u), y = multiply_high(x, x);
     return wide_mul(u, (Wide){ ~multiply_high(y, series(inverse_odd, 1, 10, y, true)), -1, false });
 }
