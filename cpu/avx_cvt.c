@@ -16,6 +16,18 @@ FP_LANES(cvtdq2ps, VEC_D, VEC_D, fp32_from_i32(b, e))
 FP_LANES(cvtdq2pd, VEC_Q, VEC_D, fp64_from_i32(b))
 FP_LANES(cvtqq2ps, VEC_D, VEC_Q, fp32_from_i64(b, e))
 FP_LANES(cvtqq2pd, VEC_Q, VEC_Q, fp64_from_i64(b, e))
+FP_LANES(cvtps2udq, VEC_D, VEC_D, f32_to_u32(b, e->rounding, e))
+FP_LANES(cvttps2udq, VEC_D, VEC_D, f32_to_u32(b, FP_ZERO, e))
+FP_LANES(cvtpd2udq, VEC_D, VEC_Q, f64_to_u32(b, e->rounding, e))
+FP_LANES(cvttpd2udq, VEC_D, VEC_Q, f64_to_u32(b, FP_ZERO, e))
+FP_LANES(cvtps2uqq, VEC_Q, VEC_D, f32_to_u64(b, e->rounding, e))
+FP_LANES(cvttps2uqq, VEC_Q, VEC_D, f32_to_u64(b, FP_ZERO, e))
+FP_LANES(cvtpd2uqq, VEC_Q, VEC_Q, f64_to_u64(b, e->rounding, e))
+FP_LANES(cvttpd2uqq, VEC_Q, VEC_Q, f64_to_u64(b, FP_ZERO, e))
+FP_LANES(cvtudq2ps, VEC_D, VEC_D, f32_from_u32(b, e))
+FP_LANES(cvtudq2pd, VEC_Q, VEC_D, f64_from_u32(b, e))
+FP_LANES(cvtuqq2ps, VEC_D, VEC_Q, f32_from_u64(b, e))
+FP_LANES(cvtuqq2pd, VEC_Q, VEC_Q, f64_from_u64(b, e))
 FP_LANES(cvtps2pd, VEC_Q, VEC_D, fp32_to_fp64(b, e))
 FP_LANES(cvtpd2ps, VEC_D, VEC_Q, fp64_to_fp32(b, e))
 FP_LANES(cvtph2ps, VEC_D, VEC_W, f16_to_f32_quietly(b, e))
@@ -25,8 +37,26 @@ AVX_LANES(cvtps2dq, cvtps2dq, 32, 32)
 AVX_LANES(cvttps2dq, cvttps2dq, 32, 32)
 AVX_LANES(cvtpd2dq, cvtpd2dq, 32, 64)
 AVX_LANES(cvttpd2dq, cvttpd2dq, 32, 64)
+AVX_LANES(cvtps2qq, cvtps2qq, 64, 32)
+AVX_LANES(cvttps2qq, cvttps2qq, 64, 32)
+AVX_LANES(cvtpd2qq, cvtpd2qq, 64, 64)
+AVX_LANES(cvttpd2qq, cvttpd2qq, 64, 64)
+AVX_LANES(cvtps2udq, cvtps2udq, 32, 32)
+AVX_LANES(cvttps2udq, cvttps2udq, 32, 32)
+AVX_LANES(cvtpd2udq, cvtpd2udq, 32, 64)
+AVX_LANES(cvttpd2udq, cvttpd2udq, 32, 64)
+AVX_LANES(cvtps2uqq, cvtps2uqq, 64, 32)
+AVX_LANES(cvttps2uqq, cvttps2uqq, 64, 32)
+AVX_LANES(cvtpd2uqq, cvtpd2uqq, 64, 64)
+AVX_LANES(cvttpd2uqq, cvttpd2uqq, 64, 64)
 AVX_LANES(cvtdq2ps, cvtdq2ps, 32, 32)
 AVX_LANES(cvtdq2pd, cvtdq2pd, 64, 32)
+AVX_LANES(cvtqq2ps, cvtqq2ps, 32, 64)
+AVX_LANES(cvtqq2pd, cvtqq2pd, 64, 64)
+AVX_LANES(cvtudq2ps, cvtudq2ps, 32, 32)
+AVX_LANES(cvtudq2pd, cvtudq2pd, 64, 32)
+AVX_LANES(cvtuqq2ps, cvtuqq2ps, 32, 64)
+AVX_LANES(cvtuqq2pd, cvtuqq2pd, 64, 64)
 AVX_LANES(cvtps2pd, cvtps2pd, 64, 32)
 AVX_LANES(cvtpd2ps, cvtpd2ps, 32, 64)
 AVX_LANES(cvtph2ps, cvtph2ps, 32, 16)
@@ -57,8 +87,7 @@ SEM_1(avx_cvtps2ph)
 
 /* ---- general registers ---- */
 
-/* Lane 0 of a vector operand of `from` bits to a general register of `to`. */
-static void to_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from)
+void avx_fp_to_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from)
 {
     Vec tmp, r;
     FpLanes l;
@@ -72,8 +101,7 @@ static void to_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, u
         set_reg64(cpu, i->reg, r.q[0]);
 }
 
-/* A general register or memory, of `from` bits, to lane 0. */
-static void from_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from)
+void avx_fp_from_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from)
 {
     Vec s, r;
     FpLanes l;
@@ -88,19 +116,15 @@ static void from_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to,
     avx_write_scalar(cpu, i, vec_lane(&r, to, 0), to, i->vreg);
 }
 
-/* By operand size: the kernels are those of doublewords and quadwords. */
-#define TO_GENERAL(name, kernel32, kernel64, from)                                                                     \
-    static void avx_##name##_32(Cpu *cpu, const Insn *i) { to_general(cpu, i, lanes_##kernel32, 32, from); }           \
-    static void avx_##name##_64(Cpu *cpu, const Insn *i) { to_general(cpu, i, lanes_##kernel64, 64, from); }           \
-    SEM_Y(avx_##name)
-#define FROM_GENERAL(name, kernel32, kernel64, to)                                                                     \
-    static void avx_##name##_32(Cpu *cpu, const Insn *i) { from_general(cpu, i, lanes_##kernel32, to, 32); }           \
-    static void avx_##name##_64(Cpu *cpu, const Insn *i) { from_general(cpu, i, lanes_##kernel64, to, 64); }           \
-    SEM_Y(avx_##name)
-
-TO_GENERAL(cvtss2si, cvtps2dq, cvtps2qq, 32)
-TO_GENERAL(cvttss2si, cvttps2dq, cvttps2qq, 32)
-TO_GENERAL(cvtsd2si, cvtpd2dq, cvtpd2qq, 64)
-TO_GENERAL(cvttsd2si, cvttpd2dq, cvttpd2qq, 64)
-FROM_GENERAL(cvtsi2ss, cvtdq2ps, cvtqq2ps, 32)
-FROM_GENERAL(cvtsi2sd, cvtdq2pd, cvtqq2pd, 64)
+AVX_TO_GENERAL(cvtss2si, cvtps2dq, cvtps2qq, 32)
+AVX_TO_GENERAL(cvttss2si, cvttps2dq, cvttps2qq, 32)
+AVX_TO_GENERAL(cvtsd2si, cvtpd2dq, cvtpd2qq, 64)
+AVX_TO_GENERAL(cvttsd2si, cvttpd2dq, cvttpd2qq, 64)
+AVX_FROM_GENERAL(cvtsi2ss, cvtdq2ps, cvtqq2ps, 32)
+AVX_FROM_GENERAL(cvtsi2sd, cvtdq2pd, cvtqq2pd, 64)
+AVX_TO_GENERAL(cvtss2usi, cvtps2udq, cvtps2uqq, 32)
+AVX_TO_GENERAL(cvttss2usi, cvttps2udq, cvttps2uqq, 32)
+AVX_TO_GENERAL(cvtsd2usi, cvtpd2udq, cvtpd2uqq, 64)
+AVX_TO_GENERAL(cvttsd2usi, cvttpd2udq, cvttpd2uqq, 64)
+AVX_FROM_GENERAL(cvtusi2ss, cvtudq2ps, cvtuqq2ps, 32)
+AVX_FROM_GENERAL(cvtusi2sd, cvtudq2pd, cvtuqq2pd, 64)

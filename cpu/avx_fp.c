@@ -33,19 +33,6 @@ FP_LANES(cmpps, VEC_D, VEC_D, fp32_cmp(a, b, imm, e))
 FP_LANES(cmppd, VEC_Q, VEC_Q, fp64_cmp(a, b, imm, e))
 AVX_LANES_FORMS(cmp)
 
-#define AVX_COMPARE(name, LANE, n, quiet)                                                                              \
-    static void avx_##name(Cpu *cpu, const Insn *i)                                                                    \
-    {                                                                                                                  \
-        Vec tmp;                                                                                                       \
-        FpEnv e;                                                                                                       \
-        const Vec *b = avx_source_low(cpu, i, &tmp, n / 8);                                                            \
-        avx_env(cpu, i, &e);                                                                                           \
-        int order = fp##n##_compare(LANE(cpu->vec[i->reg], 0), LANE(*b, 0), quiet, &e);                                \
-        avx_finish(cpu, i, &e);                                                                                        \
-        set_flags_order(cpu, order);                                                                                   \
-    }                                                                                                                  \
-    SEM_1(avx_##name)
-
 AVX_COMPARE(comiss, VEC_D, 32, false)
 AVX_COMPARE(comisd, VEC_Q, 64, false)
 AVX_COMPARE(ucomiss, VEC_D, 32, true)

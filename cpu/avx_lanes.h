@@ -73,4 +73,34 @@ void avx_fp_test_scalar(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned bits
     AVX_LANES_SCALAR(name##ss, name##ps, 32, 32)                                                                       \
     AVX_LANES_SCALAR(name##sd, name##pd, 64, 64)
 
+/* VCOMIxx and VUCOMIxx. */
+#define AVX_COMPARE(name, LANE, n, quiet)                                                                              \
+    static void avx_##name(Cpu *cpu, const Insn *i)                                                                    \
+    {                                                                                                                  \
+        Vec tmp;                                                                                                       \
+        FpEnv e;                                                                                                       \
+        const Vec *b = avx_source_low(cpu, i, &tmp, n / 8);                                                            \
+        avx_env(cpu, i, &e);                                                                                           \
+        int order = fp##n##_compare(LANE(cpu->vec[i->reg], 0), LANE(*b, 0), quiet, &e);                                \
+        avx_finish(cpu, i, &e);                                                                                        \
+        set_flags_order(cpu, order);                                                                                   \
+    }                                                                                                                  \
+    SEM_1(avx_##name)
+
+/*
+ * Lane 0 of a vector operand of `from` bits to a general register of `to`; a general register or memory of `from` bits
+ * to lane 0.  By operand size, with the kernels of doublewords and quadwords (avx_cvt.c).
+ */
+void avx_fp_to_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from);
+void avx_fp_from_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from);
+
+#define AVX_TO_GENERAL(name, kernel32, kernel64, from)                                                                 \
+    static void avx_##name##_32(Cpu *cpu, const Insn *i) { avx_fp_to_general(cpu, i, lanes_##kernel32, 32, from); }    \
+    static void avx_##name##_64(Cpu *cpu, const Insn *i) { avx_fp_to_general(cpu, i, lanes_##kernel64, 64, from); }    \
+    SEM_Y(avx_##name)
+#define AVX_FROM_GENERAL(name, kernel32, kernel64, to)                                                                 \
+    static void avx_##name##_32(Cpu *cpu, const Insn *i) { avx_fp_from_general(cpu, i, lanes_##kernel32, to, 32); }    \
+    static void avx_##name##_64(Cpu *cpu, const Insn *i) { avx_fp_from_general(cpu, i, lanes_##kernel64, to, 64); }    \
+    SEM_Y(avx_##name)
+
 #endif
