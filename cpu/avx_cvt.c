@@ -70,7 +70,7 @@ static void avx_cvtps2ph(Cpu *cpu, const Insn *i)
     Vec r;
     FpLanes l;
     unsigned lanes = avx_lanes(i, 32);
-    fp_lanes_begin(cpu, i, &l, avx_mask(cpu, i, lanes), &r);
+    avx_fp_begin(cpu, i, &l, avx_mask(cpu, i, lanes), &r);
     l.b = &cpu->vec[i->reg];
     if (!(i->imm & 4))
         l.e.rounding = i->imm & 3;
@@ -91,7 +91,7 @@ void avx_fp_to_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, u
 {
     Vec tmp, r;
     FpLanes l;
-    fp_lanes_begin(cpu, i, &l, 1, &r);
+    avx_fp_begin(cpu, i, &l, 1, &r);
     l.b = avx_source_low(cpu, i, &tmp, from / 8);
     kernel(&l);
     avx_finish(cpu, i, &l.e);
@@ -109,7 +109,7 @@ void avx_fp_from_general(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to,
         avx_source_low(cpu, i, &s, from / 8);
     else
         s.q[0] = reg64(cpu, i->rm);
-    fp_lanes_begin(cpu, i, &l, 1, &r);
+    avx_fp_begin(cpu, i, &l, 1, &r);
     l.b = &s;
     kernel(&l);
     avx_finish(cpu, i, &l.e);

@@ -24,12 +24,15 @@
 #define FMA_FORMS(name, minus_x, minus_z)                                                                              \
     FMA_KERNELS(name, ps, VEC_D, 32, minus_x, minus_z)                                                                 \
     FMA_KERNELS(name, pd, VEC_Q, 64, minus_x, minus_z)                                                                 \
+    FMA_KERNELS(name, ph, VEC_W, 16, minus_x, minus_z)                                                                 \
     FMA_PACKED(name, ps, 32)                                                                                           \
-    FMA_PACKED(name, pd, 64)
+    FMA_PACKED(name, pd, 64)                                                                                           \
+    FMA_PACKED(name, ph, 16)
 #define FMA_ALL_FORMS(name, minus_x, minus_z)                                                                          \
     FMA_FORMS(name, minus_x, minus_z)                                                                                  \
     FMA_SCALAR(name, ss, ps, 32)                                                                                       \
-    FMA_SCALAR(name, sd, pd, 64)
+    FMA_SCALAR(name, sd, pd, 64)                                                                                       \
+    FMA_SCALAR(name, sh, ph, 16)
 
 FMA_ALL_FORMS(fmadd, false, false)
 FMA_ALL_FORMS(fmsub, false, true)

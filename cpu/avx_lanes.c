@@ -1,14 +1,13 @@
 /* Operands, exceptions and results around the kernels of avx_lanes.h. */
 #include "cpu/avx_lanes.h"
 
-void fp_lanes_begin(const Cpu *cpu, const Insn *i, FpLanes *l, uint64_t selected, Vec *d)
+void avx_fp_begin(const Cpu *cpu, const Insn *i, FpLanes *l, uint64_t selected, Vec *d)
 {
     *l = (FpLanes){ .a = &cpu->vec[i->vreg], .c = &cpu->vec[i->reg], .d = d, .imm = i->imm, .selected = selected };
     avx_env(cpu, i, &l->e);
 }
 
-/* `lanes` lanes of `bits` from ModRM.rm, or one for all of them. */
-static const Vec *lanes_source(Cpu *cpu, const Insn *i, Vec *tmp, unsigned bits, unsigned lanes, uint64_t selected)
+const Vec *avx_fp_source(Cpu *cpu, const Insn *i, Vec *tmp, unsigned bits, unsigned lanes, uint64_t selected)
 {
     if (!i->broadcast || !selected)
         return avx_source_part(cpu, i, tmp, bits, lanes, selected);
@@ -20,8 +19,8 @@ void avx_fp_lanes(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsign
     Vec tmp, r;
     FpLanes l;
     unsigned lanes = avx_lanes(i, MAX(to, from));
-    fp_lanes_begin(cpu, i, &l, avx_mask(cpu, i, lanes), &r);
-    l.b = lanes_source(cpu, i, &tmp, from, lanes, l.selected);
+    avx_fp_begin(cpu, i, &l, avx_mask(cpu, i, lanes), &r);
+    l.b = avx_fp_source(cpu, i, &tmp, from, lanes, l.selected);
     kernel(&l);
     avx_finish(cpu, i, &l.e);
     avx_write_lanes(cpu, i, i->reg, &r, to, lanes);
@@ -31,7 +30,7 @@ void avx_fp_scalar(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsig
 {
     Vec tmp, r;
     FpLanes l;
-    fp_lanes_begin(cpu, i, &l, avx_mask(cpu, i, 1), &r);
+    avx_fp_begin(cpu, i, &l, avx_mask(cpu, i, 1), &r);
     l.b = avx_source_part(cpu, i, &tmp, from, 1, l.selected);
     kernel(&l);
     avx_finish(cpu, i, &l.e);
@@ -42,8 +41,8 @@ static void test_lanes(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned bits,
 {
     Vec tmp;
     FpLanes l;
-    fp_lanes_begin(cpu, i, &l, avx_mask(cpu, i, lanes), NULL);
-    l.b = lanes_source(cpu, i, &tmp, bits, lanes, l.selected);
+    avx_fp_begin(cpu, i, &l, avx_mask(cpu, i, lanes), NULL);
+    l.b = avx_fp_source(cpu, i, &tmp, bits, lanes, l.selected);
     kernel(&l);
     avx_finish(cpu, i, &l.e);
     avx_write_mask(cpu, i, l.result, lanes);

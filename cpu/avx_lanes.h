@@ -41,12 +41,13 @@ typedef void FpKernel(FpLanes *l);
 #define FP_LANES_TEST(name, FROM, expr) FP_LANES_LOOP(name, FROM, l->result |= (uint64_t)((expr) != 0) << n)
 
 /*
- * fp_lanes_begin: all of *l but b.
+ * avx_fp_begin: all of *l but b, which avx_fp_source reads: `lanes` lanes of `bits`, or one for all of them.
  * avx_fp_lanes: all lanes, from `from` to `to` bits each (the wider of them fills the vector length).
  * avx_fp_scalar: lane 0, with what is above of 128 bits from register `upper`.
  * avx_fp_test, avx_fp_test_scalar: to an opmask register.
  */
-void fp_lanes_begin(const Cpu *cpu, const Insn *i, FpLanes *l, uint64_t selected, Vec *d);
+void avx_fp_begin(const Cpu *cpu, const Insn *i, FpLanes *l, uint64_t selected, Vec *d);
+const Vec *avx_fp_source(Cpu *cpu, const Insn *i, Vec *tmp, unsigned bits, unsigned lanes, uint64_t selected);
 void avx_fp_lanes(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from);
 void avx_fp_scalar(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned to, unsigned from, unsigned upper);
 void avx_fp_test(Cpu *cpu, const Insn *i, FpKernel *kernel, unsigned bits);
