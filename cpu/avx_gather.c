@@ -42,6 +42,7 @@ static void vex_gather(Cpu *cpu, const Insn *i, unsigned index_bits, unsigned bi
     *mask = (Vec){ { 0 } };
 }
 
+/* With EVEX: what is above the vector length becomes 0 with the first lane that was gathered. */
 static void evex_gather(Cpu *cpu, const Insn *i, unsigned index_bits, unsigned bits)
 {
     unsigned lanes = gather_lanes(i, index_bits, bits);
@@ -50,6 +51,7 @@ static void evex_gather(Cpu *cpu, const Insn *i, unsigned index_bits, unsigned b
     for (unsigned n = 0; n < lanes; n++)
         if (cpu->opmask[i->mask] >> n & 1) {
             vec_set_lane(&cpu->vec[i->reg], bits, n, read_at(cpu, i, bits, lane_ea(cpu, i, index_bits, n)));
+            avx_clear_above(cpu, i->reg, avx_bytes(i));
             cpu->opmask[i->mask] &= ~BIT(n);
         }
     avx_clear_above(cpu, i->reg, lanes * bits / 8);

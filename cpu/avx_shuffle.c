@@ -42,6 +42,8 @@ AVX_UNARY_IMM_WHOLE(pshuflw, 16)
 AVX_BINARY_IMM_WHOLE(shufps, 32)
 AVX_BINARY_IMM_WHOLE(shufpd, 64)
 AVX_BINARY_IMM_WHOLE(perm2f128, 64)
+AVX_SEMANTICS(shuffle_32x4, avx_binary_imm_whole, v_shuffle_blocks, 32)
+AVX_SEMANTICS(shuffle_64x2, avx_binary_imm_whole, v_shuffle_blocks, 64)
 AVX_BINARY_IMM(pblendw, 16)
 AVX_BINARY_IMM(blendps, 32)
 AVX_BINARY_IMM(blendpd, 64)
@@ -59,6 +61,27 @@ AVX_BINARY_IMM(blendpd, 64)
 AVX_BLEND_VARIABLE(pblendvb)
 AVX_BLEND_VARIABLE(blendvps)
 AVX_BLEND_VARIABLE(blendvpd)
+
+/* VPBLENDMx: selected lanes are of the second operand, the others of the first or 0. */
+static void blend_mask(Cpu *cpu, const Insn *i, unsigned bits)
+{
+    Vec tmp, r;
+    uint64_t selected = avx_selected(cpu, i, bits);
+    const Vec *b = avx_source(cpu, i, &tmp, bits);
+    for (unsigned n = 0; n < avx_lanes(i, bits); n++) {
+        uint64_t other = i->zero ? 0 : vec_lane(&cpu->vec[i->vreg], bits, n);
+        vec_set_lane(&r, bits, n, selected >> n & 1 ? vec_lane(b, bits, n) : other);
+    }
+    vec_copy(&cpu->vec[i->reg], &r, avx_qwords(i));
+    avx_clear_above(cpu, i->reg, avx_bytes(i));
+}
+#define AVX_BLEND_MASK(bits)                                                                                           \
+    static void avx_blend_mask_##bits(Cpu *cpu, const Insn *i) { blend_mask(cpu, i, bits); }                           \
+    SEM_1(avx_blend_mask_##bits)
+AVX_BLEND_MASK(8)
+AVX_BLEND_MASK(16)
+AVX_BLEND_MASK(32)
+AVX_BLEND_MASK(64)
 
 AVX_UNARY_WHOLE(movsldup, 32)
 AVX_UNARY_WHOLE(movshdup, 32)
@@ -92,12 +115,14 @@ AVX_WIDEN(wd, 16, 32)
 AVX_WIDEN(wq, 16, 64)
 AVX_WIDEN(dq, 32, 64)
 
-/* `lanes` lanes of `bits` of the source, everywhere in the destination; not read when no lane is selected. */
+/* `lanes` lanes of `bits` of the source, again and again; those that no selected lane needs are not read. */
 static void avx_broadcast(Cpu *cpu, const Insn *i, unsigned bits, unsigned lanes)
 {
     Vec tmp, r;
-    bool read = avx_selected(cpu, i, bits) != 0;
-    const Vec *a = avx_source_part(cpu, i, &tmp, bits, lanes, read ? bit_mask(lanes) : 0);
+    uint64_t needed = 0;
+    for (uint64_t selected = avx_selected(cpu, i, bits); selected; selected >>= lanes)
+        needed |= selected & bit_mask(lanes);
+    const Vec *a = avx_source_part(cpu, i, &tmp, bits, lanes, needed);
     if (lanes == 1)
         vec_fill(&r, vec_lane(a, bits, 0), bits, avx_qwords(i));
     else
@@ -118,6 +143,19 @@ AVX_BROADCAST(32x8, 32, 8)
 AVX_BROADCAST(64x2, 64, 2)
 AVX_BROADCAST(64x4, 64, 4)
 
+#define AVX_BROADCAST_GENERAL(bits)                                                                                    \
+    static void avx_broadcast_gpr_##bits(Cpu *cpu, const Insn *i)                                                      \
+    {                                                                                                                  \
+        Vec r;                                                                                                         \
+        vec_fill(&r, cpu->gpr[i->rm] & bit_mask(bits), bits, avx_qwords(i));                                           \
+        avx_write(cpu, i, i->reg, &r, bits);                                                                           \
+    }                                                                                                                  \
+    SEM_1(avx_broadcast_gpr_##bits)
+AVX_BROADCAST_GENERAL(8)
+AVX_BROADCAST_GENERAL(16)
+AVX_BROADCAST_GENERAL(32)
+AVX_BROADCAST_GENERAL(64)
+
 /* Parts of `lanes` lanes of `bits`, counted by the immediate: VINSERTF128, VEXTRACTF128 and their kin. */
 static void avx_insert(Cpu *cpu, const Insn *i, unsigned bits, unsigned lanes)
 {
@@ -133,10 +171,12 @@ static void avx_extract(Cpu *cpu, const Insn *i, unsigned bits, unsigned lanes)
     Vec r;
     unsigned qwords = lanes * bits / 64, parts = avx_qwords(i) / qwords;
     memcpy(r.q, cpu->vec[i->reg].q + (i->imm & (parts - 1)) * qwords, qwords * 8);
-    if (i->mem)
-        avx_store(cpu, i, &r, bits, lanes, avx_mask(cpu, i, lanes));
-    else
+    if (!i->mem) {
         avx_write_lanes(cpu, i, i->rm, &r, bits, lanes);
+        return;
+    }
+    mem_probe_write(cpu, i->seg, insn_ea(cpu, i), qwords * 8); /* also where the mask lets nothing be written */
+    avx_store(cpu, i, &r, bits, lanes, avx_mask(cpu, i, lanes));
 }
 #define AVX_PARTS(suffix, bits, lanes)                                                                                 \
     static void avx_insert_##suffix(Cpu *cpu, const Insn *i) { avx_insert(cpu, i, bits, lanes); }                      \

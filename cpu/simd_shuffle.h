@@ -162,6 +162,20 @@ static KERNEL v_perm2f128(Vec *d, const Vec *a, const Vec *b, unsigned imm, unsi
     vec_copy(d, &r, qwords);
 }
 
+/* 128-bit blocks: those of the lower half from a, the others from b, each by one bit of imm8 or, of four, two. */
+static KERNEL v_shuffle_blocks(Vec *d, const Vec *a, const Vec *b, unsigned imm, unsigned qwords)
+{
+    Vec r;
+    unsigned blocks = qwords / 2, bits = blocks / 2;
+    for (unsigned j = 0; j < blocks; j++) {
+        const Vec *s = j < blocks / 2 ? a : b;
+        unsigned k = imm >> j * bits & (blocks - 1);
+        r.q[2 * j] = s->q[2 * k];
+        r.q[2 * j + 1] = s->q[2 * k + 1];
+    }
+    vec_copy(d, &r, qwords);
+}
+
 /* INSERTPS: imm8 bits 5:4 name the lane of the destination, 3:0 lanes to clear. */
 static inline void vec_insert_float(Vec *d, uint32_t v, unsigned imm)
 {
