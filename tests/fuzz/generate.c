@@ -9,7 +9,7 @@
 #include "util/endian.h"
 
 /* Kinds of rows, to be chosen from with different weights. */
-enum { KIND_FLAGS, KIND_MOVE, KIND_INTEGER, KIND_SSE, KIND_OLD_FP, KIND_STRING, KIND_PUSH, KIND_POP, KIND_X87, KINDS };
+enum { KIND_FLAGS, KIND_MOVE, KIND_INTEGER, KIND_SSE, KIND_AVX, KIND_OLD_FP, KIND_STRING, KIND_PUSH, KIND_POP, KIND_X87, KINDS };
 
 typedef struct Generator {
     Program *p;
@@ -21,7 +21,7 @@ typedef struct Generator {
 } Generator;
 
 typedef struct RowList {
-    uint16_t row[1200];
+    uint16_t row[4096];
     unsigned count;
 } RowList;
 
@@ -51,6 +51,8 @@ static int kind_of(unsigned row)
         return KIND_STRING;
     if (i->attr & (A_JUMP | A_NOUSER | A_END | A_PRIV) || row_excluded(row))
         return -1;
+    if (i->attr & (A_AVX | A_AVX512))
+        return KIND_AVX;
     if (i->attr & (A_X87 | A_MMX | A_WAIT))
         return KIND_OLD_FP;
     if (i->attr & A_SSE || !strncmp(i->id, "AES", 3))
@@ -87,7 +89,7 @@ static void sort_rows(void)
         return;
     for (unsigned row = 0; row < insn_row_count; row++) {
         int kind = kind_of(row);
-        if (kind >= 0)
+        if (kind >= 0 && lists[kind].count < ARRAY_SIZE(lists[kind].row))
             lists[kind].row[lists[kind].count++] = row;
         if (kind == KIND_OLD_FP && insn_rows[row].attr & A_X87)
             sort_x87_row(row);
@@ -432,8 +434,10 @@ static void add_any(Generator *g)
         add_of_kind(g, KIND_MOVE);
     else if (what < 580)
         add_of_kind(g, KIND_INTEGER);
-    else if (what < 690)
+    else if (what < 640)
         add_of_kind(g, KIND_SSE);
+    else if (what < 690)
+        add_of_kind(g, KIND_AVX);
     else if (what < 710)
         add_of_kind(g, KIND_OLD_FP);
     else if (what < 730)
