@@ -79,23 +79,45 @@ static void quad_write(Cpu *cpu, const Component *c, unsigned n, uint64_t v)
         *(uint64_t *)((char *)cpu + quad_place(c, n)) = v;
 }
 
-static void component_save(const Cpu *cpu, const Component *c, uint8_t *p)
+/* Vectors, which every switch of tasks moves, by whole runs; the rest by quadwords. */
+static bool is_vectors(const Component *c) { return c->bit < STATE_PKRU && c->run < 8; }
+static uint64_t *vector_run(Cpu *cpu, const Component *c, unsigned register_n)
 {
-    for (unsigned n = 0; n < moved_size(cpu, c) / 8u; n++)
+    return (uint64_t *)((char *)cpu + c->place + register_n * sizeof(Vec));
+}
+
+static void component_save(Cpu *cpu, const Component *c, uint8_t *p)
+{
+    unsigned quads = moved_size(cpu, c) / 8u;
+    if (is_vectors(c))
+        for (unsigned k = 0; quads; k++, quads -= c->run, p += 8 * c->run)
+            for (unsigned n = 0; n < c->run; n++)
+                st64le(p + 8 * n, vector_run(cpu, c, k)[n]);
+    for (unsigned n = 0; n < quads; n++)
         st64le(p + 8 * n, quad_read(cpu, c, n));
 }
 
 /* p NULL: the initial state. */
 static void component_load(Cpu *cpu, const Component *c, const uint8_t *p)
 {
-    for (unsigned n = 0; n < moved_size(cpu, c) / 8u; n++)
+    unsigned quads = moved_size(cpu, c) / 8u;
+    if (is_vectors(c))
+        for (unsigned k = 0; quads; k++, quads -= c->run)
+            for (unsigned n = 0; n < c->run; n++)
+                vector_run(cpu, c, k)[n] = p ? ld64le(p + 8 * (k * c->run + n)) : 0;
+    for (unsigned n = 0; n < quads; n++)
         quad_write(cpu, c, n, p ? ld64le(p + 8 * n) : 0);
 }
 
-static bool component_in_use(const Cpu *cpu, const Component *c)
+static bool component_in_use(Cpu *cpu, const Component *c)
 {
     uint64_t any = 0;
-    for (unsigned n = 0; n < moved_size(cpu, c) / 8u; n++)
+    unsigned quads = moved_size(cpu, c) / 8u;
+    if (is_vectors(c))
+        for (unsigned k = 0; quads; k++, quads -= c->run)
+            for (unsigned n = 0; n < c->run; n++)
+                any |= vector_run(cpu, c, k)[n];
+    for (unsigned n = 0; n < quads; n++)
         any |= quad_read(cpu, c, n);
     return any != 0;
 }
@@ -119,7 +141,7 @@ static bool sse_in_use(const Cpu *cpu)
 }
 
 /* XINUSE, as far as a mask asks for it: what is not in its initial state (SDM vol. 1 13.6). */
-static uint64_t state_in_use(const Cpu *cpu, uint64_t mask)
+static uint64_t state_in_use(Cpu *cpu, uint64_t mask)
 {
     uint64_t in_use = 0;
     if ((mask & XCR0_X87) && x87_in_use(cpu))
@@ -133,7 +155,7 @@ static uint64_t state_in_use(const Cpu *cpu, uint64_t mask)
 }
 
 /* The same for the instructions that count an MXCSR of its own as SSE state. */
-static uint64_t state_in_use_mxcsr(const Cpu *cpu, uint64_t mask)
+static uint64_t state_in_use_mxcsr(Cpu *cpu, uint64_t mask)
 {
     return state_in_use(cpu, mask) | (cpu->mxcsr != MXCSR_DEFAULT ? mask & XCR0_SSE : 0);
 }
@@ -394,7 +416,8 @@ static void xrstors(Cpu *cpu, const Insn *i)
 {
     supervisor_mask(cpu);
     restore(cpu, i, cpu->xcr0 | cpu->xss, true);
-    cpu_update_mode(cpu);
+    if (cpu->xss)
+        cpu_update_mode(cpu);
 }
 SEM_1(xrstors)
 

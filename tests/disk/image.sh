@@ -55,5 +55,9 @@ image_read() { debugfs -R "cat $2" "$1?offset=$image_offset" 2>/dev/null; }
 # image_check IMAGE: is the file system without fault?
 image_check() { e2fsck -fn "$1?offset=$image_offset"; }
 
-# image_write IMAGE FROM TO: a file of the host into the file system, in place of what is there
-image_write() { printf 'rm %s\nwrite %s %s\n' "$3" "$2" "$3" | debugfs -w -f - "$1?offset=$image_offset" >/dev/null 2>&1; }
+# image_write IMAGE FROM TO: a file of the host into the file system, in place of what is there.  A journal that a machine
+# left behind would be replayed over it: that comes first.
+image_write() {
+    e2fsck -fy "$1?offset=$image_offset" >/dev/null 2>&1 || :
+    printf 'rm %s\nwrite %s %s\n' "$3" "$2" "$3" | debugfs -w -f - "$1?offset=$image_offset" >/dev/null 2>&1
+}
