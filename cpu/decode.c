@@ -41,6 +41,13 @@ typedef struct Reader {
 /* All a decoder may look at: 15 bytes (SDM vol. 2A 2.3.11), or as many as there are. */
 #define INSN_MAX 15
 
+/* The last one counts; in 64-bit mode those of ES, CS, SS and DS do not, even behind another (SDM vol. 1 3.3.4). */
+static void read_override(Reader *r, int8_t segment)
+{
+    if (!r->code64 || segment >= 4 || r->segment < 4)
+        r->segment = segment;
+}
+
 static bool read_prefixes(Reader *r)
 {
     for (; r->pos < r->size; r->pos++) {
@@ -52,12 +59,12 @@ static bool read_prefixes(Reader *r)
         if (r->until_286 && b >= 0x64 && b <= 0x67)
             return true;
         switch (b) {
-        case 0x26: r->segment = 0; break;
-        case 0x2e: r->segment = 1; break;
-        case 0x36: r->segment = 2; break;
-        case 0x3e: r->segment = 3; break;
-        case 0x64: r->segment = 4; break;
-        case 0x65: r->segment = 5; break;
+        case 0x26: read_override(r, 0); break;
+        case 0x2e: read_override(r, 1); break;
+        case 0x36: read_override(r, 2); break;
+        case 0x3e: read_override(r, 3); break;
+        case 0x64: read_override(r, 4); break;
+        case 0x65: read_override(r, 5); break;
         case 0x66: r->op66 = true; break;
         case 0x67: r->addr67 = true; break;
         case 0xf0: r->lock = true; break;

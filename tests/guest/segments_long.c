@@ -249,6 +249,21 @@ static void test_compatibility(void)
     check_equal("its CS", seen_cs & 0xffff, USER_CS32);
 }
 
+/* Overrides of segments that 64-bit mode does not have neither count nor undo others. */
+static void test_overrides(void)
+{
+    static u64 place = 0x1122334455667788;
+    u64 before, after;
+    group("overrides");
+    msr_write(0xc0000100, (word)&place);
+    asm volatile(".byte 0x64, 0x3e, 0x48, 0x8b, 0x04, 0x25; .long 0" : "=a"(before) :: "memory");
+    asm volatile(".byte 0x26, 0x64, 0x48, 0x8b, 0x04, 0x25; .long 0" : "=a"(after) :: "memory");
+    msr_write(0xc0000100, 0);
+    qemu_is_wrong("the last one counts");
+    check_equal("FS and then DS", before, place);
+    check_equal("ES and then FS", after, place);
+}
+
 void guest_main(void)
 {
     test_ignored();
@@ -257,4 +272,5 @@ void guest_main(void)
     test_interrupt_stacks();
     test_descriptors();
     test_compatibility();
+    test_overrides();
 }
