@@ -10,7 +10,7 @@ GUEST_OBJCOPY := $(shell case "$(GUEST_CC)" in (*-gcc) echo "$(GUEST_CC:gcc=objc
 
 GUESTS = $(patsubst $(GUEST_SOURCE)/%.c,%,$(wildcard $(GUEST_SOURCE)/*.c))
 # What one of the two modes does not have, and what does not depend on the mode.
-GUESTS_ONLY_32 = small tasks segments paging_legacy triple modes devices storage
+GUESTS_ONLY_32 = small tasks segments paging_legacy triple modes devices storage cet_tasks
 GUESTS_ONLY_64 = segments_long paging_long paging_la57 pkeys cet
 GUEST_IMAGES = $(patsubst %,$(GUEST_BUILD)/%-32.elf,$(filter-out $(GUESTS_ONLY_64),$(GUESTS))) \
     $(patsubst %,$(GUEST_BUILD)/%-64.elf,$(filter-out $(GUESTS_ONLY_32),$(GUESTS)))
