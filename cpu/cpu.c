@@ -84,7 +84,7 @@ void cpu_follow_memory(Cpu *cpu)
 {
     update_gpa_mask(cpu);
     cpu->ram_window.size = 0;
-    tlb_flush_all(cpu);
+    tlb_flush_worlds(cpu);
 }
 
 /* Bits 61:48 of the empty slots' tag are neither all 0 nor all 1 together with the sign: not canonical in any mode. */
@@ -140,6 +140,7 @@ void cpu_free(Cpu *cpu)
     code_cache_free(cpu->code);
     group_leave(cpu);
     insn_decoder_free(cpu->decoder);
+    g_free(cpu->worlds);
     g_mutex_clear(&cpu->own_wait.lock);
     g_cond_clear(&cpu->own_wait.cond);
     g_aligned_free((CpuBox *)cpu);
@@ -162,7 +163,7 @@ void cpu_update_intc(Cpu *cpu)
     uint64_t base = cpu->intc && cpu->intc->base_read ? cpu->intc->base_read(cpu->intc_opaque) : 0;
     bool mapped = (base & APIC_BASE_ENABLE) && !(base & APIC_BASE_X2APIC);
     cpu->intc_page = mapped ? base & bit_mask(cpu->physical_bits) & GUEST_PAGE_MASK : ~UINT64_C(0);
-    tlb_flush_all(cpu);
+    tlb_flush_worlds(cpu);
 }
 
 void cpu_reset(Cpu *cpu)
@@ -174,7 +175,7 @@ void cpu_reset(Cpu *cpu)
     cpu->dr6_pending = 0;
     cpu->shadow = 0;
     code_flush(cpu->code);
-    tlb_flush_all(cpu);
+    tlb_flush_worlds(cpu);
     cpu->ram_window.size = 0;
     cpu_update_intc(cpu);
     cpu_update_mode(cpu);
@@ -217,7 +218,7 @@ static const StateField svm_host_state[] = {
     STATE_STRUCT_ARRAY(SvmHost, seg, segment_state), STATE_STRUCT(SvmHost, gdtr, table_state),
     STATE_STRUCT(SvmHost, idtr, table_state), STATE_U64(SvmHost, cr0), STATE_U64(SvmHost, cr3), STATE_U64(SvmHost, cr4),
     STATE_U64(SvmHost, efer), STATE_U64(SvmHost, rip), STATE_U64(SvmHost, rsp), STATE_U64(SvmHost, rax),
-    STATE_U64(SvmHost, pat), STATE_U64(SvmHost, debug_ctl), STATE_ARRAY_U64(SvmHost, branch),
+    STATE_U64(SvmHost, pat), STATE_U64(SvmHost, debug_ctl), STATE_ARRAY_U64(SvmHost, branch), STATE_ARRAY_U64(SvmHost, cet),
     STATE_U32(SvmHost, eflags), STATE_END
 };
 static const StateField svm_state[] = {
@@ -261,7 +262,7 @@ void cpu_post_load(Cpu *cpu)
     update_gpa_mask(cpu);
     svm_post_load(cpu);
     code_flush(cpu->code);
-    tlb_flush_all(cpu);
+    tlb_flush_worlds(cpu);
     cpu_update_mode(cpu);
     cpu_request_attention(cpu);
 }

@@ -80,7 +80,7 @@ static void serve_log(Cpu *cpu)
     CpuGroup *g = cpu->group;
     uint64_t from = cpu->log_served, to = g->logged;
     if (to - from > GROUP_LOG_SIZE)
-        tlb_flush_all(cpu);
+        tlb_flush_worlds(cpu);
     else
         for (; from < to; from++)
             tlb_protect_gpa(cpu, g->log[from % GROUP_LOG_SIZE]);

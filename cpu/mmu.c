@@ -13,6 +13,8 @@
  */
 #include "cpu/mmu.h"
 
+#include <string.h>
+
 #include "core/machine.h"
 #include "cpu/fault.h"
 #include "cpu/mmu_nested.h"
@@ -596,7 +598,10 @@ ShadowPage mmu_shadow_page(Cpu *cpu, uint64_t la, bool write, bool user)
         walk_shadow(cpu, &w, la, write ? MMU_WRITE : MMU_READ, user);
         keyed = (cpu->cr4 & (CR4_PKE | CR4_PKS)) && walk_key(cpu, &w);
     }
+    NestedRights may;
     uint64_t gpa = w.gpa & cpu->gpa_mask;
+    if (unlikely(cpu->svm.nested))
+        gpa = nested_access(cpu, w.gpa | (la & ~GUEST_PAGE_MASK), write ? MMU_WRITE : MMU_READ, &may) & GUEST_PAGE_MASK;
     *s = (ShadowPage){ .page = la & GUEST_PAGE_MASK, .epoch = keyed ? 0 : cpu->walk_epoch, .gpa = gpa,
                        .host = gpa == cpu->intc_page ? NULL : ram_page(cpu, gpa) };
     return *s;
@@ -691,7 +696,7 @@ static void flush_keyed(Cpu *cpu)
 static void follow_key_rights(Cpu *cpu, uint64_t changed)
 {
     if (changed & 3)
-        tlb_flush_all(cpu);
+        tlb_flush_worlds(cpu);
     else if (changed && cpu->tlb_keyed)
         flush_keyed(cpu);
 }
@@ -761,9 +766,92 @@ static void protect_set(Tlb *tlb, const TlbSet *set, uint64_t gpa)
     }
 }
 
+/* ---- a host and its guest ---- */
+
+static void keep_set(TlbWorld *w, const Tlb *tlb, unsigned mode, bool global)
+{
+    const TlbSet *set = global ? &tlb->global : &tlb->local;
+    for (uint64_t words = set->words; words; words &= words - 1) {
+        unsigned k = bit_lowest(words);
+        for (uint64_t word = set->word[k] & ~tlb->keyed.word[k]; word && w->count < KEPT_MAX; word &= word - 1) {
+            unsigned index = k * 64 + bit_lowest(word);
+            w->entry[w->count++] = (KeptEntry){ .entry = tlb->entry[index], .gpa = tlb->gpa[index], .index = index,
+                                                .mode = mode, .page_bits = tlb->page_bits[index], .global = global };
+        }
+    }
+}
+
+static void keep_world(Cpu *cpu, TlbWorld *w)
+{
+    w->count = 0;
+    w->valid = true;
+    memcpy(w->code_pages, cpu->code_pages, sizeof w->code_pages);
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        memcpy(w->large_span[mode], cpu->tlb[mode].large_span, sizeof w->large_span[mode]);
+        keep_set(w, &cpu->tlb[mode], mode, false);
+        keep_set(w, &cpu->tlb[mode], mode, true);
+    }
+}
+
+static void restore_world(Cpu *cpu, const TlbWorld *w)
+{
+    memcpy(cpu->code_pages, w->code_pages, sizeof w->code_pages);
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        memcpy(cpu->tlb[mode].large_span, w->large_span[mode], sizeof w->large_span[mode]);
+    for (const KeptEntry *e = w->entry; e < w->entry + w->count; e++) {
+        Tlb *tlb = &cpu->tlb[e->mode];
+        tlb->entry[e->index] = e->entry;
+        tlb->gpa[e->index] = e->gpa;
+        tlb->page_bits[e->index] = e->page_bits;
+        set_put(e->global ? &tlb->global : &tlb->local, e->index);
+        if (e->page_bits != GUEST_PAGE_BITS)
+            set_put(&tlb->large, e->index);
+    }
+}
+
+/*
+ * Blocks found by linear address stay valid with the translations: the two worlds' have different keys, so they go on in
+ * the epochs as they were.
+ */
+void tlb_enter_world(Cpu *cpu, bool guest, bool use_kept)
+{
+    uint64_t epoch[2] = { cpu->jump_epoch[0], cpu->jump_epoch[1] };
+    if (!cpu->worlds)
+        cpu->worlds = g_new0(TlbWorld, 2);
+    TlbWorld *entered = &cpu->worlds[guest];
+    keep_world(cpu, &cpu->worlds[!guest]);
+    tlb_flush_all(cpu);
+    if (use_kept && entered->valid) {
+        restore_world(cpu, entered);
+        memcpy(cpu->jump_epoch, epoch, sizeof epoch);
+    }
+    entered->valid = false;
+}
+
+void tlb_forget_kept(Cpu *cpu)
+{
+    if (cpu->worlds)
+        cpu->worlds[0].valid = cpu->worlds[1].valid = false;
+}
+
+void tlb_flush_worlds(Cpu *cpu)
+{
+    tlb_forget_kept(cpu);
+    tlb_flush_all(cpu);
+}
+
+static void protect_kept(TlbWorld *w, uint64_t gpa)
+{
+    for (KeptEntry *e = w->entry; w->valid && e < w->entry + w->count; e++)
+        if (e->gpa == gpa && tlb_index(e->entry.write) == e->index)
+            e->entry.write ^= TLB_SLOW;
+}
+
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa)
 {
     micro_tlb_drop(&cpu->micro);
+    for (unsigned k = 0; k < 2 && cpu->worlds; k++)
+        protect_kept(&cpu->worlds[k], gpa);
     for (unsigned mode = 0; mode < TLB_MODES; mode++) {
         protect_set(&cpu->tlb[mode], &cpu->tlb[mode].local, gpa);
         protect_set(&cpu->tlb[mode], &cpu->tlb[mode].global, gpa);

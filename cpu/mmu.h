@@ -47,6 +47,14 @@ void tlb_flush_all(Cpu *cpu);
 void tlb_flush_local(Cpu *cpu);
 void tlb_flush_page(Cpu *cpu, uint64_t la);
 
+/*
+ * From a host to its guest or back: what the TLB holds is kept aside until the way back.  What was kept of the world that
+ * is entered is put back if it may be used.  Changes that concern both worlds drop what is kept too.
+ */
+void tlb_enter_world(Cpu *cpu, bool guest, bool use_kept);
+void tlb_forget_kept(Cpu *cpu);
+void tlb_flush_worlds(Cpu *cpu);
+
 /* The TLB mode of implicit supervisor accesses, which obey SMAP whatever EFLAGS.AC (SDM vol. 3A 4.6.1). */
 static inline unsigned mmu_system_mode(const Cpu *cpu) { return cpu->cr4 & CR4_SMAP ? TLB_KERNEL_SMAP : TLB_KERNEL; }
 

@@ -162,7 +162,7 @@ typedef struct MtrrState {
 typedef struct SvmHost {
     Segment seg[4];          /* ES, CS, SS, DS */
     TablePtr gdtr, idtr;
-    uint64_t cr0, cr3, cr4, efer, rip, rsp, rax, pat, debug_ctl, branch[4];
+    uint64_t cr0, cr3, cr4, efer, rip, rsp, rax, pat, debug_ctl, branch[4], cet[3];
     uint32_t eflags;
 } SvmHost;
 
@@ -197,6 +197,9 @@ typedef struct SvmState {
         uint64_t code, info1, info2, next_rip;
     } change;
     bool looking;            /* a debugger's walk: fails quietly, and leaves no traces */
+    struct SvmTables {       /* what a guest's translations depend on, at the last #VMEXIT */
+        uint64_t vmcb, cr0, cr3, cr4, efer, nested_cr3, host_cr4, host_efer, asid, kept;
+    } tables;
     uint64_t nested_epoch;
     NestedEntry nested_tlb[NESTED_TLB_SIZE];
 } SvmState;
@@ -338,6 +341,7 @@ struct Cpu {
     uint64_t walk_epoch;     /* rises with every flush */
     WalkCacheEntry walk_cache[WALK_CACHE_SIZE];
     CodePages code_pages[2]; /* of supervisor and user code */
+    TlbWorld *worlds;        /* of a host and its guest; NULL before the first VMRUN */
     SystemPage system_page[SYSTEM_PAGES];
     ShadowPage shadow_page[2][SHADOW_PAGES]; /* of supervisor and user shadow stacks */
     CodeCache *code;

@@ -76,6 +76,9 @@ static const VmcbRegister branch_registers[] = {
     REG(DBGCTL, debug_ctl), REG(BR_FROM, branch[0]), REG(BR_TO, branch[1]), REG(EXCP_FROM, branch[2]),
     REG(EXCP_TO, branch[3]),
 };
+static const VmcbRegister cet_registers[] = {
+    REG(S_CET, s_cet), REG(SSP, ssp), REG(ISST, interrupt_ssp_table),
+};
 #undef REG
 
 static void load_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
@@ -110,19 +113,10 @@ static void keep_host(Cpu *cpu)
     h->pat = cpu->pat;
     h->debug_ctl = cpu->debug_ctl;
     memcpy(h->branch, cpu->branch, sizeof h->branch);
+    for (unsigned k = 0; k < ARRAY_SIZE(cet_registers); k++)
+        h->cet[k] = *(const uint64_t *)((const char *)cpu + cet_registers[k].offset);
 }
 
-/* Translations are the guest's as long as its ASID and tables are, and no flush is asked for. */
-static void follow_tables(Cpu *cpu, const Vmcb *v)
-{
-    SvmState *s = &cpu->svm;
-    uint32_t asid = vmcb_read(v, VMCB_ASID, 4);
-    uint64_t cr3 = vmcb_read(v, VMCB_NESTED_CR3, 8);
-    if (asid != s->asid || cr3 != s->nested_cr3 || vmcb_read(v, VMCB_TLB_CONTROL, 1))
-        nested_flush(cpu);
-    s->asid = asid;
-    s->nested_cr3 = cr3;
-}
 
 static void load_control(Cpu *cpu, const Vmcb *v)
 {
@@ -138,13 +132,16 @@ static void load_control(Cpu *cpu, const Vmcb *v)
     s->nested_enabled = cpu_has(cpu, FEAT_NPT) && (vmcb_read(v, VMCB_NESTED_CTL, 8) & VMCB_NP_ENABLE);
     s->pause_count = cpu_has(cpu, FEAT_PAUSEFILTER) ? vmcb_read(v, VMCB_PAUSE_COUNT, 2) : 0;
     s->pause_threshold = cpu_has(cpu, FEAT_PFTHRESHOLD) ? vmcb_read(v, VMCB_PAUSE_THRESHOLD, 2) : 0;
-    follow_tables(cpu, v);
+    s->asid = vmcb_read(v, VMCB_ASID, 4);
+    s->nested_cr3 = vmcb_read(v, VMCB_NESTED_CR3, 8);
 }
 
 static bool has_virtual_branches(const Cpu *cpu)
 {
     return cpu_has(cpu, FEAT_LBRV) && (cpu->svm.virt_ext & VMCB_LBR_VIRTUAL);
 }
+
+static bool has_cet(const Cpu *cpu) { return cpu_has(cpu, FEAT_SHSTK) || cpu_has(cpu, FEAT_IBT); }
 
 static void load_guest(Cpu *cpu, const Vmcb *v)
 {
@@ -165,22 +162,49 @@ static void load_guest(Cpu *cpu, const Vmcb *v)
         cpu->pat = vmcb_read(v, VMCB_G_PAT, 8);
     if (has_virtual_branches(cpu))
         load_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
+    if (has_cet(cpu))
+        load_fields(v, cet_registers, ARRAY_SIZE(cet_registers));
     cpu->shadow = vmcb_read(v, VMCB_INT_STATE, 1) & VMCB_SHADOW ? SHADOW_STI : 0;
-}
-
-static void set_guest(Cpu *cpu, bool guest)
-{
-    cpu->svm.guest = guest;
-    cpu->svm.nested = guest && cpu->svm.nested_enabled;
-    svm_update_virtual_events(cpu);
-    tlb_flush_all(cpu);
-    cpu_update_mode(cpu);
-    cpu_request_attention(cpu);
 }
 
 static bool uses_pdptes(const Cpu *cpu)
 {
     return (cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !(cpu->efer & EFER_LMA);
+}
+
+/*
+ * What the translations of the guest, as it is loaded now, depend on.  They are not kept at all (`kept` is 0) with
+ * breakpoints on data, and with page directory pointers that VMRUN loads anew.
+ */
+static struct SvmTables tables_now(const Cpu *cpu)
+{
+    const SvmState *s = &cpu->svm;
+    bool pointers = uses_pdptes(cpu) && !s->nested_enabled;
+    return (struct SvmTables){ .vmcb = s->vmcb, .cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer,
+                               .nested_cr3 = s->nested_enabled ? s->nested_cr3 : 0, .host_cr4 = s->host.cr4,
+                               .host_efer = s->host.efer, .asid = s->asid,
+                               .kept = !(cpu->dr[7] & 0xff) && !pointers };
+}
+
+/* Translations are the guest's as long as all these are the same, and no flush is asked for. */
+static bool may_use_kept(Cpu *cpu, const Vmcb *v)
+{
+    struct SvmTables now = tables_now(cpu);
+    bool same = now.kept && !memcmp(&now, &cpu->svm.tables, sizeof now) && !vmcb_read(v, VMCB_TLB_CONTROL, 1);
+    if (!same)
+        nested_flush(cpu);
+    return same;
+}
+
+static void set_guest(Cpu *cpu, bool guest, bool use_kept)
+{
+    if (guest != cpu->svm.guest)
+        tlb_enter_world(cpu, guest, use_kept);
+    cpu->svm.guest = guest;
+    cpu->svm.nested = guest && cpu->svm.nested_enabled;
+    svm_update_virtual_events(cpu);
+    cpu_update_mode(cpu);
+    cpu_request_attention(cpu);
 }
 
 static void leave_guest(Cpu *cpu, const Vmcb *v);
@@ -210,7 +234,7 @@ static void enter_guest(Cpu *cpu)
     }
     cpu->svm.gif = true;
     svm_reset_pause_filter(cpu);
-    set_guest(cpu, true);
+    set_guest(cpu, true, may_use_kept(cpu, &v));
     if (event & EVENT_VALID)
         svm_inject(cpu, event, next_rip);
 }
@@ -230,6 +254,8 @@ static void store_guest(Cpu *cpu, const Vmcb *v)
         vmcb_write(v, VMCB_G_PAT, cpu->pat, 8);
     if (has_virtual_branches(cpu))
         store_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
+    if (has_cet(cpu))
+        store_fields(v, cet_registers, ARRAY_SIZE(cet_registers));
     uint32_t int_ctl = vmcb_read(v, VMCB_INT_CTL, 4) & ~(uint32_t)V_CHANGES;
     vmcb_write(v, VMCB_INT_CTL, int_ctl | (cpu->svm.int_ctl & V_CHANGES), 4);
     vmcb_write(v, VMCB_INT_STATE, cpu->shadow ? VMCB_SHADOW : 0, 8);
@@ -281,6 +307,8 @@ static void load_host(Cpu *cpu)
     cpu->eflags = h->eflags & ~(uint32_t)(F_ARITH | EFLAGS_FIXED);
     set_flags_arith(cpu, h->eflags);
     cpu->dr[7] = 0x400;
+    for (unsigned k = 0; k < ARRAY_SIZE(cet_registers); k++)
+        *(uint64_t *)((char *)cpu + cet_registers[k].offset) = h->cet[k];
     if (cpu->svm.nested_enabled)
         cpu->pat = h->pat;
     if (has_virtual_branches(cpu)) {
@@ -307,7 +335,7 @@ static void leave_guest(Cpu *cpu, const Vmcb *v)
     cpu->fault.chain_length = 0;
     cpu->shadow = 0;
     cpu->run_state = CPU_RUNNING;
-    set_guest(cpu, false);
+    set_guest(cpu, false, true);
     if (uses_pdptes(cpu) && !mmu_load_pdptes(cpu, cpu->cr3)) {
         cpu->run_state = CPU_SHUTDOWN;
         machine_request_reset(cpu->machine, "invalid page directory pointers at #VMEXIT");
@@ -320,6 +348,7 @@ static void exit_guest(Cpu *cpu)
     Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
     store_bytes(cpu, &v);
     store_guest(cpu, &v);
+    cpu->svm.tables = tables_now(cpu);
     leave_guest(cpu, &v);
 }
 
@@ -452,7 +481,9 @@ static void svm_invlpga(Cpu *cpu, const Insn *i)
 {
     require_svm(cpu);
     nested_flush(cpu);
-    if (cpu->svm.guest || reg32(cpu, R_CX) == 0)
+    if (!cpu->svm.guest && reg32(cpu, R_CX) != 0)
+        tlb_forget_kept(cpu);
+    else
         tlb_flush_page(cpu, address_operand(cpu, i));
 }
 
@@ -521,12 +552,14 @@ uint64_t svm_guest_tsc(const Cpu *cpu, uint64_t tsc)
 /* The handler runs in the host's memory; its save area keeps the guest's registers (AMD APM vol. 2 15.22). */
 void svm_enter_smm(Cpu *cpu)
 {
+    tlb_forget_kept(cpu);
     cpu->svm.guest_in_smm = cpu->svm.guest;
     cpu->svm.guest = cpu->svm.nested = false;
 }
 
 void svm_leave_smm(Cpu *cpu)
 {
+    tlb_forget_kept(cpu);
     cpu->svm.guest = cpu->svm.guest_in_smm;
     cpu->svm.nested = cpu->svm.guest && cpu->svm.nested_enabled;
     cpu->svm.guest_in_smm = false;
@@ -541,6 +574,7 @@ void svm_reset(Cpu *cpu, bool init)
     s->change.kind = SVM_SWITCH_NONE;
     svm_update_virtual_events(cpu);
     nested_flush(cpu);
+    tlb_forget_kept(cpu);
     if (init)
         return;
     s->vm_cr = cpu_has(cpu, FEAT_SVM) ? 0 : VM_CR_LOCK | VM_CR_SVMDIS;

@@ -16,6 +16,8 @@ static bool registers_valid(const Cpu *cpu, const Mode *m)
 {
     if ((m->cr0 >> 32) || ((m->cr0 & CR0_NW) && !(m->cr0 & CR0_CD)))
         return false;
+    if ((m->cr4 & CR4_CET) && !(m->cr0 & CR0_WP))
+        return false;
     return !(m->cr3 >> cpu->physical_bits) && !(m->cr4 & ~cr4_allowed(cpu));
 }
 

@@ -96,6 +96,26 @@ typedef struct CodePages {
     bool any_local;               /* one of them was not global */
 } CodePages;
 
+/*
+ * What the TLB held of a hypervisor while its guest runs, or the other way round: put back when that is entered again.
+ */
+#define KEPT_MAX 4096
+typedef struct KeptEntry {
+    TlbEntry entry;
+    uint64_t gpa;
+    uint16_t index;
+    uint8_t mode, page_bits;
+    bool global;
+} KeptEntry;
+
+typedef struct TlbWorld {
+    bool valid;
+    unsigned count;
+    LinearSpan large_span[TLB_MODES][2];
+    CodePages code_pages[2];
+    KeptEntry entry[KEPT_MAX];
+} TlbWorld;
+
 /* The tag of what entry `index` does not allow. */
 static inline uint64_t tlb_invalid_tag(unsigned index) { return (uint64_t)(index ^ 2) << GUEST_PAGE_BITS; }
 
