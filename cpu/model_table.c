@@ -64,19 +64,22 @@ const char cpu_model_default[] = "myna64";
               "avx512-vpopcntdq avx512-4vnniw avx512-4fmaps ss"
 
 /* ---- AMD ---- */
+#define SVM_15                                                                                                         \
+    " svm npt lbrv svm-lock nrip-save tsc-scale vmcb-clean flushbyasid decodeassists pause-filter pfthreshold"
+#define SVM_17 SVM_15 " avic v-vmsave-vmload vgif"
 #define K8 V1 " mmxext 3dnow 3dnowext fxsr-opt"
 #define OPTERON_G1 V1 " pni"
 #define OPTERON_G2 OPTERON_G1 " cx16 lahf-lm svm"
 #define OPTERON_G3 OPTERON_G2 " abm misalignsse monitor popcnt rdtscp sse4a"
-#define PHENOM OPTERON_G3 " 3dnow 3dnowext 3dnowprefetch fxsr-opt mmxext npt nrip-save lbrv pdpe1gb osvw"
+#define PHENOM OPTERON_G3 " 3dnow 3dnowext 3dnowprefetch fxsr-opt mmxext npt nrip-save lbrv svm-lock pdpe1gb osvw"
 #define BULLDOZER                                                                                                      \
-    OPTERON_G2 " 3dnowprefetch abm aes avx fma4 misalignsse npt nrip-save pclmulqdq pdpe1gb popcnt rdtscp sse4.1 "     \
-               "sse4.2 sse4a ssse3 xop xsave"
+    OPTERON_G1 SVM_15 " cx16 lahf-lm 3dnowprefetch abm aes avx fma4 misalignsse pclmulqdq pdpe1gb popcnt rdtscp "      \
+                      "sse4.1 sse4.2 sse4a ssse3 xop xsave"
 #define PILEDRIVER BULLDOZER " f16c fma tbm bmi1"
 #define ZEN_COMMON                                                                                                     \
-    V3 " 3dnowprefetch adx arat clflushopt cr8legacy fsgsbase fxsr-opt misalignsse mmxext monitor npt nrip-save osvw " \
-       "pdpe1gb rdrand rdseed rdtscp smap smep sse4a svm topoext xgetbv1 xsavec xsaveopt ibpb perfctr-core clzero "    \
-       "xsaveerptr xsaves"
+    V3 SVM_17 " 3dnowprefetch adx arat clflushopt cr8legacy fsgsbase fxsr-opt misalignsse mmxext monitor osvw "        \
+              "pdpe1gb rdrand rdseed rdtscp smap smep sse4a topoext xgetbv1 xsavec xsaveopt ibpb perfctr-core clzero " \
+              "xsaveerptr xsaves"
 #define ZEN ZEN_COMMON " aes pclmulqdq sha-ni"
 #define ZEN2 ZEN " clwb rdpid rdpru umip wbnoinvd amd-stibp amd-ssbd"
 #define ZEN3 ZEN2 " erms fsrm invpcid pcid pku vaes vpclmulqdq svme-addr-chk stibp-always-on"
