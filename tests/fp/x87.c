@@ -357,6 +357,16 @@ static Float80 random_finite(int center)
     return v;
 }
 
+/* x = y (2n + 1) / 2, a tie for FPREM1. */
+static void random_tie(Float80 *x, Float80 *y)
+{
+    y->mant = (y->mant | BIT(63)) & ~bit_mask(24);
+    y->sexp = (y->sexp & 0x8000) | (0x3000 + random64() % 0x1000);
+    uint64_t v = (y->mant >> 8) * (2 * (random64() % 16) + 1);
+    unsigned zeros = 63 - bit_highest(v);
+    *x = (Float80){ v << zeros, y->sexp + 7 - zeros };
+}
+
 /* Repeats the partial reduction as a program does. */
 static void remainder_whole(const Sem *sem, Run *r)
 {
@@ -382,6 +392,8 @@ static unsigned long run_remainder(const X87Function *f, unsigned long cases)
         Run r = { .cpu = cpu, .env = { .rounding = random64() & 3, .precision = 64, .x87 = true } };
         r.st0 = random_finite(random64() & 1 ? 0 : 40);
         r.st1 = random_finite(word_exponent(&format_f80, r.st0) - (int)(random64() % (random64() & 7 ? 80 : 3000)));
+        if (k % 8 == 0)
+            random_tie(&r.st0, &r.st1);
         operand_decode(&x, &format_f80, r.st0, false);
         operand_decode(&y, &format_f80, r.st1, false);
         if (y.class == CLASS_ZERO)
