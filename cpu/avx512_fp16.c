@@ -121,6 +121,7 @@ static void complex_operation(Cpu *cpu, const Insn *i, FpKernel *kernel, bool sc
     masked.rounding = i->rounding ? i->rounding : ROUNDING_SAE;
     avx_fp_begin(cpu, &masked, &l, avx_mask(cpu, i, lanes), &r);
     l.b = avx_fp_source(cpu, i, &tmp, 32, lanes, l.selected);
+    l.e.flags = 0;
     kernel(&l);
     if (!i->rounding)
         cpu->mxcsr |= l.e.flags;

@@ -2,10 +2,10 @@
  * Floating-point instructions with VEX and EVEX whose kernels work on selected lanes only: conversions, fused
  * multiply-add, comparisons to an opmask, and all of AVX-512.
  *
- * Overview.  A kernel computes the lanes whose bit is set in l->selected, and no others, so that these raise nothing; a
- * scalar instruction selects lane 0 or none.  FP_LANES makes it of an expression for one lane, in which a, b and c are
- * the operands vvvv, ModRM.rm and the old destination, imm is the immediate and e the environment; the functions below
- * read operands, look at exceptions, and write.
+ * Overview.  A kernel computes the lanes whose bit is set in l->selected, and no others, so that these raise nothing;
+ * a scalar instruction selects lane 0 or none.  FP_LANES makes it of an expression for one lane, in which a, b and c
+ * are the operands vvvv, ModRM.rm and the old destination, imm is the immediate and e the environment; the functions
+ * below read operands, look at exceptions, and write.
  */
 #ifndef MYNA_CPU_AVX_LANES_H
 #define MYNA_CPU_AVX_LANES_H
