@@ -76,7 +76,7 @@ SSE_UNARY(pabsd, vec_load_x)
     {                                                                                                                  \
         v_##name(&cpu->vec[i->reg], &cpu->vec[i->reg], s->q[0], 2);                                                    \
     }                                                                                                                  \
-    SSE_FORMS(name, vec_load_x)                                                                                        \
+    SSE_FORMS(name, vec_load_low)                                                                                      \
     SSE_SHIFT_IMM(name)
 #define SSE_SHIFT_IMM(name)                                                                                            \
     static void sse_##name##_imm(Cpu *cpu, const Insn *i) { v_##name(&cpu->vec[i->rm], &cpu->vec[i->rm], i->imm, 2); } \
