@@ -180,6 +180,38 @@ static bool read_vector_opcode(Reader *r)
     return true;
 }
 
+static unsigned address_size(const Reader *r)
+{
+    if (r->code64)
+        return r->addr67 ? SZ32 : SZ64;
+    return (r->code_size == SZ32) != r->addr67 ? SZ32 : SZ16;
+}
+
+/* ModRM with what belongs to it. */
+static unsigned operand_length(const Reader *r)
+{
+    unsigned mod = peek(r, r->pos) >> 6, base = peek(r, r->pos) & 7;
+    if (mod == 3)
+        return 1;
+    if (address_size(r) == SZ16)
+        return mod == 1 ? 2 : mod == 2 || base == 6 ? 3 : 1;
+    bool sib = base == 4;
+    if (sib)
+        base = peek(r, r->pos + 1) & 7;
+    return 1 + sib + (mod == 1 ? 1 : mod == 2 || base == 5 ? 4 : 0);
+}
+
+/* 3DNow!: the opcode follows the operands (AMD APM vol. 3 A.1.2). */
+static bool read_suffix_opcode(Reader *r)
+{
+    unsigned at = r->pos + operand_length(r);
+    r->map = MAP_3DNOW;
+    if (at >= r->size)
+        return false;
+    r->opcode = r->bytes[at];
+    return true;
+}
+
 static bool read_opcode(Reader *r)
 {
     if (r->pos + 1 >= r->size && (r->bytes[r->pos] == 0x62 || r->bytes[r->pos] == 0x8f || r->bytes[r->pos] >> 1 == 0x62))
@@ -194,6 +226,8 @@ static bool read_opcode(Reader *r)
     if (r->pos >= r->size)
         return false;
     r->opcode = r->bytes[r->pos++];
+    if (r->opcode == 0x0f)
+        return read_suffix_opcode(r);
     if (r->opcode != 0x38 && r->opcode != 0x3a)
         return true;
     r->map = r->opcode == 0x38 ? MAP_0F38 : MAP_0F3A;
@@ -204,13 +238,6 @@ static bool read_opcode(Reader *r)
 }
 
 /* ---- which row ---- */
-
-static unsigned address_size(const Reader *r)
-{
-    if (r->code64)
-        return r->addr67 ? SZ32 : SZ64;
-    return (r->code_size == SZ32) != r->addr67 ? SZ32 : SZ16;
-}
 
 static unsigned operand_size(const Reader *r, const Pattern *p, uint32_t attr)
 {

@@ -29,6 +29,7 @@ static bool parse_keyword(Pattern *p, const char *w)
         WORD("VEX", encoding, ENC_VEX),      WORD("EVEX", encoding, ENC_EVEX),    WORD("XOP", encoding, ENC_XOP),
         WORD("NP", prefix, PREFIX_NONE),     WORD("66", prefix, PREFIX_66),       WORD("F3", prefix, PREFIX_F3),
         WORD("F2", prefix, PREFIX_F2),       WORD("0F38", map, MAP_0F38),         WORD("0F3A", map, MAP_0F3A),
+        WORD("0F0F", map, MAP_3DNOW),
         WORD("MAP5", map, MAP_EVEX_5),       WORD("MAP6", map, MAP_EVEX_6),       WORD("MAP8", map, MAP_XOP_8),
         WORD("MAP9", map, MAP_XOP_9),        WORD("MAPA", map, MAP_XOP_A),        WORD("rm", mod, MOD_REG),
         WORD("m", mod, MOD_MEM),             WORD("W0", w, 0),                    WORD("W1", w, 1),
@@ -98,6 +99,8 @@ static void parse_encoding(Pattern *p, const char *encoding)
         p->opcode = 0x0f;
         p->opcodes = 1;
     }
+    if (p->map == MAP_3DNOW)
+        p->imm = IMM_B; /* the opcode, where others have an immediate */
     if (p->encoding == ENC_VEX)
         p->map += MAP_VEX_0F - MAP_0F;
     else if (p->encoding == ENC_EVEX && p->map < MAP_EVEX_5)

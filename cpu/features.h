@@ -1,7 +1,7 @@
 /*
  * CPUID features.  FEATURES() lists each once: name in our code, name for `-cpu ...,+name`, and where CPUID reports it
  * (leaf, subleaf, register, bit).  Rows of the instruction table name the feature that they need; BASE is what the
- * 8086 has, I186 to I486 stand for the generations that CPUID does not tell apart.
+ * 8086 has, I186 to I486 stand for the generations that CPUID does not tell apart, MMX2 for either of SSE and MMXEXT.
  */
 #ifndef MYNA_CPU_FEATURES_H
 #define MYNA_CPU_FEATURES_H
@@ -148,6 +148,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 #define FEATURE_ENUM(name, option, leaf, subleaf, reg, bit) FEAT_##name,
 enum {
     FEAT_BASE, FEAT_I186, FEAT_I286, FEAT_I386, FEAT_I387, FEAT_I486, FEAT_CPUID, FEAT_SMM, FEAT_NOPL, FEAT_UD0,
+    FEAT_MMX2,
     /* What only old processors have (table/old.def).  ESC: x87 opcodes that mean nothing are ignored. */
     FEAT_ONLY_8086, FEAT_UNTIL_186, FEAT_UNTIL_286, FEAT_ONLY_286, FEAT_NO_CPUID, FEAT_ESC, FEAT_NO_FPU,
     FEATURES(FEATURE_ENUM)

@@ -13,6 +13,7 @@
  *   NP 66 F3 F2   mandatory prefix (NP: none of the three).  Rows without one of these words accept any; 66 is then
  *                 the operand size, and F2/F3 are a repeat prefix or ignored.
  *   0F 0F38 0F3A  opcode map; without such a word, the one-byte map
+ *   0F0F          3DNow!, whose opcode byte stands behind the operands
  *   XX            opcode byte (0F too, when nothing follows it: the 8086's).  XX+r: register in its low three bits (eight opcodes).
  *   /r  /0../7    a ModRM byte follows; with a digit, its reg field must be that
  *   YY  YY+i      (after the opcode) the ModRM byte must be YY, or YY..YY+7: x87 and system opcodes in register form

@@ -53,7 +53,7 @@ static const uint16_t system_features[] = {
     FEAT_SS, FEAT_PCID, FEAT_X2APIC, FEAT_TSC_DEADLINE, FEAT_HYPERVISOR, FEAT_ARAT, FEAT_TSC_ADJUST, FEAT_SMEP,
     FEAT_ERMS, FEAT_UMIP, FEAT_FSRM, FEAT_XGETBV1, FEAT_NX, FEAT_PDPE1GB, FEAT_INVTSC, FEAT_SPEC_CTRL,
     FEAT_BHI_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_TOPOEXT, FEAT_FXSR_OPT, FEAT_XSAVEERPTR, FEAT_LA57, FEAT_PKS,
-    FEAT_AVX512VL, FEAT_MISALIGNSSE,
+    FEAT_AVX512VL, FEAT_MISALIGNSSE, FEAT_MMXEXT,
     FEAT_NPT, FEAT_LBRV, FEAT_NRIP_SAVE, FEAT_TSC_SCALE, FEAT_VMCB_CLEAN, FEAT_FLUSHBYASID, FEAT_DECODEASSISTS,
     FEAT_PAUSEFILTER, FEAT_PFTHRESHOLD, FEAT_V_VMSAVE_VMLOAD, FEAT_VGIF, FEAT_VNMI,
 };
@@ -475,6 +475,12 @@ static bool resolve_dependencies(Parse *p)
     return true;
 }
 
+/* SSE's instructions on MMX registers, which the K7 has without SSE. */
+static void add_mmx2(CpuModel *m)
+{
+    set_put(m->features, FEAT_MMX2, feature_set_has(m->features, FEAT_SSE) || feature_set_has(m->features, FEAT_MMXEXT));
+}
+
 /* A feature that was asked for must be visible: raise the highest leaf to the one that shows it. */
 static void raise_levels(Parse *p)
 {
@@ -514,6 +520,7 @@ static bool parse_spec(Parse *p, char **parts)
     if (!resolve_dependencies(p))
         return false;
     add_old_ways(p->model);
+    add_mmx2(p->model);
     raise_levels(p);
     set_widths(p->model);
     return true;

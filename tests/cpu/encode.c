@@ -12,6 +12,8 @@ const EncodeWish encode_anything = {
     .values = 0xffff, .bases = 0xffff, .indexes = 0xffff, .indexed = 15, .memory = 70,
 };
 
+enum { MAP_SUFFIX = 4 /* 3DNow!: the opcode stands behind the operands */ };
+
 /* An encoding being built: what the row demands, then what was chosen. */
 typedef struct Builder {
     Random *r;
@@ -80,6 +82,8 @@ static void build_word(Builder *b, const char *w)
         b->map = 2;
     else if (!strcmp(w, "0F3A"))
         b->map = 3;
+    else if (!strcmp(w, "0F0F"))
+        b->map = MAP_SUFFIX;
     else if (w[0] == '/' && g_ascii_isdigit(w[1])) {
         b->has_modrm = true;
         b->modrm |= (w[1] - '0') << 3;
@@ -320,6 +324,10 @@ static void put_opcode(const Builder *b, Encoded *e)
     }
     if (b->map)
         put(e, 0x0f);
+    if (b->map == MAP_SUFFIX) {
+        put(e, 0x0f);
+        return;
+    }
     if (b->map > 1)
         put(e, b->map == 2 ? 0x38 : 0x3a);
     put(e, b->opcode | (b->opcode_reg ? b->rm & 7 : 0));
@@ -365,6 +373,8 @@ bool encode_row(const InsnDecoder *d, Random *r, unsigned row, unsigned size, co
     put_opcode(&b, out);
     if (b.has_modrm)
         put_modrm(&b, out);
+    if (b.map == MAP_SUFFIX)
+        put(out, b.opcode);
     memcpy(bytes, out->code, out->length);
     for (unsigned k = out->length; k < sizeof bytes; k++)
         bytes[k] = random_chance(r, 50) ? random_integer(r) : random_next(r);

@@ -15,7 +15,8 @@
 #define FEATURE_NAME(name, option, leaf, subleaf, reg, bit) [FEAT_##name] = option,
 static const char *const names[FEAT_COUNT] = {
     [FEAT_BASE] = "8086", [FEAT_I186] = "80186", [FEAT_I286] = "80286", [FEAT_I386] = "80386", [FEAT_I486] = "80486",
-    [FEAT_CPUID] = "CPUID", [FEAT_SMM] = "SMM", [FEAT_NOPL] = "NOPL", [FEAT_UD0] = "UD0", FEATURES(FEATURE_NAME)
+    [FEAT_CPUID] = "CPUID", [FEAT_SMM] = "SMM", [FEAT_NOPL] = "NOPL", [FEAT_UD0] = "UD0",
+    [FEAT_MMX2] = "SSE or MMXEXT", FEATURES(FEATURE_NAME)
 };
 #undef FEATURE_NAME
 
