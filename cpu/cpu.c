@@ -245,8 +245,9 @@ const StateField cpu_state_fields[] = {
     STATE_U64(Cpu, spec_ctrl), STATE_U64(Cpu, hwcr), STATE_U64(Cpu, monitor_gpa), STATE_U64(Cpu, smbase),
     STATE_U64(Cpu, feature_control), STATE_U64(Cpu, debug_ctl), STATE_U64(Cpu, ssp), STATE_U64(Cpu, pkrs),
     STATE_U64(Cpu, u_cet), STATE_U64(Cpu, s_cet), STATE_ARRAY_U64(Cpu, pl_ssp), STATE_U64(Cpu, interrupt_ssp_table),
-    STATE_U64(Cpu, mcg_status), STATE_ARRAY_U64(Cpu, mc_bank), STATE_U64(Cpu, xss), STATE_ARRAY_U64(Cpu, perf_evtsel),
-    STATE_ARRAY_U64(Cpu, perf_ctr), STATE_STRUCT(Cpu, mtrr, mtrr_state), STATE_ARRAY_U64(Cpu, branch), STATE_STRUCT(Cpu, svm, svm_state), STATE_U8(Cpu, run_state),
+    STATE_U64(Cpu, mcg_status), STATE_ARRAY_U64(Cpu, mc_bank), STATE_U64(Cpu, xss), STATE_U64(Cpu, umwait_control),
+    STATE_ARRAY_U64(Cpu, perf_evtsel), STATE_ARRAY_U64(Cpu, perf_ctr), STATE_STRUCT(Cpu, mtrr, mtrr_state),
+    STATE_ARRAY_U64(Cpu, branch), STATE_STRUCT(Cpu, svm, svm_state), STATE_U8(Cpu, run_state),
     STATE_U8(Cpu, shadow), STATE_BOOL(Cpu, in_smm), STATE_BOOL(Cpu, nmi_blocked), STATE_BOOL(Cpu, smm_nmi_blocked),
     STATE_U8(Cpu, sipi_vector), STATE_U64(Cpu, dr6_pending), STATE_U32(Cpu, events), STATE_BOOL(Cpu, a20_enabled),
     STATE_END

@@ -574,6 +574,7 @@ typedef struct PlainMsr {
 static const PlainMsr plain[] = {
     { 0x03a, FEAT_BASE, INTEL, LOCKED, AT(feature_control), 1 },
     { 0x048, FEAT_SPEC_CTRL, ANY, STORE, AT(spec_ctrl), 1 | BIT(10) /* IBRS, BHI_DIS_S */ },
+    { 0x0e1, FEAT_WAITPKG, ANY, STORE, AT(umwait_control), 0xfffffffd },
     { 0x174, FEAT_SEP, ANY, TRUNCATE, AT(sysenter_cs), 0xffffffff },
     { 0x175, FEAT_SEP, ANY, LINEAR, AT(sysenter_esp), ~UINT64_C(0) },
     { 0x176, FEAT_SEP, ANY, LINEAR, AT(sysenter_eip), ~UINT64_C(0) },

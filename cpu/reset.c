@@ -89,6 +89,7 @@ static void reset_msrs(Cpu *cpu)
     cpu->smbase = 0x30000;
     cpu->feature_control = 1; /* locked: neither VMX nor SMX is there to be enabled */
     cpu->hwcr = BIT(24);      /* the TSC counts at the P0 frequency (AMD BKDG, HWCR.TscFreqSel) */
+    cpu->umwait_control = 0;
     memset(cpu->mc_bank, 0, sizeof cpu->mc_bank);
     memset(cpu->perf_evtsel, 0, sizeof cpu->perf_evtsel);
     memset(cpu->perf_ctr, 0, sizeof cpu->perf_ctr);

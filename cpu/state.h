@@ -277,7 +277,7 @@ struct Cpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t tsc_aux, tsc_offset, tsc_adjust;
     uint64_t pat, misc_enable, spec_ctrl, smbase, feature_control, debug_ctl;
-    uint64_t mcg_status, mc_bank[4][4], xss, perf_evtsel[4], perf_ctr[4];
+    uint64_t mcg_status, mc_bank[4][4], xss, umwait_control, perf_evtsel[4], perf_ctr[4];
     uint64_t hwcr;           /* AMD */
     uint64_t pkrs;           /* IA32_PKRS */
     uint64_t u_cet, s_cet, pl_ssp[4], interrupt_ssp_table; /* CET: SDM vol. 1 chapter 17 */

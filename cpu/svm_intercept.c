@@ -223,6 +223,7 @@ static const Intercept intercepts[ROW_COUNT] = {
     [ROW_PAUSE] = { VMEXIT_PAUSE, false, ask_pause },
     [ROW_INVD] = { VMEXIT_INVD, true, NULL },
     [ROW_WBINVD] = { VMEXIT_WBINVD, true, NULL },
+    [ROW_WBNOINVD] = { VMEXIT_WBINVD, true, NULL },
     [ROW_INVLPG] = { VMEXIT_INVLPG, true, ask_invlpg },
     [ROW_INVPCID] = { VMEXIT_INVPCID, true, NULL },
     [ROW_XSETBV] = { VMEXIT_XSETBV, false, ask_xsetbv },
