@@ -51,7 +51,8 @@ uint64_t xcr0_supported(const Cpu *cpu)
 
 uint64_t xss_supported(const Cpu *cpu)
 {
-    return cpu_has(cpu, FEAT_SHSTK) || cpu_has(cpu, FEAT_IBT) ? XSS_CET_USER | XSS_CET_SUPERVISOR : 0;
+    bool cet = cpu_has(cpu, FEAT_SHSTK) || cpu_has(cpu, FEAT_IBT);
+    return cet && cpu_has(cpu, FEAT_XSAVES) ? XSS_CET_USER | XSS_CET_SUPERVISOR : 0;
 }
 
 static uint64_t state_supported(const Cpu *cpu) { return xcr0_supported(cpu) | xss_supported(cpu); }
