@@ -7,7 +7,7 @@
 #include "cpu/fp_avx512.h"
 #include "cpu/fp_internal.h"
 
-/* (start - slope * x) / 512 is the result's fraction of 16 bits, x being the 10 bits below those that choose a line. */
+/* (start - slope * x) / 512 is the result's fraction of 16 bits, x the 10 bits below those that choose a line. */
 typedef struct Line {
     uint32_t start;
     uint16_t slope;

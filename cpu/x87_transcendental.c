@@ -142,7 +142,7 @@ static Wide wide_cos(Wide r)
     return wide_from_fraction(~multiply_high(y, series(inverse_factorial, 2, 14, y, true)) | 1);
 }
 
-/* atan(u), |u| <= 1/60.  A tiny u is a quotient, either exact (with less than 128 bits) or what is cut off tells more. */
+/* atan(u), |u| <= 1/60.  A tiny u is a quotient: exact, with less than 128 bits, or else what is cut off decides. */
 static Wide atan_series(Wide u)
 {
     if (u.exp < -64)

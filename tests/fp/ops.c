@@ -112,6 +112,8 @@ EXACT(sqrt, mpfr_sqrt(r, o[0].value, mode))
 EXACT(muladd, mpfr_fma(r, o[0].value, o[1].value, o[2].value, mode))
 EXACT(set, mpfr_set(r, o[0].value, mode))
 
+enum { SCALE_LIMIT = 100000 }; /* beyond any format's range */
+
 static int exact_scalef(mpfr_t r, const Operand *o, const FpEnv *e, mpfr_rnd_t mode)
 {
     mpfr_t scale;
@@ -129,8 +131,9 @@ static int exact_scalef(mpfr_t r, const Operand *o, const FpEnv *e, mpfr_rnd_t m
     }
     mpfr_init2(scale, 64);
     mpfr_floor(scale, o[1].value);
-    long by = mpfr_cmp_si(scale, 100000) > 0 ? 100000 : mpfr_cmp_si(scale, -100000) < 0 ? -100000
-                                                                                         : mpfr_get_si(scale, MPFR_RNDZ);
+    if (mpfr_cmpabs_ui(scale, SCALE_LIMIT) > 0)
+        mpfr_set_si(scale, o[1].sign ? -SCALE_LIMIT : SCALE_LIMIT, MPFR_RNDN);
+    long by = mpfr_get_si(scale, MPFR_RNDN);
     mpfr_clear(scale);
     return mpfr_mul_2si(r, o[0].value, by, mode);
 }

@@ -1,8 +1,8 @@
 /*
  * What an operation should give, by MPFR: the result, and the exceptions.
  *
- * MPFR computes with the format's precision and an unbounded exponent; range, denormals and flags come after that, with
- * MPFR's own means.  Nothing here uses the code that is tested.  An operand or result of any format stands in the low
+ * MPFR computes with the format's precision and an unbounded exponent; range, denormals and flags come after that,
+ * with MPFR's own means.  Nothing here uses the code that is tested.  An operand or result of any format stands in the low
  * bits of a Float80's mant, x87's own in all of it.
  */
 #ifndef MYNA_TESTS_FP_ORACLE_H

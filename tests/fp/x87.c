@@ -40,8 +40,8 @@ static void execute(const Sem *sem, Run *r)
 
 static void print_run(const char *name, const Run *r, Float80 got, const char *what, Float80 want, unsigned flags)
 {
-    printf("%s %04x:%016" PRIx64 " %04x:%016" PRIx64 " rounding %u: %04x:%016" PRIx64 " status %04x, %s %04x:%016" PRIx64
-           " flags %02x\n", name, r->st0.sexp, r->st0.mant, r->st1.sexp, r->st1.mant, r->env.rounding, got.sexp,
+    printf("%s %04x:%016" PRIx64 " %04x:%016" PRIx64 " rounding %u: %04x:%016" PRIx64 " status %04x, %s %04x:%016"
+           PRIx64 " flags %02x\n", name, r->st0.sexp, r->st0.mant, r->st1.sexp, r->st1.mant, r->env.rounding, got.sexp,
            got.mant, r->status, what, want.sexp, want.mant, flags);
 }
 
@@ -148,7 +148,10 @@ static bool domain_all(const Operand *x)
 static bool domain_unit(const Operand *x) { return mpfr_cmpabs_ui(x->value, 1) < 0; }
 static bool domain_positive(const Operand *x) { return !x->sign && mpfr_cmp_ui(x->value, 1) != 0; }
 /* Where FYL2XP1 is defined: |x| up to 1 - sqrt(1/2). */
-static bool domain_log1(const Operand *x) { return __builtin_fabs(mpfr_get_d(x->value, MPFR_RNDN)) < 0.29289321881345248; }
+static bool domain_log1(const Operand *x)
+{
+    return __builtin_fabs(mpfr_get_d(x->value, MPFR_RNDN)) < 0.29289321881345248;
+}
 
 /* Distance of got from exact in units of got's last place, or of the smallest denormal. */
 static double ulps(Float80 got, mpfr_t exact)
@@ -171,7 +174,7 @@ typedef struct Errors {
     unsigned long not_rounded;
 } Errors;
 
-/* Whether got is exact's neighbour; rounded as exact is, flags and C1 (only it knows the direction) must be right too. */
+/* Whether got is exact's neighbour; when it is exact rounded once, flags and C1 must be right too. */
 static bool check_value(const Run *r, Float80 got, mpfr_t exact, bool codes, Errors *errors, Expected *want)
 {
     mpfr_t rounded;
