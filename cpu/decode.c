@@ -28,7 +28,7 @@ typedef struct Reader {
     unsigned size, pos;
     uint8_t rex, rep, map, opcode, modrm; /* rex: 4WRXB, of whatever prefix the bits came */
     bool op66, addr67, lock, code64, real, has_modrm;
-    bool only_8086, until_286; /* of the decoder */
+    bool only_8086, until_286, has_3dnow; /* of the decoder */
     int8_t segment;  /* override, or -1 */
     uint8_t code_size;
     uint8_t encoding; /* ENC_* */
@@ -226,7 +226,7 @@ static bool read_opcode(Reader *r)
     if (r->pos >= r->size)
         return false;
     r->opcode = r->bytes[r->pos++];
-    if (r->opcode == 0x0f)
+    if (r->opcode == 0x0f && r->has_3dnow)
         return read_suffix_opcode(r);
     if (r->opcode != 0x38 && r->opcode != 0x3a)
         return true;
@@ -572,7 +572,8 @@ int insn_decode(const InsnDecoder *d, unsigned key, const uint8_t *bytes, size_t
 {
     Reader r = { .bytes = bytes, .size = MIN(size, INSN_MAX), .segment = -1, .code_size = key & KEY_SIZE,
                  .code64 = (key & KEY_SIZE) == SZ64, .real = key & KEY_REAL,
-                 .only_8086 = d->only_8086, .until_286 = d->until_286 };
+                 .only_8086 = d->only_8086, .until_286 = d->until_286,
+                 .has_3dnow = d->has_3dnow };
     *i = (Insn){ .base = R_NONE, .index = R_NONE, .seg = 3 };
     if (!read_prefixes(&r) || !read_opcode(&r))
         return out_of_bytes(size);

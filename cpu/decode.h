@@ -73,7 +73,7 @@ struct InsnDecoder {
     uint16_t first[MAP_COUNT][256];
     uint8_t count[MAP_COUNT][256];
     uint16_t *order;               /* pattern numbers by falling score; first and count index this */
-    bool only_8086, until_286;     /* FEAT_* of that name */
+    bool only_8086, until_286, has_3dnow; /* FEAT_* of that name */
 };
 
 #endif

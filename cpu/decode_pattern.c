@@ -257,6 +257,7 @@ InsnDecoder *insn_decoder_new(const uint64_t *features)
     InsnDecoder *d = g_new0(InsnDecoder, 1);
     unsigned n = 0;
     d->patterns = g_new(Pattern, insn_row_count);
+    d->has_3dnow = has_feature(features, FEAT_3DNOW);
     d->only_8086 = has_feature(features, FEAT_ONLY_8086);
     d->until_286 = has_feature(features, FEAT_UNTIL_286);
     for (unsigned row = 0; row < insn_row_count; row++)

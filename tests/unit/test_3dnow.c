@@ -7,6 +7,7 @@
 #include "core/machine.h"
 #include "cpu/code.h"
 #include "cpu/cpu.h"
+#include "cpu/fault.h"
 #include "cpu/model.h"
 #include "util/endian.h"
 
@@ -241,6 +242,7 @@ static void test_mmxext(void)
     compute(&k6, 0x9e, 0, 0);
     g_assert_true(run(&p3, pavgb, 3));
     g_assert_false(run(&p3, pswapd, 4));
+    g_assert_cmpint(p3.cpu->fault.vector, ==, EXC_UD);
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/model.h"
+#include "cpu/system.h"
 #include "util/endian.h"
 
 enum { RAM = 1 << 20, CODE = 0x4000, DATA = 0x8000 };
@@ -296,6 +297,9 @@ static void test_waitpkg(void)
     g_assert_cmpint(run(&s, "\x66\x0f\xae\xf1", 4), ==, -1); /* TPAUSE */
     g_assert_cmphex(flags_arith(s.cpu), ==, 0);
     g_assert_cmpint(run(&s, "\xf2\x0f\xae\xf1", 4), ==, -1); /* UMWAIT */
+    g_assert_true(msr_write(s.cpu, 0xe1, 0x1001)); /* IA32_UMWAIT_CONTROL */
+    g_assert_false(msr_write(s.cpu, 0xe1, 2));
+    g_assert_cmphex(s.cpu->umwait_control, ==, 0x1001);
     s.cpu->gpr[R_CX] = 2;
     g_assert_cmpint(run(&s, "\x66\x0f\xae\xf1", 4), ==, EXC_GP);
     s.cpu->gpr[R_CX] = DATA;
