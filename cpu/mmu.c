@@ -584,7 +584,19 @@ static void walk_shadow(Cpu *cpu, Walk *w, uint64_t la, enum MmuAccess access, b
     } while (!set_accessed(cpu, w, false));
 }
 
-/* What a key allows may change without an end of the epoch: its page is looked up anew each time. */
+/* A page that may not be kept: keys and nested tables may refuse the next access. */
+static bool shadow_page_once(Cpu *cpu, const Walk *w, uint64_t la, enum MmuAccess access, uint64_t *gpa)
+{
+    bool once = (cpu->cr0 & CR0_PG) && (cpu->cr4 & (CR4_PKE | CR4_PKS)) && walk_key(cpu, w);
+    if (unlikely(cpu->svm.nested)) {
+        Mapping m = { .gpa = *gpa, .may = { true, true, true } };
+        translate_nested(cpu, la, access, &m);
+        *gpa = m.gpa;
+        once |= !m.may.write;
+    }
+    return once;
+}
+
 ShadowPage mmu_shadow_page(Cpu *cpu, uint64_t la, bool write, bool user)
 {
     Walk w = { .gpa = la & GUEST_PAGE_MASK };
@@ -593,16 +605,12 @@ ShadowPage mmu_shadow_page(Cpu *cpu, uint64_t la, bool write, bool user)
         return *s;
     if (cpu->long_mode && !cpu_canonical(cpu, la))
         cpu_raise_gp(cpu);
-    bool keyed = false;
-    if (cpu->cr0 & CR0_PG) {
-        walk_shadow(cpu, &w, la, write ? MMU_WRITE : MMU_READ, user);
-        keyed = (cpu->cr4 & (CR4_PKE | CR4_PKS)) && walk_key(cpu, &w);
-    }
-    NestedRights may;
+    enum MmuAccess access = write ? MMU_WRITE : MMU_READ;
+    if (cpu->cr0 & CR0_PG)
+        walk_shadow(cpu, &w, la, access, user);
     uint64_t gpa = w.gpa & cpu->gpa_mask;
-    if (unlikely(cpu->svm.nested))
-        gpa = nested_access(cpu, w.gpa | (la & ~GUEST_PAGE_MASK), write ? MMU_WRITE : MMU_READ, &may) & GUEST_PAGE_MASK;
-    *s = (ShadowPage){ .page = la & GUEST_PAGE_MASK, .epoch = keyed ? 0 : cpu->walk_epoch, .gpa = gpa,
+    bool once = shadow_page_once(cpu, &w, la, access, &gpa);
+    *s = (ShadowPage){ .page = la & GUEST_PAGE_MASK, .epoch = once ? 0 : cpu->walk_epoch, .gpa = gpa,
                        .host = gpa == cpu->intc_page ? NULL : ram_page(cpu, gpa) };
     return *s;
 }

@@ -4,6 +4,8 @@
  */
 #include "lib/guest.h"
 
+#pragma GCC diagnostic ignored "-Wunused-function" /* each guest takes what it needs of this */
+
 enum {
     P_P = 1, P_W = 2, P_U = 4, P_A = 32, P_D = 64, P_PS = 128, P_G = 256, P_ALL = P_P | P_W | P_U,
     E_P = 1, E_W = 2, E_U = 4, E_RSVD = 8, E_I = 16,
@@ -299,7 +301,7 @@ static void test_no_execute(const Window *w)
 }
 
 /* The largest physical address bit that exists, plus one (CPUID leaf 80000008h). */
-static inline unsigned physical_bits(void)
+static unsigned physical_bits(void)
 {
     return cpuid(0x80000000, 0).a >= 0x80000008 ? cpuid(0x80000008, 0).a & 255 : 36;
 }
