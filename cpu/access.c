@@ -76,14 +76,14 @@ typedef struct Spot {
 static Spot find_spot(Cpu *cpu, unsigned mode, uint64_t la, bool write)
 {
     unsigned index = tlb_index(la);
-    TlbEntry *e = &cpu->tlb[mode].entry[index];
+    TlbEntry *e = &cpu->tlb[tlb_number(cpu, mode)].entry[index];
     uint64_t tag = write ? e->write : e->read, page = la & GUEST_PAGE_MASK;
     Spot s = { .entry = e };
     if (tag != page && tag != (page ^ TLB_SLOW)) {
         s.gpa = mmu_translate(cpu, la, write ? MMU_WRITE : MMU_READ, mode);
         tag = write ? e->write : e->read;
     } else {
-        s.gpa = cpu->tlb[mode].gpa[index] | (la & ~GUEST_PAGE_MASK);
+        s.gpa = cpu->tlb[tlb_number(cpu, mode)].gpa[index] | (la & ~GUEST_PAGE_MASK);
     }
     s.host = tag == page ? (uint8_t *)(e->host + (uintptr_t)(la - page)) : NULL;
     return s;
@@ -311,7 +311,7 @@ uint64_t mem_rmw_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, MemRef
 static void refresh_after(Cpu *cpu, const MemRef *ref)
 {
     unsigned mode = mmu_data_mode(cpu);
-    Spot s = { .entry = &cpu->tlb[mode].entry[tlb_index(ref->la)], .gpa = ref->gpa[0] };
+    Spot s = { .entry = &cpu->tlb[tlb_number(cpu, mode)].entry[tlb_index(ref->la)], .gpa = ref->gpa[0] };
     refresh_write_tag(cpu, mode, &s, ref->la);
 }
 

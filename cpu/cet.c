@@ -22,7 +22,7 @@ static void become_idle(Cpu *cpu)
 static bool at_endbranch(const Cpu *cpu)
 {
     unsigned mode = cpu->cpl == 3 ? TLB_USER : TLB_KERNEL;
-    const TlbEntry *e = &cpu->tlb[mode].entry[tlb_index(cpu->rip)];
+    const TlbEntry *e = &cpu->tlb[tlb_number(cpu, mode)].entry[tlb_index(cpu->rip)];
     if (!cpu->code_flat || !tlb_hits(e->exec, cpu->rip, 4))
         return false;
     return ld32le((const uint8_t *)(e->host + (uintptr_t)(cpu->rip - e->exec))) == (cpu_code64(cpu) ? ENDBR64 : ENDBR32);

@@ -495,9 +495,9 @@ static unsigned exec_mode(const Cpu *cpu) { return cpu->cpl == 3 ? TLB_USER : TL
 static uint64_t translate_code(Cpu *cpu, uint64_t la, const TlbEntry **entry)
 {
     unsigned mode = exec_mode(cpu), index = tlb_index(la);
-    const TlbEntry *e = *entry = &cpu->tlb[mode].entry[index];
+    const TlbEntry *e = *entry = &cpu->tlb[tlb_number(cpu, mode)].entry[index];
     if (likely((e->exec | TLB_SLOW) == ((la & GUEST_PAGE_MASK) | TLB_SLOW)))
-        return cpu->tlb[mode].gpa[index] | (la & ~GUEST_PAGE_MASK);
+        return cpu->tlb[tlb_number(cpu, mode)].gpa[index] | (la & ~GUEST_PAGE_MASK);
     return mmu_translate(cpu, la, MMU_EXEC, mode);
 }
 

@@ -36,7 +36,7 @@ void stack_segment_read(Cpu *cpu, uint16_t sel, unsigned cpl, unsigned vector, u
 
 static bool tlb_serves(const Cpu *cpu, unsigned mode, uint64_t la, bool write)
 {
-    const TlbEntry *e = &cpu->tlb[mode].entry[tlb_index(la)];
+    const TlbEntry *e = &cpu->tlb[tlb_number(cpu, mode)].entry[tlb_index(la)];
     return (write ? e->write : e->read) == (la & GUEST_PAGE_MASK);
 }
 

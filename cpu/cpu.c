@@ -98,7 +98,7 @@ static void clear_micro_tlb(MicroTlb *m)
 static void clear_tlbs(Cpu *cpu)
 {
     clear_micro_tlb(&cpu->micro);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+    for (unsigned mode = 0; mode < TLB_COUNT; mode++)
         for (unsigned k = 0; k < TLB_SIZE; k++)
             cpu->tlb[mode].entry[k] = (TlbEntry){ tlb_invalid_tag(k), tlb_invalid_tag(k), tlb_invalid_tag(k), 0 };
 }
@@ -140,7 +140,6 @@ void cpu_free(Cpu *cpu)
     code_cache_free(cpu->code);
     group_leave(cpu);
     insn_decoder_free(cpu->decoder);
-    g_free(cpu->worlds);
     g_mutex_clear(&cpu->own_wait.lock);
     g_cond_clear(&cpu->own_wait.cond);
     g_aligned_free((CpuBox *)cpu);

@@ -13,8 +13,6 @@
  */
 #include "cpu/mmu.h"
 
-#include <string.h>
-
 #include "core/machine.h"
 #include "cpu/fault.h"
 #include "cpu/mmu_nested.h"
@@ -437,7 +435,7 @@ static uint64_t *code_filter_word(CodePages *c, uint64_t la, uint64_t *bit)
 /* Blocks of a page will be found by linear address: remembers which it is (see the overview). */
 static void note_code_page(Cpu *cpu, uint64_t la, unsigned mode, unsigned page_bits, bool global)
 {
-    CodePages *c = &cpu->code_pages[mode_is_user(mode)];
+    CodePages *c = &cpu->code_pages[code_kind(cpu, mode_is_user(mode))];
     uint64_t bit, *word = code_filter_word(c, la, &bit);
     c->any_local |= !global;
     if (page_bits == GUEST_PAGE_BITS)
@@ -473,7 +471,7 @@ static Place find_place(Cpu *cpu, uint64_t gpa)
 /* Tags of an entry: SLOW wherever a host access alone would not do. */
 static void fill_entry(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mode, const Mapping *m)
 {
-    Tlb *tlb = &cpu->tlb[mode];
+    Tlb *tlb = &cpu->tlb[tlb_number(cpu, mode)];
     unsigned index = tlb_index(la);
     TlbEntry *e = &tlb->entry[index];
     uint64_t page = la & GUEST_PAGE_MASK, none = tlb_invalid_tag(index);
@@ -555,7 +553,7 @@ void mmu_keep_system_page(Cpu *cpu, uint64_t la)
     uint64_t page = la & GUEST_PAGE_MASK;
     unsigned mode = mmu_system_mode(cpu);
     const uint8_t *host = mmu_read_hit(cpu, mode, page, 1);
-    if (host && !set_has(&cpu->tlb[mode].keyed, tlb_index(page)))
+    if (host && !set_has(&cpu->tlb[tlb_number(cpu, mode)].keyed, tlb_index(page)))
         cpu->system_page[page >> GUEST_PAGE_BITS & (SYSTEM_PAGES - 1)] = (SystemPage){ page, cpu->walk_epoch, host };
 }
 
@@ -646,38 +644,46 @@ static void flush_set(Tlb *tlb, TlbSet *set)
 /* Blocks of user or supervisor code are to be looked up anew. */
 static void begin_jump_epoch(Cpu *cpu, bool user)
 {
-    cpu->jump_epoch[user]++;
+    cpu->jump_epoch[code_kind(cpu, user)]++;
     mmu_update_jump_tag(cpu);
 }
 
 /* No page of this kind may be fetched from now without a walk, which notes it. */
-static void forget_code_pages(Cpu *cpu, bool user) { cpu->code_pages[user] = (CodePages){ .any_local = false }; }
+static void forget_code_pages(Cpu *cpu, bool user)
+{
+    cpu->code_pages[code_kind(cpu, user)] = (CodePages){ .any_local = false };
+}
 
 void tlb_flush_local(Cpu *cpu)
 {
     micro_tlb_drop(&cpu->micro);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        flush_set(&cpu->tlb[mode], &cpu->tlb[mode].local);
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        Tlb *tlb = &cpu->tlb[tlb_number(cpu, mode)];
+        flush_set(tlb, &tlb->local);
+    }
     cpu->walk_epoch++;
     begin_jump_epoch(cpu, true);
-    if (!cpu->tlb[TLB_USER].global.words)
+    if (!cpu->tlb[tlb_number(cpu, TLB_USER)].global.words)
         forget_code_pages(cpu, true);
-    if (cpu->code_pages[false].any_local) {
+    CodePages *supervisor = &cpu->code_pages[code_kind(cpu, false)];
+    if (supervisor->any_local) {
         begin_jump_epoch(cpu, false);
-        cpu->code_pages[false].any_local = false;
+        supervisor->any_local = false;
     }
+}
+
+static void flush_tlb(Tlb *tlb)
+{
+    flush_set(tlb, &tlb->local);
+    flush_set(tlb, &tlb->global);
+    tlb->large_span[0] = tlb->large_span[1] = (LinearSpan){ 0 };
 }
 
 void tlb_flush_all(Cpu *cpu)
 {
     micro_tlb_drop(&cpu->micro);
-    cpu->tlb_keyed = false;
-    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        Tlb *tlb = &cpu->tlb[mode];
-        flush_set(tlb, &tlb->local);
-        flush_set(tlb, &tlb->global);
-        tlb->large_span[0] = tlb->large_span[1] = (LinearSpan){ 0 };
-    }
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        flush_tlb(&cpu->tlb[tlb_number(cpu, mode)]);
     cpu->walk_epoch++;
     for (unsigned user = 0; user < 2; user++) {
         begin_jump_epoch(cpu, user);
@@ -685,12 +691,26 @@ void tlb_flush_all(Cpu *cpu)
     }
 }
 
+void tlb_flush_worlds(Cpu *cpu)
+{
+    micro_tlb_drop(&cpu->micro);
+    cpu->tlb_keyed = false;
+    for (unsigned n = 0; n < TLB_COUNT; n++)
+        flush_tlb(&cpu->tlb[n]);
+    cpu->walk_epoch++;
+    for (unsigned kind = 0; kind < 4; kind++) {
+        cpu->jump_epoch[kind]++;
+        cpu->code_pages[kind] = (CodePages){ .any_local = false };
+    }
+    mmu_update_jump_tag(cpu);
+}
+
 /* Entries of pages with a key hold what it allowed when they were filled. */
 static void flush_keyed(Cpu *cpu)
 {
     micro_tlb_drop(&cpu->micro);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        Tlb *tlb = &cpu->tlb[mode];
+    for (unsigned n = 0; n < TLB_COUNT; n++) {
+        Tlb *tlb = &cpu->tlb[n];
         for (; tlb->keyed.words; tlb->keyed.words &= tlb->keyed.words - 1) {
             unsigned k = bit_lowest(tlb->keyed.words);
             for (uint64_t word = tlb->keyed.word[k]; word; word &= word - 1)
@@ -741,7 +761,7 @@ static void flush_large(Tlb *tlb, uint64_t la)
 
 static bool is_code_page(Cpu *cpu, uint64_t la, bool user)
 {
-    CodePages *c = &cpu->code_pages[user];
+    CodePages *c = &cpu->code_pages[code_kind(cpu, user)];
     uint64_t bit, *word = code_filter_word(c, la, &bit);
     return (*word & bit) || span_has(&c->large, la);
 }
@@ -750,7 +770,7 @@ void tlb_flush_page(Cpu *cpu, uint64_t la)
 {
     micro_tlb_drop(&cpu->micro);
     for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        Tlb *tlb = &cpu->tlb[mode];
+        Tlb *tlb = &cpu->tlb[tlb_number(cpu, mode)];
         invalidate_entry(tlb, tlb_index(la));
         if (span_has(&tlb->large_span[la >> 63], la))
             flush_large(tlb, la);
@@ -774,94 +794,11 @@ static void protect_set(Tlb *tlb, const TlbSet *set, uint64_t gpa)
     }
 }
 
-/* ---- a host and its guest ---- */
-
-static void keep_set(TlbWorld *w, const Tlb *tlb, unsigned mode, bool global)
-{
-    const TlbSet *set = global ? &tlb->global : &tlb->local;
-    for (uint64_t words = set->words; words; words &= words - 1) {
-        unsigned k = bit_lowest(words);
-        for (uint64_t word = set->word[k] & ~tlb->keyed.word[k]; word && w->count < KEPT_MAX; word &= word - 1) {
-            unsigned index = k * 64 + bit_lowest(word);
-            w->entry[w->count++] = (KeptEntry){ .entry = tlb->entry[index], .gpa = tlb->gpa[index], .index = index,
-                                                .mode = mode, .page_bits = tlb->page_bits[index], .global = global };
-        }
-    }
-}
-
-static void keep_world(Cpu *cpu, TlbWorld *w)
-{
-    w->count = 0;
-    w->valid = true;
-    memcpy(w->code_pages, cpu->code_pages, sizeof w->code_pages);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        memcpy(w->large_span[mode], cpu->tlb[mode].large_span, sizeof w->large_span[mode]);
-        keep_set(w, &cpu->tlb[mode], mode, false);
-        keep_set(w, &cpu->tlb[mode], mode, true);
-    }
-}
-
-static void restore_world(Cpu *cpu, const TlbWorld *w)
-{
-    memcpy(cpu->code_pages, w->code_pages, sizeof w->code_pages);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        memcpy(cpu->tlb[mode].large_span, w->large_span[mode], sizeof w->large_span[mode]);
-    for (const KeptEntry *e = w->entry; e < w->entry + w->count; e++) {
-        Tlb *tlb = &cpu->tlb[e->mode];
-        tlb->entry[e->index] = e->entry;
-        tlb->gpa[e->index] = e->gpa;
-        tlb->page_bits[e->index] = e->page_bits;
-        set_put(e->global ? &tlb->global : &tlb->local, e->index);
-        if (e->page_bits != GUEST_PAGE_BITS)
-            set_put(&tlb->large, e->index);
-    }
-}
-
-/*
- * Blocks found by linear address stay valid with the translations: the two worlds' have different keys, so they go on in
- * the epochs as they were.
- */
-void tlb_enter_world(Cpu *cpu, bool guest, bool use_kept)
-{
-    uint64_t epoch[2] = { cpu->jump_epoch[0], cpu->jump_epoch[1] };
-    if (!cpu->worlds)
-        cpu->worlds = g_new0(TlbWorld, 2);
-    TlbWorld *entered = &cpu->worlds[guest];
-    keep_world(cpu, &cpu->worlds[!guest]);
-    tlb_flush_all(cpu);
-    if (use_kept && entered->valid) {
-        restore_world(cpu, entered);
-        memcpy(cpu->jump_epoch, epoch, sizeof epoch);
-    }
-    entered->valid = false;
-}
-
-void tlb_forget_kept(Cpu *cpu)
-{
-    if (cpu->worlds)
-        cpu->worlds[0].valid = cpu->worlds[1].valid = false;
-}
-
-void tlb_flush_worlds(Cpu *cpu)
-{
-    tlb_forget_kept(cpu);
-    tlb_flush_all(cpu);
-}
-
-static void protect_kept(TlbWorld *w, uint64_t gpa)
-{
-    for (KeptEntry *e = w->entry; w->valid && e < w->entry + w->count; e++)
-        if (e->gpa == gpa && tlb_index(e->entry.write) == e->index)
-            e->entry.write ^= TLB_SLOW;
-}
-
 void tlb_protect_gpa(Cpu *cpu, uint64_t gpa)
 {
     micro_tlb_drop(&cpu->micro);
-    for (unsigned k = 0; k < 2 && cpu->worlds; k++)
-        protect_kept(&cpu->worlds[k], gpa);
-    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        protect_set(&cpu->tlb[mode], &cpu->tlb[mode].local, gpa);
-        protect_set(&cpu->tlb[mode], &cpu->tlb[mode].global, gpa);
+    for (unsigned n = 0; n < TLB_COUNT; n++) {
+        protect_set(&cpu->tlb[n], &cpu->tlb[n].local, gpa);
+        protect_set(&cpu->tlb[n], &cpu->tlb[n].global, gpa);
     }
 }

@@ -47,12 +47,7 @@ void tlb_flush_all(Cpu *cpu);
 void tlb_flush_local(Cpu *cpu);
 void tlb_flush_page(Cpu *cpu, uint64_t la);
 
-/*
- * From a host to its guest or back: what the TLB holds is kept aside until the way back.  What was kept of the world that
- * is entered is put back if it may be used.  Changes that concern both worlds drop what is kept too.
- */
-void tlb_enter_world(Cpu *cpu, bool guest, bool use_kept);
-void tlb_forget_kept(Cpu *cpu);
+/* The same for the TLBs of a hypervisor and of its guest, whichever runs; all others are for the one that does. */
 void tlb_flush_worlds(Cpu *cpu);
 
 /* The TLB mode of implicit supervisor accesses, which obey SMAP whatever EFLAGS.AC (SDM vol. 3A 4.6.1). */
@@ -61,12 +56,12 @@ static inline unsigned mmu_system_mode(const Cpu *cpu) { return cpu->cr4 & CR4_S
 /* Host address of size bytes at a linear address for reading or writing when that mode's TLB has it, else NULL. */
 static inline const uint8_t *mmu_read_hit(const Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 {
-    const TlbEntry *e = &cpu->tlb[mode].entry[tlb_index(la)];
+    const TlbEntry *e = &cpu->tlb[tlb_number(cpu, mode)].entry[tlb_index(la)];
     return likely(tlb_hits(e->read, la, size)) ? (const uint8_t *)(e->host + (uintptr_t)(la - e->read)) : NULL;
 }
 static inline uint8_t *mmu_write_hit(const Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 {
-    const TlbEntry *e = &cpu->tlb[mode].entry[tlb_index(la)];
+    const TlbEntry *e = &cpu->tlb[tlb_number(cpu, mode)].entry[tlb_index(la)];
     return likely(tlb_hits(e->write, la, size)) ? (uint8_t *)(e->host + (uintptr_t)(la - e->write)) : NULL;
 }
 
@@ -85,7 +80,7 @@ void mmu_keep_system_page(Cpu *cpu, uint64_t la);
 /* The tag of blocks found by linear address now: made of the epoch of user or supervisor code, and the key. */
 static inline void mmu_update_jump_tag(Cpu *cpu)
 {
-    cpu->jump_tag = cpu->jump_epoch[cpu->cpl == 3] << 16 | cpu->key;
+    cpu->jump_tag = cpu->jump_epoch[code_kind(cpu, cpu->cpl == 3)] << 16 | cpu->key;
 }
 
 /* Loads PKRU, as WRPKRU and XRSTOR do, or IA32_PKRS, and has the soft TLB follow. */

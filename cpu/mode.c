@@ -113,7 +113,7 @@ void cpu_update_mode(Cpu *cpu)
     cpu->key = decode_key(cpu);
     mmu_update_jump_tag(cpu);
     cpu->step_mode = step_mode(cpu);
-    cpu->tlb_data = cpu->tlb[mmu_data_mode(cpu)].entry;
+    cpu->tlb_data = cpu->tlb[tlb_number(cpu, mmu_data_mode(cpu))].entry;
 }
 
 /* The way that data is accessed, and all that follows from it. */
@@ -122,7 +122,7 @@ static void update_data_mode(Cpu *cpu)
     unsigned mode = mmu_data_mode(cpu);
     cpu->key = (cpu->key & ~(3u << KEY_TLB)) | mode << KEY_TLB;
     mmu_update_jump_tag(cpu);
-    cpu->tlb_data = cpu->tlb[mode].entry;
+    cpu->tlb_data = cpu->tlb[tlb_number(cpu, mode)].entry;
 }
 
 void cpu_update_level(Cpu *cpu)

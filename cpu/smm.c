@@ -174,7 +174,7 @@ void smm_enter(Cpu *cpu)
     cpu->cr4 = 0;
     cpu->efer = 0;
     cpu->dr[7] = 0x400;
-    tlb_flush_all(cpu);
+    tlb_flush_worlds(cpu);
     cpu_update_mode(cpu);
 }
 
@@ -227,7 +227,7 @@ void smm_leave(Cpu *cpu)
     cpu->shadow = 0;
     smm_set(cpu, false);
     svm_leave_smm(cpu);
-    tlb_flush_all(cpu);
+    tlb_flush_worlds(cpu);
     bool pae = (cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !(cpu->efer & EFER_LMA);
     if (!restored_state_valid(cpu) || (pae && !mmu_load_pdptes(cpu, cpu->cr3)))
         shut_down(cpu);

@@ -198,7 +198,7 @@ typedef struct SvmState {
     } change;
     bool looking;            /* a debugger's walk: fails quietly, and leaves no traces */
     struct SvmTables {       /* what a guest's translations depend on, at the last #VMEXIT */
-        uint64_t vmcb, cr0, cr3, cr4, efer, nested_cr3, host_cr4, host_efer, asid, kept;
+        uint64_t vmcb, cr0, cr3, cr4, efer, nested_cr3, host_cr4, host_efer, asid, valid;
     } tables;
     uint64_t nested_epoch;
     NestedEntry nested_tlb[NESTED_TLB_SIZE];
@@ -324,14 +324,14 @@ struct Cpu {
     atomic_uint events;      /* atomic: EVENT_* */
     uint64_t insn_count;     /* instructions executed by the interpreter, by blocks */
     RecompiledState rec;
-    uint64_t jump_epoch[2];  /* of supervisor and user code: rises when the mapping of some of it may have changed */
+    uint64_t jump_epoch[4];  /* by code_kind(): rises when the mapping of some of that code may have changed */
     uint64_t jump_tag;       /* made of one of these and key: caches keyed by linear address check it */
     JumpEntry jump[JUMP_CACHE_SIZE];
     struct CpuWait {         /* a halted CPU sleeps until attention is set */
         GMutex lock;
         GCond cond;
     } own_wait, *wait;       /* one for all CPUs that share a thread */
-    Tlb tlb[TLB_MODES];
+    Tlb tlb[TLB_COUNT];      /* by tlb_number() */
     MicroTlb micro;
     bool tlb_keyed;          /* some entry is in its TLB's `keyed`, or was since the micro TLB was dropped */
     struct RamWindow {       /* the range of RAM where a page was last found */
@@ -340,8 +340,7 @@ struct Cpu {
     } ram_window;
     uint64_t walk_epoch;     /* rises with every flush */
     WalkCacheEntry walk_cache[WALK_CACHE_SIZE];
-    CodePages code_pages[2]; /* of supervisor and user code */
-    TlbWorld *worlds;        /* of a host and its guest; NULL before the first VMRUN */
+    CodePages code_pages[4]; /* by code_kind() */
     SystemPage system_page[SYSTEM_PAGES];
     ShadowPage shadow_page[2][SHADOW_PAGES]; /* of supervisor and user shadow stacks */
     CodeCache *code;
@@ -370,6 +369,10 @@ struct Cpu {
     uint64_t legacy_rip_mask; /* 0xffffffff, or 0xffff before the 286 */
     uint64_t gpa_mask;       /* physical address lines that reach the bus (A20 gate; 20 before the 286) */
 };
+
+/* The TLB for a way of access (TLB_*) now; and the kind of code, supervisor's or user's, of a hypervisor or its guest. */
+static inline unsigned tlb_number(const Cpu *cpu, unsigned mode) { return mode + cpu->svm.guest * TLB_MODES; }
+static inline unsigned code_kind(const Cpu *cpu, bool user) { return user + cpu->svm.guest * 2; }
 
 static inline bool cpu_has(const Cpu *cpu, unsigned feature)
 {

@@ -173,8 +173,8 @@ static bool uses_pdptes(const Cpu *cpu)
 }
 
 /*
- * What the translations of the guest, as it is loaded now, depend on.  They are not kept at all (`kept` is 0) with
- * breakpoints on data, and with page directory pointers that VMRUN loads anew.
+ * What the translations of the guest, as it is loaded now, depend on.  With breakpoints on data, and with
+ * page directory pointers that VMRUN loads anew, they are good for one run only.
  */
 static struct SvmTables tables_now(const Cpu *cpu)
 {
@@ -183,25 +183,27 @@ static struct SvmTables tables_now(const Cpu *cpu)
     return (struct SvmTables){ .vmcb = s->vmcb, .cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer,
                                .nested_cr3 = s->nested_enabled ? s->nested_cr3 : 0, .host_cr4 = s->host.cr4,
                                .host_efer = s->host.efer, .asid = s->asid,
-                               .kept = !(cpu->dr[7] & 0xff) && !pointers };
+                               .valid = !(cpu->dr[7] & 0xff) && !pointers };
 }
 
 /* Translations are the guest's as long as all these are the same, and no flush is asked for. */
-static bool may_use_kept(Cpu *cpu, const Vmcb *v)
+static bool translations_hold(const Cpu *cpu, const Vmcb *v)
 {
     struct SvmTables now = tables_now(cpu);
-    bool same = now.kept && !memcmp(&now, &cpu->svm.tables, sizeof now) && !vmcb_read(v, VMCB_TLB_CONTROL, 1);
-    if (!same)
-        nested_flush(cpu);
-    return same;
+    return now.valid && !memcmp(&now, &cpu->svm.tables, sizeof now) && !vmcb_read(v, VMCB_TLB_CONTROL, 1);
 }
 
-static void set_guest(Cpu *cpu, bool guest, bool use_kept)
+static void flush_guest(Cpu *cpu)
 {
-    if (guest != cpu->svm.guest)
-        tlb_enter_world(cpu, guest, use_kept);
+    nested_flush(cpu);
+    tlb_flush_all(cpu);
+}
+
+static void set_guest(Cpu *cpu, bool guest)
+{
     cpu->svm.guest = guest;
     cpu->svm.nested = guest && cpu->svm.nested_enabled;
+    cpu->walk_epoch++; /* of what was remembered of the other's walks */
     svm_update_virtual_events(cpu);
     cpu_update_mode(cpu);
     cpu_request_attention(cpu);
@@ -234,7 +236,9 @@ static void enter_guest(Cpu *cpu)
     }
     cpu->svm.gif = true;
     svm_reset_pause_filter(cpu);
-    set_guest(cpu, true, may_use_kept(cpu, &v));
+    set_guest(cpu, true);
+    if (!translations_hold(cpu, &v))
+        flush_guest(cpu);
     if (event & EVENT_VALID)
         svm_inject(cpu, event, next_rip);
 }
@@ -335,7 +339,7 @@ static void leave_guest(Cpu *cpu, const Vmcb *v)
     cpu->fault.chain_length = 0;
     cpu->shadow = 0;
     cpu->run_state = CPU_RUNNING;
-    set_guest(cpu, false, true);
+    set_guest(cpu, false);
     if (uses_pdptes(cpu) && !mmu_load_pdptes(cpu, cpu->cr3)) {
         cpu->run_state = CPU_SHUTDOWN;
         machine_request_reset(cpu->machine, "invalid page directory pointers at #VMEXIT");
@@ -482,7 +486,7 @@ static void svm_invlpga(Cpu *cpu, const Insn *i)
     require_svm(cpu);
     nested_flush(cpu);
     if (!cpu->svm.guest && reg32(cpu, R_CX) != 0)
-        tlb_forget_kept(cpu);
+        cpu->svm.tables.valid = 0;
     else
         tlb_flush_page(cpu, address_operand(cpu, i));
 }
@@ -552,14 +556,14 @@ uint64_t svm_guest_tsc(const Cpu *cpu, uint64_t tsc)
 /* The handler runs in the host's memory; its save area keeps the guest's registers (AMD APM vol. 2 15.22). */
 void svm_enter_smm(Cpu *cpu)
 {
-    tlb_forget_kept(cpu);
+    cpu->svm.tables.valid = 0;
     cpu->svm.guest_in_smm = cpu->svm.guest;
     cpu->svm.guest = cpu->svm.nested = false;
 }
 
 void svm_leave_smm(Cpu *cpu)
 {
-    tlb_forget_kept(cpu);
+    cpu->svm.tables.valid = 0;
     cpu->svm.guest = cpu->svm.guest_in_smm;
     cpu->svm.nested = cpu->svm.guest && cpu->svm.nested_enabled;
     cpu->svm.guest_in_smm = false;
@@ -574,7 +578,7 @@ void svm_reset(Cpu *cpu, bool init)
     s->change.kind = SVM_SWITCH_NONE;
     svm_update_virtual_events(cpu);
     nested_flush(cpu);
-    tlb_forget_kept(cpu);
+    cpu->svm.tables.valid = 0;
     if (init)
         return;
     s->vm_cr = cpu_has(cpu, FEAT_SVM) ? 0 : VM_CR_LOCK | VM_CR_SVMDIS;

@@ -12,8 +12,8 @@
  *   mmu_nested.c     nested paging
  *
  * A guest's code is decoded and recompiled like any other, under a key of its own (KEY_GUEST): rows with A_INTERCEPT
- * then decode to insn_in_guest(), all others to what they always are.  Its memory is reached through the soft TLB,
- * which holds linear to host addresses whatever lies in between, and is emptied with each change of worlds.
+ * then decode to insn_in_guest(), all others to what they always are.  Its memory is reached through the soft TLB, of
+ * which host and guest have one each (tlb_number()): linear to host addresses, whatever tables lie in between.
  *
  * Elsewhere: interp.c asks for GIF and for intercepts of events; fault.c for those of exceptions and of a shutdown;
  * task.c for that of task switches; mmu.c has table entries and pages translated once more.

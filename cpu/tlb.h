@@ -28,6 +28,7 @@ enum {
     TLB_USER,        /* CPL 3 */
     TLB_USER_ALIGN,  /* CPL 3 with alignment checks on: every access is slow */
     TLB_MODES,
+    TLB_COUNT = TLB_MODES * 2, /* a hypervisor and its guest have their own: tlb_number() */
 };
 
 typedef struct TlbEntry {
@@ -96,26 +97,6 @@ typedef struct CodePages {
     bool any_local;               /* one of them was not global */
 } CodePages;
 
-/*
- * What the TLB held of a hypervisor while its guest runs, or the other way round: put back when that is entered again.
- */
-#define KEPT_MAX 4096
-typedef struct KeptEntry {
-    TlbEntry entry;
-    uint64_t gpa;
-    uint16_t index;
-    uint8_t mode, page_bits;
-    bool global;
-} KeptEntry;
-
-typedef struct TlbWorld {
-    bool valid;
-    unsigned count;
-    LinearSpan large_span[TLB_MODES][2];
-    CodePages code_pages[2];
-    KeptEntry entry[KEPT_MAX];
-} TlbWorld;
-
 /* The tag of what entry `index` does not allow. */
 static inline uint64_t tlb_invalid_tag(unsigned index) { return (uint64_t)(index ^ 2) << GUEST_PAGE_BITS; }
 
@@ -128,7 +109,7 @@ static inline bool tlb_hits(uint64_t tag, uint64_t la, unsigned size) { return l
  * two top bits differ (which no canonical one has), and refers to a scratch page: no access is meant to reach it, nor can a guest find it.
  * Slots of different TLB modes, and of reads and writes, are different ones.
  */
-#define MICRO_BITS 13
+#define MICRO_BITS 14
 #define MICRO_SIZE (1u << MICRO_BITS)
 
 typedef struct MicroEntry {

@@ -52,11 +52,11 @@ static void add_segment(Emit *e, const IrMem *m)
 
 /*
  * Which slot of the micro TLB an access has.  Accesses off one base register in a unit share one; the stack has its own.
- * A quarter of the slots is for each TLB mode, half of these for writes.
+ * An equal part of the slots is for each TLB, half of these for writes.
  */
 static unsigned micro_slot(const Emit *e, const IrMem *m, bool write)
 {
-    const unsigned part = MICRO_SIZE / TLB_MODES / 2;
+    const unsigned part = MICRO_SIZE / TLB_COUNT / 2;
     uint32_t hash = 0;
     if (m->seg == SEG_FS || m->seg == SEG_GS)
         hash = 1 + m->seg;
@@ -535,7 +535,7 @@ UnitCode *unit_emit(X86Backend *be, IrUnit *u, uint8_t *at, size_t room)
     memset(e, 0, sizeof *e);
     e->be = be;
     e->u = u;
-    e->data_mode = u->block->key >> KEY_TLB & 3;
+    e->data_mode = (u->block->key >> KEY_TLB & 3) + (u->block->key & KEY_GUEST ? TLB_MODES : 0);
     e->width = avx_width(e);
     e->flags = (Flags){ .recorded = true };
     e->xmm.x87 = (X87State){ .top = u->x87_top, .tags = u->x87_tags, .ip = -1, .ds = -1 };

@@ -46,7 +46,7 @@ typedef struct Thunks {
     uint64_t elsewhere; /* the same behind a slow path, where the unit cannot go on */
     uint64_t far;      /* go on at linear address R14 */
     uint64_t unknown;  /* JumpEntry.host; R15: the entry's place */
-    uint64_t micro[TLB_MODES][2][MICRO_SIZES]; /* [write][micro_size()]: fills micro TLB slot R15 for address R14, which becomes the
+    uint64_t micro[TLB_COUNT][2][MICRO_SIZES]; /* [write][micro_size()]: fills micro TLB slot R15 for address R14, which becomes the
                                         host pointer; the flags say "above" where the slow path must do it; returns */
     uint64_t zero_upper; /* what VZEROUPPER does to Cpu.vec; XMM0 is loaded from it afterwards */
     uint64_t mxcsr;    /* loads the guest's if it masks all exceptions, else "not equal"; changes R15; returns */
@@ -165,7 +165,7 @@ typedef struct Emit {
     AsmLabel loop, loop_stub; /* where a jump to the own entry goes that keeps vector registers; leaves from there */
     XmmState loop_xmm;    /* what is known there; nothing valid: there is no such place */
     AsmLabel entry, entry_stub;
-    unsigned data_mode;   /* TLB_* */
+    unsigned data_mode;   /* which TLB */
     unsigned width;       /* bytes that the unit keeps of a vector register: 16, 32 or 64 */
 } Emit;
 

@@ -259,7 +259,7 @@ static void write_micro(Asm *a, unsigned mode, bool write, unsigned size)
 
 static void write_micro_thunks(Asm *a, Thunks *t)
 {
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+    for (unsigned mode = 0; mode < TLB_COUNT; mode++)
         for (unsigned write = 0; write < 2; write++)
             for (unsigned size = 0; size < MICRO_SIZES; size++) {
                 t->micro[mode][write][size] = asm_here(a);
