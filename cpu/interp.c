@@ -171,6 +171,12 @@ static void raise_debug_trap(Cpu *cpu)
     cpu_raise(cpu, EXC_DB);
 }
 
+/* A taken branch; a string instruction that goes on repeating is none. */
+static bool has_branched(const Cpu *cpu, const Insn *i, uint64_t rip)
+{
+    return i->jump && !(insn_rows[i->row].attr & A_REP) && cpu->rip != ((rip + i->len) & cpu->rip_mask);
+}
+
 /* One instruction with all that may come before and after it. */
 static void step_carefully(Cpu *cpu)
 {
@@ -193,7 +199,7 @@ static void step_carefully(Cpu *cpu)
     }
     if ((mode & STEP_RF) && cpu->rip != rip)
         cpu_set_eflags(cpu, 0, EFLAGS_RF);
-    if (unlikely(mode & STEP_BRANCH) && b->insn->jump && cpu->rip != ((rip + b->insn->len) & cpu->rip_mask))
+    if (unlikely(mode & STEP_BRANCH) && has_branched(cpu, b->insn, rip))
         debug_note_branch(cpu, rip);
     if (cpu->tf_trap && !(cpu->shadow & SHADOW_SS)) /* a load of SS is not followed by one (SDM vol. 3A 6.8.3) */
         cpu->dr6_pending |= BIT(14);
