@@ -52,7 +52,12 @@ static void port_nmi(void *opaque)
     cpu_post_event(cpu, atomic_load(&cpu->events) & EVENT_NMI ? EVENT_NMI_2 : EVENT_NMI);
 }
 
-static void port_smi(void *opaque) { cpu_post_event(opaque, EVENT_SMI); }
+static void port_smi(void *opaque)
+{
+    if (cpu_has(opaque, FEAT_SMM))
+        cpu_post_event(opaque, EVENT_SMI);
+}
+
 static void port_init(void *opaque) { cpu_post_event(opaque, EVENT_INIT); }
 static void port_power_off(void *opaque) { cpu_post_event(opaque, EVENT_POWER_OFF); }
 static void port_reset(void *opaque) { cpu_post_event(opaque, EVENT_RESET); }

@@ -210,12 +210,11 @@ static void add_generation(CpuModel *m)
 {
     static const struct { uint16_t feature; uint8_t family; } generations[] = {
         { FEAT_BASE, 0 }, { FEAT_I186, 1 }, { FEAT_I286, 2 }, { FEAT_I386, 3 },
-        { FEAT_I486, 4 }, { FEAT_NOPL, 6 }, { FEAT_UD0, 6 },
+        { FEAT_I486, 4 }, { FEAT_SMM, 4 },  { FEAT_NOPL, 6 }, { FEAT_UD0, 6 },
     };
     for (unsigned k = 0; k < ARRAY_SIZE(generations); k++)
         set_put(m->features, generations[k].feature, m->family >= generations[k].family);
     set_put(m->features, FEAT_CPUID, m->level > 0);
-    set_put(m->features, FEAT_SMM, m->level > 0);
 }
 
 /* And what later ones, or those with an FPU, have no more. */

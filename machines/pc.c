@@ -363,8 +363,10 @@ static gboolean user_devices_create(Pc *pc, GError **err)
 
 static gboolean start_prepare(Pc *pc, GError **err)
 {
-    if (!cpu_has(pc->cpus[0], FEAT_I386) && (pc->o->kernel || !pc->o->bios))
-        return error_set(err, "-cpu %s: SeaBIOS and kernels need at least a 386; -bios FILE gives this processor its own",
+    if (pc->o->kernel && !cpu_has(pc->cpus[0], FEAT_I386))
+        return error_set(err, "-cpu %s: -kernel needs at least an 80386", pc->model->name);
+    if (!pc->o->kernel && !pc->o->bios && !cpu_has(pc->cpus[0], FEAT_I486))
+        return error_set(err, "-cpu %s: SeaBIOS needs at least a 486; -bios FILE gives this processor its own firmware",
                          pc->model->name);
     pc_acpi_create(pc);
     pc_smbios_create(pc);
