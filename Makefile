@@ -40,10 +40,13 @@ CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cp
 FUZZ_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/*.c)) \
                $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
 FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/*.c))
+DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
+                 $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
--include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(PIN_OBJECTS) \
+-include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(DECODE_OBJECTS) \
+                            $(PIN_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
@@ -65,6 +68,8 @@ $(BUILD)/fp-tests: LIBS += $(CONFIG_MPFR_LIBS) # which are there when configure 
 $(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/decode-check: $(DECODE_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
 	$(LINK)
@@ -104,9 +109,10 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp cpu fuzz guest disk hosts
+SUITES ?= layers unit fp decode cpu fuzz guest disk hosts
 CASES ?= 50
 PROGRAMS ?= 4000
+STRINGS ?= 1000000
 # Of each operation; check-fp has its own default.
 FP_CASES = $(if $(filter file,$(origin CASES)),1000,$(CASES))
 PINS = $(wildcard $(SRC)/tests/cpu/pins/*.txt)
@@ -117,6 +123,7 @@ SUITE_layers = layers=$(SRC)/scripts/check-layers
 SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
 SUITE_fp = 'fp=$(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests --cases $(FP_CASES),echo skipped: needs MPFR; exit 77)'
 SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
+SUITE_decode = 'decode=$(BUILD)/decode-check --strings $(STRINGS) $(SRC)/tests/decode/differences'
 SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1'
 SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst $(comma), ,$(e)))=$(MAKE) \
               --no-print-directory check-guest ENGINE=$(e)')
@@ -124,6 +131,7 @@ SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(B
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
+BUILT_FOR_decode = $(BUILD)/decode-check
 BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
@@ -145,6 +153,8 @@ check-cpu: $(BUILT_FOR_cpu)
 .PHONY: conformance
 conformance: $(BUILT_FOR_cpu)
 	@$(BUILD)/cpu-tests --cases $(CASES) --report $(SRC)/docs/conformance.md
+check-decode: $(BUILT_FOR_decode)
+	@$(BUILD)/decode-check --strings $(STRINGS) $(SRC)/tests/decode/differences
 check-fuzz: $(BUILT_FOR_fuzz)
 	@$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1
 fuzz-cpu: $(BUILD)/fuzz-cpu
@@ -166,11 +176,12 @@ help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
-## make check           set-up, build, and all tests; SUITES="layers unit fp cpu fuzz guest disk hosts" chooses
+## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
 ## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-disk, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]
+## make check-decode STRINGS=N             N random byte strings for each code size, beside capstone [1000000]
 ## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences

@@ -28,6 +28,8 @@ static void start(void)
     Machine *machine = machine_new(0x10000, NULL);
     uint64_t features[FEAT_WORDS];
     memset(features, 0xff, sizeof features);
+    for (unsigned f = FEAT_ONLY_8086; f <= FEAT_NO_FPU; f++)
+        features[f / 64] &= ~BIT(f % 64);
     cpu = cpu_new(machine, cpu_model_parse("max", NULL), 0, 0);
     decoder = insn_decoder_new(features);
 }
