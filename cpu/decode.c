@@ -457,7 +457,7 @@ static void set_vector_fields(const Reader *r, const Pattern *p, Insn *i)
     i->mask = r->mask;
     i->zero = r->zero;
     i->broadcast = r->b && r->modrm < 0xc0;
-    if (r->b && r->modrm >= 0xc0)
+    if (r->b && r->modrm >= 0xc0 && p->rounding != ROUND_IGNORED)
         i->rounding = p->rounding == ROUND_ER ? ROUNDING_STATIC | r->length : ROUNDING_SAE;
 }
 

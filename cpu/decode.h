@@ -23,7 +23,7 @@ enum { IMM_NONE, IMM_B, IMM_J, IMM_W, IMM_Z, IMM_V, IMM_P, IMM_O };
 /* What EVEX.aaa and EVEX.z may be (MASK_STORE: zeroing in a register only;
  * MASK_NEEDED: a mask other than k0 must be named), and EVEX.b with registers. */
 enum { MASK_NO, MASK_MERGE, MASK_STORE, MASK_ANY, MASK_NEEDED };
-enum { ROUND_NO, ROUND_SAE, ROUND_ER };
+enum { ROUND_NO, ROUND_IGNORED, ROUND_SAE, ROUND_ER };
 
 /* The unit of an 8-bit displacement: bytes, or a part of the vector length (SDM vol. 2A 2.7.5). */
 enum { SCALE_DUP = 0x40, SCALE_VECTOR = 0x80 };

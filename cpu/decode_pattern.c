@@ -39,6 +39,7 @@ static bool parse_keyword(Pattern *p, const char *w)
         WORD("L1", length_mask, 2),          WORD("L2", length_mask, 4),          WORD("L12", length_mask, 6),
         WORD("LIG", any_length, 1),          WORD("k", masking, MASK_MERGE),      WORD("kz", masking, MASK_ANY),
         WORD("ks", masking, MASK_STORE), WORD("k!", masking, MASK_NEEDED),    WORD("er", rounding, ROUND_ER),      WORD("sae", rounding, ROUND_SAE),
+        WORD("nob", rounding, ROUND_IGNORED),
         WORD("b16", broadcast, 2),           WORD("b32", broadcast, 4),           WORD("b64", broadcast, 8),
         WORD("v1", disp_scale, SCALE_VECTOR), WORD("v2", disp_scale, SCALE_VECTOR | 1),
         WORD("v4", disp_scale, SCALE_VECTOR | 2), WORD("v8", disp_scale, SCALE_VECTOR | 3),

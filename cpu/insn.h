@@ -25,7 +25,8 @@
  *   L0 L1 L2 L12  vector length 128, 256, 512 bits, or the two longer ones; absent: VEX 128 and 256, EVEX all three
  *   LIG           scalar: the length is ignored
  *   k kz ks k!    EVEX.aaa: merging; merging and zeroing; zeroing with a register destination only; must not be k0
- *   er sae        EVEX.b between registers: rounding control; exceptions suppressed.  The length is then 512 bits
+ *   er sae nob    EVEX.b between registers: rounding control; exceptions suppressed; neither.  The length is then
+ *                 512 bits
  *   b16 b32 b64   EVEX.b with memory: an element of so many bits for all lanes
  *   v1 v2 v4 v8   unit of an 8-bit displacement: the vector length, a half, a quarter, an eighth of it
  *   n1..n32 dup   the same: so many bytes; as MOVDDUP has it

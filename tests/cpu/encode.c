@@ -54,7 +54,7 @@ static bool build_vector_word(Builder *b, const char *w)
         b->lengths = w[2] ? 6 : 1u << (w[1] - '0');
     else if (w[0] == 'k' && strchr("zs!", w[1]))
         b->masking = w[1] ? w[1] : 'm';
-    else if (!strcmp(w, "er") || !strcmp(w, "sae"))
+    else if (!strcmp(w, "er") || !strcmp(w, "sae") || !strcmp(w, "nob"))
         b->rounding = true;
     else if (w[0] == 'b' && g_ascii_isdigit(w[1]))
         b->broadcast = true;
