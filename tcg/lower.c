@@ -99,7 +99,7 @@ static unsigned group_length(const Lower *l, unsigned row)
     const Insn *end = l->u->block->insn + l->u->block->count;
     unsigned n = 0;
     for (const Insn *i = l->i; i < end && n < 8; i++, n++)
-        if (i->row != row || i->osz != SZ64 || i->reg == R_SP)
+        if (i->row != row || i->osz != SZ64 || i->reg == R_SP || !has_own_function(i))
             break;
     return n;
 }
