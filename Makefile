@@ -37,15 +37,18 @@ $(BUILD)/%.o: $(SRC)/%.c $(BUILD)/config.mk
 
 LIB_OBJECTS = $(LIB_SOURCES:$(SRC)/%.c=$(BUILD)/%.o)
 CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cpu/*.c))
-FUZZ_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/*.c)) \
-               $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
+FUZZ_PARTS = $(foreach f,compare generate program vm,$(BUILD)/tests/fuzz/$(f).o) \
+             $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
+FUZZ_OBJECTS = $(BUILD)/tests/fuzz/main.o $(FUZZ_PARTS)
+LIBFUZZER_OBJECTS = $(foreach f,decode program,$(BUILD)/tests/fuzz/fuzz_$(f).o)
 FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/*.c))
 DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
--include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(DECODE_OBJECTS) \
+-include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
+                            $(DECODE_OBJECTS) \
                             $(PIN_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
@@ -69,6 +72,11 @@ $(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
+# By scripts/check-libfuzzer, with clang.
+$(BUILD)/fuzz_decode: $(BUILD)/tests/fuzz/fuzz_decode.o $(BUILD)/libmyna.a
+	$(LINK) -fsanitize=fuzzer
+$(BUILD)/fuzz_program: $(BUILD)/tests/fuzz/fuzz_program.o $(FUZZ_PARTS) $(BUILD)/libmyna.a
+	$(LINK) -fsanitize=fuzzer
 $(BUILD)/decode-check: $(DECODE_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
@@ -89,7 +97,8 @@ ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
 	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts \
-	    main.o main.d libmyna.a myna cpu-tests cpu-pins fp-tests fuzz-cpu
+	    main.o main.d libmyna.a myna cpu-tests cpu-pins fp-tests fuzz-cpu decode-check \
+	    libfuzzer
 endif
 
 # ---- the guest ----
@@ -124,7 +133,8 @@ SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(
 SUITE_fp = 'fp=$(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests --cases $(FP_CASES),echo skipped: needs MPFR; exit 77)'
 SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
 SUITE_decode = 'decode=$(BUILD)/decode-check --strings $(STRINGS) $(SRC)/tests/decode/differences'
-SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1'
+SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1' \
+             'fuzz/libfuzzer=MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) 10'
 SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst $(comma), ,$(e)))=$(MAKE) \
               --no-print-directory check-guest ENGINE=$(e)')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
@@ -138,7 +148,8 @@ BUILT_FOR_guest = all guests
 BUILT_FOR_disk = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
-.PHONY: check check-layers check-unit check-fp check-cpu check-fuzz check-pins pins fuzz-cpu check-disk check-hosts check-kut
+.PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
+        fuzz-decode fuzz-programs check-disk check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -157,6 +168,10 @@ check-decode: $(BUILT_FOR_decode)
 	@$(BUILD)/decode-check --strings $(STRINGS) $(SRC)/tests/decode/differences
 check-fuzz: $(BUILT_FOR_fuzz)
 	@$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1
+# libFuzzer, for so many seconds.
+SECONDS ?= 60
+fuzz-decode fuzz-programs: $(BUILD)/config.mk
+	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) $(if $(filter %-decode,$@),decode,program)
 fuzz-cpu: $(BUILD)/fuzz-cpu
 	@$(BUILD)/fuzz-cpu
 check-pins: $(BUILD)/cpu-pins
@@ -184,6 +199,7 @@ help:
 ## make check-decode STRINGS=N             N random byte strings for each code size, beside capstone [1000000]
 ## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
+## make fuzz-decode, make fuzz-programs [SECONDS=60]   libFuzzer on the decoder, and on programs in both engines
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences
 ## make check-kut KUT=DIR [TESTS="..."]    kvm-unit-tests built in DIR
 ## make bench [ROWS=int,call] [N=3] [ENGINES="tcg interp"] [AGAINST=OTHER/myna]    speed, beside QEMU (docs/testing.md)

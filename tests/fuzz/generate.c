@@ -552,6 +552,38 @@ void program_generate(Program *p, const InsnDecoder *d, uint64_t seed, bool stri
     } while (!program_lay_out(p));
 }
 
+/* ---- from bytes ---- */
+
+static void add_bytes(Generator *g, const uint8_t *bytes, size_t size)
+{
+    Insn insn;
+    for (size_t at = 0; at < size && g->p->count < MAX_ITEMS - 4; at += insn.len) {
+        if (insn_decode(g->d, g->p->size, bytes + at, size - at, &insn) <= 0)
+            return;
+        if (insn.row == INSN_ROW_BAD || kind_of(insn.row) < 0)
+            continue;
+        settle_if(g, insn_rows[insn.row].flags_read);
+        add_item(g, bytes + at, insn.len)->weak = is_weak(insn_rows[insn.row].id);
+    }
+}
+
+bool program_from_bytes(Program *p, const InsnDecoder *d, const uint8_t *bytes, size_t size)
+{
+    if (size < 3)
+        return false;
+    uint64_t seed = bytes[0] | bytes[1] << 8;
+    Generator g = { .p = p, .d = d, .r = random_for(seed) };
+    memset(p, 0, sizeof *p);
+    p->seed = seed;
+    choose_surroundings(&g);
+    p->user = true; /* faults find a stack, whatever becomes of rSP */
+    p->passes = 2;
+    add_bytes(&g, bytes + 2, size - 2);
+    settle_if(&g, F_ARITH);
+    ADD_BYTES(&g, 0xe6, 0x3f)->joins = true; /* OUT: the end */
+    return program_lay_out(p);
+}
+
 /* ---- registers ---- */
 
 static void random_vectors(const Program *p, Random *r, Registers *in)

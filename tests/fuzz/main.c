@@ -19,8 +19,7 @@
 #include "core/log.h"
 #include "cpu/state.h"
 #include "tcg/tcg.h"
-#include "tests/fuzz/program.h"
-#include "tests/fuzz/vm.h"
+#include "tests/fuzz/compare.h"
 
 /* The reference, and those that are compared with it: hot_after. */
 static const unsigned hot_of[] = { 0, 1, 3 };
@@ -50,38 +49,6 @@ static void make_vms(void)
 }
 
 /* ---- comparing ---- */
-
-static bool registers_equal(const Registers *a, const Registers *b, uint32_t undefined)
-{
-    Registers x = *a, y = *b;
-    x.eflags &= ~undefined;
-    y.eflags &= ~undefined;
-    return !memcmp(x.gpr, y.gpr, sizeof x.gpr) && x.rip == y.rip && x.eflags == y.eflags && x.mxcsr == y.mxcsr &&
-           !memcmp(x.vec, y.vec, sizeof x.vec) &&
-           !memcmp(x.opmask, y.opmask, sizeof x.opmask) && !memcmp(x.st_mant, y.st_mant, sizeof x.st_mant) &&
-           !memcmp(x.st_sexp, y.st_sexp, sizeof x.st_sexp) && x.fcw == y.fcw && x.fsw == y.fsw && x.tags == y.tags;
-}
-
-static bool events_equal(const Event *a, const Event *b)
-{
-    return a->what == b->what && a->pass == b->pass && a->vector == b->vector && a->error == b->error &&
-           a->cr2 == b->cr2 && a->memory == b->memory && a->fip == b->fip && a->fdp == b->fdp && a->fcs == b->fcs &&
-           a->fds == b->fds && registers_equal(&a->r, &b->r, a->undefined);
-}
-
-/* Index of the first event that differs; -1 when none does before the code is damaged. */
-static int first_difference(const GArray *a, const GArray *b)
-{
-    unsigned n = MIN(a->len, b->len);
-    for (unsigned k = 0; k < n; k++) {
-        const Event *x = &g_array_index(a, Event, k), *y = &g_array_index(b, Event, k);
-        if (x->damaged && y->damaged)
-            return -1;
-        if (!events_equal(x, y))
-            return k;
-    }
-    return a->len != b->len ? (int)n : -1;
-}
 
 /* The machine that differs from the first; 0: none, -1: the program does not end. */
 static int differing_vm(const Program *p)

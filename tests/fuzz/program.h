@@ -13,6 +13,7 @@
 #define MYNA_TESTS_FUZZ_PROGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cpu/insn.h"
@@ -71,6 +72,12 @@ typedef struct Program {
 
 /* Makes the program of a seed. */
 void program_generate(Program *p, const InsnDecoder *d, uint64_t seed, bool strict);
+
+/*
+ * Makes a program of given bytes: two choose registers and surroundings, the rest are instructions, of which those are
+ * left out that leave the program or belong to the harness.  False when there is nothing to run.
+ */
+bool program_from_bytes(Program *p, const InsnDecoder *d, const uint8_t *bytes, size_t size);
 
 /*
  * Lays the items out in image[]; false when they cannot be: too far apart, or a flag would be read while undefined.
