@@ -28,7 +28,8 @@
  *   er sae nob    EVEX.b between registers: rounding control; exceptions suppressed; neither.  The length is then
  *                 512 bits
  *   b16 b32 b64   EVEX.b with memory: an element of so many bits for all lanes
- *   v1 v2 v4 v8   unit of an 8-bit displacement: the vector length, a half, a quarter, an eighth of it
+ *   v1 v2 v4 v8   size of the memory operand: the vector length, a half, a quarter, an eighth of it (absent: v1).  For
+ *                 EVEX it is also the unit of an 8-bit displacement
  *   n1..n32 dup   the same: so many bytes; as MOVDDUP has it
  *   vsib          the index register is a vector
  *   anymod        ModRM.mod is ignored: a register whatever it says (MOV to and from CRn, DRn)
