@@ -170,6 +170,14 @@ static void ask_xsetbv(Cpu *cpu, const Insn *i, unsigned code)
 static void ask_int(Cpu *cpu, const Insn *i, unsigned code) { ask_plain(cpu, i, code, i->imm & 0xff); }
 static void ask_invlpg(Cpu *cpu, const Insn *i, unsigned code) { ask_plain(cpu, i, code, invlpg_address(cpu, i)); }
 
+/* EXITINFO has both operands: the linear address of the descriptor, and the register. */
+static void ask_invpcid(Cpu *cpu, const Insn *i, unsigned code)
+{
+    uint64_t type = cpu_code64(cpu) ? cpu->gpr[i->reg] : reg32(cpu, i->reg);
+    if (svm_intercepts(cpu, code))
+        svm_exit_insn(cpu, code, invlpg_address(cpu, i), type, next_rip(cpu, i));
+}
+
 /* MWAIT with a monitor armed has an intercept of its own besides. */
 static void ask_mwait(Cpu *cpu, const Insn *i, unsigned code)
 {
@@ -225,7 +233,7 @@ static const Intercept intercepts[ROW_COUNT] = {
     [ROW_WBINVD] = { VMEXIT_WBINVD, true, NULL },
     [ROW_WBNOINVD] = { VMEXIT_WBINVD, true, NULL },
     [ROW_INVLPG] = { VMEXIT_INVLPG, true, ask_invlpg },
-    [ROW_INVPCID] = { VMEXIT_INVPCID, true, NULL },
+    [ROW_INVPCID] = { VMEXIT_INVPCID, true, ask_invpcid },
     [ROW_XSETBV] = { VMEXIT_XSETBV, false, ask_xsetbv },
     [ROW_RSM] = { VMEXIT_RSM, false, NULL },
     [ROW_PUSHF] = { VMEXIT_PUSHF, false, NULL },

@@ -33,7 +33,7 @@ enum {
     X_DR7_WRITE = 0x37, X_EXCEPTION = 0x40, X_INTR = 0x60, X_NMI, X_VINTR = 0x64, X_CR0_SEL, X_SIDT, X_SGDT, X_SLDT,
     X_STR, X_LIDT, X_LGDT, X_LLDT, X_LTR, X_RDTSC, X_RDPMC, X_PUSHF, X_POPF, X_CPUID, X_RSM, X_IRET, X_INT, X_INVD,
     X_PAUSE, X_HLT, X_INVLPG, X_INVLPGA, X_IOIO, X_MSR, X_TASK, X_SHUTDOWN = 0x7f, X_VMRUN, X_VMMCALL, X_VMLOAD,
-    X_VMSAVE, X_STGI, X_CLGI, X_RDTSCP = 0x87, X_ICEBP, X_WBINVD, X_NPF = 0x400,
+    X_VMSAVE, X_STGI, X_CLGI, X_RDTSCP = 0x87, X_ICEBP, X_WBINVD, X_INVPCID = 0xa2, X_NPF = 0x400,
 };
 #define X_INVALID (~(u64)0)
 #define EVENT_VALID BIT64(31)
@@ -231,6 +231,7 @@ GUEST(g_mov_to_dr7, "mov " AX ", %dr7")
 GUEST(g_vmsave, "vmsave")
 GUEST(g_stgi, "stgi")
 GUEST(g_invlpga, "invlpga")
+GUEST(g_invpcid, "invpcid data, " AX)
 GUEST(g_hlt, "hlt")
 GUEST(g_rsm, "rsm")
 GUEST(g_iret, "iret" WIDE)
@@ -293,6 +294,14 @@ static void test_instructions(void)
     NOT_ON_QEMU("VMSAVE", "always exits", ONE("VMSAVE", g_vmsave, X_VMSAVE, 3, 0, (word)data));
     ONE("STGI", g_stgi, X_STGI, 3, 0, 0);
     ONE("INVLPGA", g_invlpga, X_INVLPGA, 3, 0, (word)data);
+    if (cpuid(7, 0).b & BIT(10)) {
+        vmcb_prepare();
+        group("INVPCID");
+        intercept(X_INVPCID, true);
+        V64(V_RAX) = 2;
+        run(g_invpcid);
+        check_exit("is intercepted with its operands", X_INVPCID, (word)data, 2);
+    }
     ONLY("HLT", g_hlt, X_HLT, 1);
     NOT_ON_QEMU("RSM", "raises #UD", ONLY("RSM", g_rsm, X_RSM, 2));
     ONLY("IRET", g_iret, X_IRET, BITS == 64 ? 2 : 1);
