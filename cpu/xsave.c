@@ -30,14 +30,16 @@ typedef struct Component {
     uint8_t run;                /* quadwords on end, in each of the vector registers that it is spread over */
 } Component;
 
+enum { YMM_RUN = 2, ZMM_RUN = 4 };
+
 /* In the order of the compacted form.  None of these is aligned there (CPUID leaf 0Dh, ECX bit 1). */
 static const Component components[] = {
-    { 2, 256, 128, 576, offsetof(Cpu, vec[0].q[2]), 2 },
+    { 2, 256, 128, 576, offsetof(Cpu, vec[0].q[2]), YMM_RUN },
     { 5, 64, 64, 1088, offsetof(Cpu, opmask), 8 },
-    { 6, 512, 256, 1152, offsetof(Cpu, vec[0].q[4]), 4 },
+    { 6, 512, 256, 1152, offsetof(Cpu, vec[0].q[4]), ZMM_RUN },
     { 7, 1024, 0, 1664, offsetof(Cpu, vec[16]), 8 },
     { STATE_PKRU, 8, 8, 2688, offsetof(Cpu, pkru), 1 },
-    { STATE_CET_USER, 16, 16, 0, offsetof(Cpu, u_cet), 2 }, /* the second is IA32_PL3_SSP */
+    { STATE_CET_USER, 16, 16, 0, offsetof(Cpu, u_cet), 1 }, /* the second is IA32_PL3_SSP */
     { STATE_CET_SUPERVISOR, 24, 24, 0, offsetof(Cpu, pl_ssp), 3 },
 };
 
@@ -80,44 +82,67 @@ static void quad_write(Cpu *cpu, const Component *c, unsigned n, uint64_t v)
         *(uint64_t *)((char *)cpu + quad_place(c, n)) = v;
 }
 
-/* Vectors, which every switch of tasks moves, by whole runs; the rest by quadwords. */
-static bool is_vectors(const Component *c) { return c->bit < STATE_PKRU && c->run < 8; }
-static uint64_t *vector_run(Cpu *cpu, const Component *c, unsigned register_n)
+/*
+ * Vectors, which every switch of tasks moves, go by whole runs, whose length the compiler knows: the upper half of YMM
+ * registers, and of ZMM ones.  The rest goes by quadwords.
+ */
+static inline __attribute__((always_inline)) void runs_save(const uint64_t *v, uint8_t *p, unsigned count, unsigned run)
 {
-    return (uint64_t *)((char *)cpu + c->place + register_n * sizeof(Vec));
+    for (unsigned k = 0; k < count; k++, v += sizeof(Vec) / 8)
+        for (unsigned n = 0; n < run; n++, p += 8)
+            st64le(p, v[n]);
 }
+static inline __attribute__((always_inline)) void runs_load(uint64_t *v, const uint8_t *p, unsigned count, unsigned run)
+{
+    for (unsigned k = 0; k < count; k++, v += sizeof(Vec) / 8)
+        for (unsigned n = 0; n < run; n++, p += 8)
+            v[n] = ld64le(p);
+}
+static inline __attribute__((always_inline)) uint64_t runs_any(const uint64_t *v, unsigned count, unsigned run)
+{
+    uint64_t any = 0;
+    for (unsigned k = 0; k < count; k++, v += sizeof(Vec) / 8)
+        for (unsigned n = 0; n < run; n++)
+            any |= v[n];
+    return any;
+}
+static uint64_t *first_run(Cpu *cpu, const Component *c) { return (uint64_t *)((char *)cpu + c->place); }
 
 static void component_save(Cpu *cpu, const Component *c, uint8_t *p)
 {
     unsigned quads = moved_size(cpu, c) / 8u;
-    if (is_vectors(c))
-        for (unsigned k = 0; quads; k++, quads -= c->run, p += 8 * c->run)
-            for (unsigned n = 0; n < c->run; n++)
-                st64le(p + 8 * n, vector_run(cpu, c, k)[n]);
-    for (unsigned n = 0; n < quads; n++)
-        st64le(p + 8 * n, quad_read(cpu, c, n));
+    if (c->run == YMM_RUN)
+        runs_save(first_run(cpu, c), p, quads / YMM_RUN, YMM_RUN);
+    else if (c->run == ZMM_RUN)
+        runs_save(first_run(cpu, c), p, quads / ZMM_RUN, ZMM_RUN);
+    else
+        for (unsigned n = 0; n < quads; n++)
+            st64le(p + 8 * n, quad_read(cpu, c, n));
 }
 
 /* p NULL: the initial state. */
 static void component_load(Cpu *cpu, const Component *c, const uint8_t *p)
 {
+    static const uint8_t initial[1024];
     unsigned quads = moved_size(cpu, c) / 8u;
-    if (is_vectors(c))
-        for (unsigned k = 0; quads; k++, quads -= c->run)
-            for (unsigned n = 0; n < c->run; n++)
-                vector_run(cpu, c, k)[n] = p ? ld64le(p + 8 * (k * c->run + n)) : 0;
-    for (unsigned n = 0; n < quads; n++)
-        quad_write(cpu, c, n, p ? ld64le(p + 8 * n) : 0);
+    p = p ? p : initial;
+    if (c->run == YMM_RUN)
+        runs_load(first_run(cpu, c), p, quads / YMM_RUN, YMM_RUN);
+    else if (c->run == ZMM_RUN)
+        runs_load(first_run(cpu, c), p, quads / ZMM_RUN, ZMM_RUN);
+    else
+        for (unsigned n = 0; n < quads; n++)
+            quad_write(cpu, c, n, ld64le(p + 8 * n));
 }
 
 static bool component_in_use(Cpu *cpu, const Component *c)
 {
     uint64_t any = 0;
     unsigned quads = moved_size(cpu, c) / 8u;
-    if (is_vectors(c))
-        for (unsigned k = 0; quads; k++, quads -= c->run)
-            for (unsigned n = 0; n < c->run; n++)
-                any |= vector_run(cpu, c, k)[n];
+    if (c->run == YMM_RUN)
+        return runs_any(first_run(cpu, c), quads / YMM_RUN, YMM_RUN);
+    if (c->run == ZMM_RUN)
+        return runs_any(first_run(cpu, c), quads / ZMM_RUN, ZMM_RUN);
     for (unsigned n = 0; n < quads; n++)
         any |= quad_read(cpu, c, n);
     return any != 0;
@@ -231,6 +256,40 @@ static void probe_area(Cpu *cpu, const Insn *i, uint64_t ea, uint64_t save, uint
     }
 }
 
+/*
+ * An area that lies in plain RAM within a page, as a kernel's mostly do, is written and read where it is: every switch of
+ * tasks does both.  NULL: another way must be gone.
+ */
+static uint8_t *area_in_ram(Cpu *cpu, const Insn *i, uint64_t ea, unsigned size, bool write)
+{
+    unsigned room;
+    uint8_t *p = mem_host_span(cpu, i->seg, ea, write, &room);
+    return p && room >= size ? p : NULL;
+}
+
+/* The end of the components in a mask. */
+static unsigned area_end(const Cpu *cpu, uint64_t mask, uint64_t xcomp)
+{
+    unsigned end = AREA_EXTENDED;
+    for (unsigned k = 0; k < ARRAY_SIZE(components); k++)
+        if (mask_has(mask, &components[k]))
+            end = MAX(end, component_offset(cpu, &components[k], xcomp) + components[k].size);
+    return end;
+}
+
+static void save_in_ram(Cpu *cpu, const Insn *i, uint64_t ea, uint8_t *area, uint64_t save, bool mxcsr, uint64_t xcomp)
+{
+    if (save & XCR0_X87)
+        area_save_x87(cpu, i, ea, area);
+    if (mxcsr)
+        area_save_mxcsr(cpu, area);
+    if (save & XCR0_SSE)
+        area_save_xmm(cpu, area);
+    for (unsigned k = 0; k < ARRAY_SIZE(components); k++)
+        if (mask_has(save, &components[k]))
+            component_save(cpu, &components[k], area + component_offset(cpu, &components[k], xcomp));
+}
+
 static void save_legacy(Cpu *cpu, const Insn *i, uint64_t ea, uint64_t save, bool mxcsr)
 {
     uint8_t area[AREA_LEGACY];
@@ -249,10 +308,15 @@ static void save_legacy(Cpu *cpu, const Insn *i, uint64_t ea, uint64_t save, boo
     }
 }
 
-/* Writes the components in `save`, and MXCSR if asked.  Bytes of others stay as they are. */
+/* Writes the components in `save`, and MXCSR if asked, or faults before.  Bytes of others stay as they are. */
 static void save_state(Cpu *cpu, const Insn *i, uint64_t ea, uint64_t save, bool mxcsr, uint64_t xcomp)
 {
-    uint8_t buffer[EXTENDED_MAX];
+    uint8_t buffer[EXTENDED_MAX], *area = area_in_ram(cpu, i, ea, area_end(cpu, save, xcomp), true);
+    if (likely(area != NULL)) {
+        save_in_ram(cpu, i, ea, area, save, mxcsr, xcomp);
+        return;
+    }
+    probe_area(cpu, i, ea, save, xcomp);
     save_legacy(cpu, i, ea, save, mxcsr);
     for (unsigned k = 0; k < ARRAY_SIZE(components); k++) {
         const Component *c = &components[k];
@@ -269,7 +333,6 @@ static void xsave_standard(Cpu *cpu, const Insn *i, bool optimized)
     xsave_check(cpu);
     uint64_t rfbm = requested_mask(cpu, cpu->xcr0), in_use = state_in_use(cpu, rfbm);
     uint64_t save = optimized ? in_use : rfbm, ea = area_address(cpu, i, 64, true);
-    probe_area(cpu, i, ea, save, 0);
     uint64_t old = mem_read64(cpu, i->seg, ea + AREA_XSTATE_BV);
     save_state(cpu, i, ea, save, rfbm & XCR0_AVX_STATE, 0);
     mem_write64(cpu, i->seg, ea + AREA_XSTATE_BV, (old & ~rfbm) | in_use);
@@ -283,7 +346,6 @@ static void xsave_compacted(Cpu *cpu, const Insn *i, uint64_t rfbm)
 {
     uint64_t save = state_in_use_mxcsr(cpu, rfbm), xcomp = rfbm | XCOMP_COMPACT;
     uint64_t ea = area_address(cpu, i, 64, true);
-    probe_area(cpu, i, ea, save, xcomp);
     save_state(cpu, i, ea, save, save & XCR0_SSE, xcomp);
     mem_write64(cpu, i->seg, ea + AREA_XSTATE_BV, save);
     mem_write64(cpu, i->seg, ea + AREA_XCOMP_BV, xcomp);
@@ -309,13 +371,18 @@ SEM_1(xsaves)
 /* What XRSTOR and XRSTORS found in memory, read before anything is loaded. */
 typedef struct Image {
     uint64_t present, xcomp;
+    const uint8_t *in_ram;          /* the area itself, where that is so; else NULL, and the components are in `extended` */
     uint8_t legacy[AREA_EXTENDED];
     uint8_t extended[EXTENDED_MAX]; /* each component where packed_offset of all of them puts it */
 } Image;
 
-static uint8_t *image_component(Image *image, const Component *c)
+static unsigned place_in_extended(const Component *c) { return packed_offset(~UINT64_C(0), c) - AREA_EXTENDED; }
+
+static const uint8_t *image_component(const Cpu *cpu, const Image *image, const Component *c)
 {
-    return image->extended + packed_offset(~UINT64_C(0), c) - AREA_EXTENDED;
+    if (image->in_ram)
+        return image->in_ram + component_offset(cpu, c, image->xcomp);
+    return image->extended + place_in_extended(c);
 }
 
 static bool header_is_zero(const Image *image, unsigned from, unsigned to)
@@ -336,25 +403,32 @@ static bool header_valid(const Cpu *cpu, const Image *image, uint64_t enabled)
            header_is_zero(image, AREA_XCOMP_BV + 8, AREA_EXTENDED);
 }
 
+/* Supervisor state is copied before it is checked: other processors may write to the area meanwhile. */
 static void image_read(Cpu *cpu, const Insn *i, uint64_t ea, uint64_t rfbm, Image *image)
 {
+    uint64_t load = rfbm & image->present;
+    image->in_ram = NULL;
+    if (!(load & (XSS_CET_USER | XSS_CET_SUPERVISOR)))
+        image->in_ram = area_in_ram(cpu, i, ea, area_end(cpu, load, image->xcomp), false);
+    if (image->in_ram)
+        return;
     for (unsigned k = 0; k < ARRAY_SIZE(components); k++) {
         const Component *c = &components[k];
-        if (mask_has(rfbm & image->present, c) && moved_size(cpu, c))
-            mem_read_bytes(cpu, i->seg, ea + component_offset(cpu, c, image->xcomp), image_component(image, c),
-                           moved_size(cpu, c));
+        if (mask_has(load, c) && moved_size(cpu, c))
+            mem_read_bytes(cpu, i->seg, ea + component_offset(cpu, c, image->xcomp),
+                           image->extended + place_in_extended(c), moved_size(cpu, c));
     }
 }
 
 /* XRSTORS checks what it loads into MSRs as WRMSR does. */
-static bool supervisor_state_valid(const Cpu *cpu, Image *image, uint64_t rfbm)
+static bool supervisor_state_valid(const Cpu *cpu, const Image *image, uint64_t rfbm)
 {
     for (unsigned k = 0; k < ARRAY_SIZE(components); k++) {
         const Component *c = &components[k];
         if (c->bit < STATE_CET_USER || !mask_has(rfbm & image->present, c))
             continue;
         for (unsigned n = 0; n < c->size / 8u; n++) {
-            uint64_t v = ld64le(image_component(image, c) + 8 * n);
+            uint64_t v = ld64le(image_component(cpu, image, c) + 8 * n);
             if (c->bit == STATE_CET_USER && n == 0 ? !cet_control_valid(cpu, v) : !cet_ssp_valid(cpu, v))
                 return false;
         }
@@ -383,7 +457,7 @@ static void image_load(Cpu *cpu, const Insn *i, Image *image, uint64_t rfbm)
     for (unsigned k = 0; k < ARRAY_SIZE(components); k++) {
         const Component *c = &components[k];
         if (mask_has(rfbm, c))
-            component_load(cpu, c, mask_has(image->present, c) ? image_component(image, c) : NULL);
+            component_load(cpu, c, mask_has(image->present, c) ? image_component(cpu, image, c) : NULL);
     }
 }
 
