@@ -3,8 +3,10 @@
  *
  * The host's registers are kept in the processor, as the manual allows: the page at VM_HSAVE_PA is left alone.
  */
+#include <inttypes.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "cpu/cpu.h"
 #include "cpu/flags.h"
 #include "cpu/mmu_nested.h"
@@ -289,7 +291,7 @@ static void store_exit(Cpu *cpu, const Vmcb *v)
     vmcb_write(v, VMCB_EXITINFO1, cpu->svm.change.info1, 8);
     vmcb_write(v, VMCB_EXITINFO2, cpu->svm.change.info2, 8);
     vmcb_write(v, VMCB_EXITINTINFO, cpu->svm.event, 8);
-    vmcb_write(v, VMCB_EVENTINJ, vmcb_read(v, VMCB_EVENTINJ, 8) & ~EVENT_VALID, 8);
+    vmcb_write(v, VMCB_EVENTINJ, 0, 8); /* all of it: KVM takes any other value for an event to come */
     if (cpu_has(cpu, FEAT_NRIP_SAVE))
         vmcb_write(v, VMCB_NEXT_RIP, cpu->svm.change.next_rip, 8);
 }
@@ -347,8 +349,17 @@ static void leave_guest(Cpu *cpu, const Vmcb *v)
     trap_host(cpu);
 }
 
+static void log_exit(const Cpu *cpu)
+{
+    log_printf(LOG_INT, "#VMEXIT %#" PRIx64 " info1=%#" PRIx64 " info2=%#" PRIx64 " event=%#" PRIx64 " IP=%04x:%016" PRIx64
+               "\n", cpu->svm.change.code, cpu->svm.change.info1, cpu->svm.change.info2, cpu->svm.event,
+               cpu->seg[SEG_CS].sel, cpu->rip);
+}
+
 static void exit_guest(Cpu *cpu)
 {
+    if (log_enabled(LOG_INT))
+        log_exit(cpu);
     Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
     store_bytes(cpu, &v);
     store_guest(cpu, &v);
