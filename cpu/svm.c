@@ -1,5 +1,5 @@
 /*
- * VMRUN and #VMEXIT, the other instructions of SVM, and its MSRs (svm.h; AMD APM vol. 2 chapter 15).
+ * What VMRUN and #VMEXIT do (svm.h; AMD APM vol. 2 15.5, 15.6).
  *
  * The host's registers are kept in the processor, as the manual allows: the page at VM_HSAVE_PA is left alone.
  */
@@ -33,14 +33,14 @@ void vmcb_close(const Vmcb *v)
 static uint16_t attr_from_vmcb(uint16_t v) { return (v & 0xff) | (v & 0xf00) << 4; }
 static uint16_t attr_to_vmcb(uint16_t attr) { return (attr & 0xff) | (attr >> 4 & 0xf00); }
 
-static Segment load_segment(const Vmcb *v, unsigned at)
+Segment vmcb_load_segment(const Vmcb *v, unsigned at)
 {
     return (Segment){ .sel = vmcb_read(v, at + VMCB_SEG_SELECTOR, 2), .limit = vmcb_read(v, at + VMCB_SEG_LIMIT, 4),
                       .attr = attr_from_vmcb(vmcb_read(v, at + VMCB_SEG_ATTR, 2)),
                       .base = vmcb_read(v, at + VMCB_SEG_BASE, 8) };
 }
 
-static void store_segment(const Vmcb *v, unsigned at, const Segment *s)
+void vmcb_store_segment(const Vmcb *v, unsigned at, const Segment *s)
 {
     vmcb_write(v, at + VMCB_SEG_SELECTOR, s->sel, 2);
     vmcb_write(v, at + VMCB_SEG_ATTR, attr_to_vmcb(s->attr), 2);
@@ -59,20 +59,10 @@ static void store_table(const Vmcb *v, unsigned at, const TablePtr *t)
     vmcb_write(v, at + VMCB_SEG_BASE, t->base, 8);
 }
 
-/* Registers that VMRUN loads and #VMEXIT stores as they are; VMLOAD and VMSAVE; virtual branch records. */
-typedef struct VmcbRegister {
-    uint16_t place;
-    size_t offset; /* of a uint64_t in Cpu */
-} VmcbRegister;
-
-#define REG(place, field) { VMCB_##place, offsetof(Cpu, field) }
+#define REG VMCB_REGISTER
 static const VmcbRegister run_registers[] = {
     REG(CR4, cr4), REG(CR3, cr3), REG(CR0, cr0), REG(DR7, dr[7]), REG(DR6, dr[6]), REG(RIP, rip),
     REG(RSP, gpr[R_SP]), REG(RAX, gpr[R_AX]), REG(CR2, cr2), REG(EFER, efer),
-};
-static const VmcbRegister load_registers[] = {
-    REG(STAR, star), REG(LSTAR, lstar), REG(CSTAR, cstar), REG(SFMASK, sfmask), REG(KERNEL_GS_BASE, kernel_gs_base),
-    REG(SYSENTER_CS, sysenter_cs), REG(SYSENTER_ESP, sysenter_esp), REG(SYSENTER_EIP, sysenter_eip),
 };
 static const VmcbRegister branch_registers[] = {
     REG(DBGCTL, debug_ctl), REG(BR_FROM, branch[0]), REG(BR_TO, branch[1]), REG(EXCP_FROM, branch[2]),
@@ -83,13 +73,13 @@ static const VmcbRegister cet_registers[] = {
 };
 #undef REG
 
-static void load_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
+void vmcb_load_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
 {
     for (unsigned k = 0; k < count; k++)
         *(uint64_t *)((char *)v->cpu + r[k].offset) = vmcb_read(v, r[k].place, 8);
 }
 
-static void store_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
+void vmcb_store_fields(const Vmcb *v, const VmcbRegister *r, unsigned count)
 {
     for (unsigned k = 0; k < count; k++)
         vmcb_write(v, r[k].place, *(const uint64_t *)((const char *)v->cpu + r[k].offset), 8);
@@ -148,10 +138,10 @@ static bool has_cet(const Cpu *cpu) { return cpu_has(cpu, FEAT_SHSTK) || cpu_has
 static void load_guest(Cpu *cpu, const Vmcb *v)
 {
     for (unsigned s = SEG_ES; s <= SEG_DS; s++)
-        cpu->seg[s] = load_segment(v, VMCB_ES + s * 16);
+        cpu->seg[s] = vmcb_load_segment(v, VMCB_ES + s * 16);
     cpu->gdtr = load_table(v, VMCB_GDTR);
     cpu->idtr = load_table(v, VMCB_IDTR);
-    load_fields(v, run_registers, ARRAY_SIZE(run_registers));
+    vmcb_load_fields(v, run_registers, ARRAY_SIZE(run_registers));
     cpu->cr0 |= CR0_ET;
     cpu->dr[6] |= 0xffff0ff0;
     cpu->dr[7] = (cpu->dr[7] & 0xffff23ff) | 0x400;
@@ -163,9 +153,9 @@ static void load_guest(Cpu *cpu, const Vmcb *v)
     if (cpu->svm.nested_enabled)
         cpu->pat = vmcb_read(v, VMCB_G_PAT, 8);
     if (has_virtual_branches(cpu))
-        load_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
+        vmcb_load_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
     if (has_cet(cpu))
-        load_fields(v, cet_registers, ARRAY_SIZE(cet_registers));
+        vmcb_load_fields(v, cet_registers, ARRAY_SIZE(cet_registers));
     cpu->shadow = vmcb_read(v, VMCB_INT_STATE, 1) & VMCB_SHADOW ? SHADOW_STI : 0;
 }
 
@@ -250,18 +240,18 @@ static void enter_guest(Cpu *cpu)
 static void store_guest(Cpu *cpu, const Vmcb *v)
 {
     for (unsigned s = SEG_ES; s <= SEG_DS; s++)
-        store_segment(v, VMCB_ES + s * 16, &cpu->seg[s]);
+        vmcb_store_segment(v, VMCB_ES + s * 16, &cpu->seg[s]);
     store_table(v, VMCB_GDTR, &cpu->gdtr);
     store_table(v, VMCB_IDTR, &cpu->idtr);
-    store_fields(v, run_registers, ARRAY_SIZE(run_registers));
+    vmcb_store_fields(v, run_registers, ARRAY_SIZE(run_registers));
     vmcb_write(v, VMCB_RFLAGS, cpu_eflags(cpu), 8);
     vmcb_write(v, VMCB_CPL, cpu->cpl, 1);
     if (cpu->svm.nested_enabled)
         vmcb_write(v, VMCB_G_PAT, cpu->pat, 8);
     if (has_virtual_branches(cpu))
-        store_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
+        vmcb_store_fields(v, branch_registers, ARRAY_SIZE(branch_registers));
     if (has_cet(cpu))
-        store_fields(v, cet_registers, ARRAY_SIZE(cet_registers));
+        vmcb_store_fields(v, cet_registers, ARRAY_SIZE(cet_registers));
     uint32_t int_ctl = vmcb_read(v, VMCB_INT_CTL, 4) & ~(uint32_t)V_CHANGES;
     vmcb_write(v, VMCB_INT_CTL, int_ctl | (cpu->svm.int_ctl & V_CHANGES), 4);
     vmcb_write(v, VMCB_INT_STATE, cpu->shadow ? VMCB_SHADOW : 0, 8);
@@ -351,8 +341,8 @@ static void leave_guest(Cpu *cpu, const Vmcb *v)
 
 static void log_exit(const Cpu *cpu)
 {
-    log_printf(LOG_INT, "#VMEXIT %#" PRIx64 " info1=%#" PRIx64 " info2=%#" PRIx64 " event=%#" PRIx64 " IP=%04x:%016" PRIx64
-               "\n", cpu->svm.change.code, cpu->svm.change.info1, cpu->svm.change.info2, cpu->svm.event,
+    log_printf(LOG_INT, "#VMEXIT %#" PRIx64 " info1=%#" PRIx64 " info2=%#" PRIx64 " event=%#" PRIx64 " IP=%04x:%016"
+               PRIx64 "\n", cpu->svm.change.code, cpu->svm.change.info1, cpu->svm.change.info2, cpu->svm.event,
                cpu->seg[SEG_CS].sel, cpu->rip);
 }
 
@@ -393,173 +383,6 @@ void svm_exit_insn(Cpu *cpu, unsigned code, uint64_t info1, uint64_t info2, uint
     cpu->svm.change.info2 = info2;
     cpu->svm.change.next_rip = next_rip;
     cpu_unwind(cpu);
-}
-
-/* ---- instructions ---- */
-
-static void require_svm(Cpu *cpu)
-{
-    if (!(cpu->efer & EFER_SVME))
-        cpu_raise_ud(cpu);
-    if (cpu->cpl != 0)
-        cpu_raise_gp(cpu);
-}
-
-static uint64_t address_operand(Cpu *cpu, const Insn *i)
-{
-    return i->asz == SZ64 ? cpu->gpr[R_AX] : i->asz == SZ32 ? reg32(cpu, R_AX) : reg16(cpu, R_AX);
-}
-
-/* rAX names a VMCB by its physical address. */
-static uint64_t vmcb_operand(Cpu *cpu, const Insn *i)
-{
-    uint64_t gpa = address_operand(cpu, i);
-    require_svm(cpu);
-    if ((gpa & ~GUEST_PAGE_MASK) || gpa >> cpu->physical_bits)
-        cpu_raise_gp(cpu);
-    return gpa;
-}
-
-static void svm_vmrun(Cpu *cpu, const Insn *i)
-{
-    uint64_t gpa = vmcb_operand(cpu, i);
-    if (cpu->svm.guest || cpu->svm.guest_in_smm) /* the first is intercepted: vmcb_valid() has seen to that */
-        cpu_raise_ud(cpu);
-    cpu->svm.vmcb = gpa;
-    cpu->svm.change.kind = SVM_SWITCH_ENTER;
-    cpu->svm.change.next_rip = next_rip(cpu, i);
-    cpu_unwind(cpu);
-}
-
-/*
- * Virtual VMLOAD and VMSAVE: a guest that may execute them names its own memory, in 64-bit mode with nested paging, and
- * is intercepted else (AMD APM vol. 2 15.33.1).
- */
-static Vmcb open_operand(Cpu *cpu, const Insn *i, bool write)
-{
-    NestedRights may;
-    uint64_t gpa = vmcb_operand(cpu, i);
-    if (!cpu->svm.guest || !cpu_has(cpu, FEAT_V_VMSAVE_VMLOAD) || !(cpu->svm.virt_ext & VMCB_VMLOAD_VIRTUAL))
-        return vmcb_open(cpu, gpa);
-    if (!cpu->svm.nested || !cpu->long_mode)
-        svm_exit_insn(cpu, write ? VMEXIT_VMSAVE : VMEXIT_VMLOAD, 0, 0, next_rip(cpu, i));
-    return vmcb_open(cpu, nested_access(cpu, gpa, write ? MMU_WRITE : MMU_READ, &may));
-}
-
-static const struct { uint16_t place; uint8_t seg; } hidden_segments[] = {
-    { VMCB_FS, SEG_FS }, { VMCB_GS, SEG_GS }, { VMCB_LDTR, SEG_LDTR }, { VMCB_TR, SEG_TR },
-};
-
-static uint64_t canonical(const Cpu *cpu, uint64_t la)
-{
-    return cpu_has(cpu, FEAT_LM) ? (uint64_t)sign_extend(la, cpu->max_linear_bits) : la;
-}
-
-static void svm_vmload(Cpu *cpu, const Insn *i)
-{
-    Vmcb v = open_operand(cpu, i, false);
-    for (unsigned k = 0; k < ARRAY_SIZE(hidden_segments); k++) {
-        Segment *s = &cpu->seg[hidden_segments[k].seg];
-        *s = load_segment(&v, hidden_segments[k].place);
-        s->base = canonical(cpu, s->base);
-    }
-    load_fields(&v, load_registers, ARRAY_SIZE(load_registers));
-    cpu->kernel_gs_base = canonical(cpu, cpu->kernel_gs_base);
-    cpu_update_mode(cpu);
-}
-
-static void svm_vmsave(Cpu *cpu, const Insn *i)
-{
-    Vmcb v = open_operand(cpu, i, true);
-    for (unsigned k = 0; k < ARRAY_SIZE(hidden_segments); k++)
-        store_segment(&v, hidden_segments[k].place, &cpu->seg[hidden_segments[k].seg]);
-    store_fields(&v, load_registers, ARRAY_SIZE(load_registers));
-    vmcb_close(&v);
-}
-
-static void set_gif(Cpu *cpu, bool gif)
-{
-    require_svm(cpu);
-    if (cpu->svm.guest && cpu_has(cpu, FEAT_VGIF) && (cpu->svm.int_ctl & V_GIF_ENABLE))
-        cpu->svm.int_ctl = gif ? cpu->svm.int_ctl | V_GIF : cpu->svm.int_ctl & ~(uint32_t)V_GIF;
-    else
-        cpu->svm.gif = gif;
-    if (gif)
-        cpu_request_attention(cpu);
-}
-
-static void svm_stgi(Cpu *cpu, const Insn *i) { (void)i; set_gif(cpu, true); }
-static void svm_clgi(Cpu *cpu, const Insn *i) { (void)i; set_gif(cpu, false); }
-
-/* The soft TLB holds the current world's linear addresses only. */
-static void svm_invlpga(Cpu *cpu, const Insn *i)
-{
-    require_svm(cpu);
-    nested_flush(cpu);
-    if (!cpu->svm.guest && reg32(cpu, R_CX) != 0)
-        cpu->svm.tables.valid = 0;
-    else
-        tlb_flush_page(cpu, address_operand(cpu, i));
-}
-
-SEM_1(svm_vmrun)
-SEM_1(svm_vmload)
-SEM_1(svm_vmsave)
-SEM_1(svm_stgi)
-SEM_1(svm_clgi)
-SEM_1(svm_invlpga)
-
-/* ---- MSRs ---- */
-
-enum { MSR_TSC_RATIO = 0xc0000104, MSR_VM_CR = 0xc0010114, MSR_VM_HSAVE_PA = 0xc0010117 };
-
-bool svm_msr_read(Cpu *cpu, uint32_t index, uint64_t *v)
-{
-    switch (index) {
-    case MSR_TSC_RATIO: *v = cpu->svm.tsc_ratio; return true;
-    case MSR_VM_CR: *v = cpu->svm.vm_cr; return true;
-    case MSR_VM_HSAVE_PA: *v = cpu->svm.hsave_pa; return true;
-    default: return false;
-    }
-}
-
-/* LOCK keeps itself and SVMDIS as they are until reset (AMD APM vol. 2 15.30.1). */
-static bool write_vm_cr(Cpu *cpu, uint64_t v)
-{
-    if (v & ~(uint64_t)VM_CR_DEFINED)
-        return false;
-    if (cpu->svm.vm_cr & VM_CR_LOCK)
-        v = (v & ~(uint64_t)(VM_CR_LOCK | VM_CR_SVMDIS)) | (cpu->svm.vm_cr & (VM_CR_LOCK | VM_CR_SVMDIS));
-    if ((v & VM_CR_SVMDIS) && (cpu->efer & EFER_SVME))
-        return false;
-    cpu->svm.vm_cr = v;
-    return true;
-}
-
-bool svm_msr_write(Cpu *cpu, uint32_t index, uint64_t v)
-{
-    switch (index) {
-    case MSR_TSC_RATIO:
-        if (v >> 40)
-            return false;
-        cpu->svm.tsc_ratio = v;
-        return true;
-    case MSR_VM_CR: return write_vm_cr(cpu, v);
-    case MSR_VM_HSAVE_PA:
-        if ((v & ~GUEST_PAGE_MASK) || v >> cpu->physical_bits)
-            return false;
-        cpu->svm.hsave_pa = v;
-        return true;
-    default: return false;
-    }
-}
-
-/* The ratio has 32 bits behind the point (AMD APM vol. 2 15.30.5). */
-uint64_t svm_guest_tsc(const Cpu *cpu, uint64_t tsc)
-{
-    if (cpu_has(cpu, FEAT_TSC_SCALE))
-        tsc = (unsigned __int128)tsc * cpu->svm.tsc_ratio >> 32;
-    return tsc + cpu->svm.tsc_offset;
 }
 
 /* ---- SMM, reset, snapshots ---- */

@@ -5,7 +5,8 @@
  * SvmState.guest; #VMEXIT does the reverse.  Both happen in the run loop: an instruction, or an event, only says what
  * is due (SvmState.change) and unwinds, so that whatever kept registers elsewhere has put them back before.
  *
- *   svm.c            VMRUN, #VMEXIT, the other instructions, MSRs
+ *   svm.c            VMRUN and #VMEXIT
+ *   svm_insns.c      the instructions, MSRs
  *   svm_check.c      which VMCBs VMRUN refuses
  *   svm_intercept.c  which instructions a guest may execute
  *   svm_event.c      which events it may see; injected and virtual ones

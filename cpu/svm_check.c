@@ -55,7 +55,8 @@ static bool nested_valid(const Vmcb *v)
     const Cpu *cpu = v->cpu;
     if (!cpu->svm.nested_enabled)
         return true;
-    return (cpu->svm.host.cr0 & CR0_PG) && !(cpu->svm.nested_cr3 >> cpu->physical_bits) && pat_valid(vmcb_read(v, VMCB_G_PAT, 8));
+    return (cpu->svm.host.cr0 & CR0_PG) && !(cpu->svm.nested_cr3 >> cpu->physical_bits) &&
+           pat_valid(vmcb_read(v, VMCB_G_PAT, 8));
 }
 
 /* Virtual NMIs need real ones to leave the guest. */

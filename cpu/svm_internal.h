@@ -31,6 +31,19 @@ static inline void vmcb_write(const Vmcb *v, unsigned offset, uint64_t value, un
         as_write(v->cpu->machine->memory, v->gpa + offset, value, size);
 }
 
+Segment vmcb_load_segment(const Vmcb *v, unsigned at);
+void vmcb_store_segment(const Vmcb *v, unsigned at, const Segment *s);
+
+/* Registers that are loaded and stored as they are: by VMRUN and #VMEXIT, or VMLOAD and VMSAVE. */
+typedef struct VmcbRegister {
+    uint16_t place;
+    size_t offset; /* of a uint64_t in Cpu */
+} VmcbRegister;
+#define VMCB_REGISTER(place, field) { VMCB_##place, offsetof(Cpu, field) }
+
+void vmcb_load_fields(const Vmcb *v, const VmcbRegister *r, unsigned count);
+void vmcb_store_fields(const Vmcb *v, const VmcbRegister *r, unsigned count);
+
 /* Whether VMRUN accepts it: AMD APM vol. 2 15.5.1, "canonicalization and consistency checks". */
 bool vmcb_valid(const Vmcb *v);
 

@@ -22,8 +22,8 @@ u8 data[2 * PAGE] __attribute__((aligned(4096))); /* guests name it */
 enum {
     IOPM = 0x40, MSRPM = 0x48, TSC_OFFSET = 0x50, ASID = 0x58, TLB_CONTROL = 0x5c, INT_CTL = 0x60, INT_VECTOR = 0x64,
     INT_STATE = 0x68, EXITCODE = 0x70, INFO1 = 0x78, INFO2 = 0x80, EXITINTINFO = 0x88, NESTED = 0x90, EVENTINJ = 0xa8,
-    NESTED_CR3 = 0xb0, VIRT_EXT = 0xb8, NEXT_RIP = 0xc8, V_ES = 0x400, V_CS = 0x410, V_SS = 0x420, V_DS = 0x430, GDTR = 0x460,
-    IDTR = 0x480, V_EFER = 0x4d0, V_CR4 = 0x548, V_CR3 = 0x550, V_CR0 = 0x558, V_DR7 = 0x560, V_DR6 = 0x568,
+    NESTED_CR3 = 0xb0, VIRT_EXT = 0xb8, NEXT_RIP = 0xc8, V_ES = 0x400, V_CS = 0x410, V_SS = 0x420, V_DS = 0x430,
+    GDTR = 0x460, IDTR = 0x480, V_EFER = 0x4d0, V_CR4 = 0x548, V_CR3 = 0x550, V_CR0 = 0x558, V_DR7 = 0x560, V_DR6 = 0x568,
     V_RFLAGS = 0x570, V_RIP = 0x578, V_RSP = 0x5d8, V_RAX = 0x5f8, V_CR2 = 0x640, V_PAT = 0x668,
     V_IRQ = 1 << 8, V_INTR_PRIO = 1 << 16, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24, V_GIF_ENABLE = 1 << 25,
 };
