@@ -146,6 +146,25 @@ static bool bswap(Lower *l, unsigned code, unsigned size)
     return true;
 }
 
+static bool movbe_load(Lower *l, unsigned code, unsigned size)
+{
+    if (size == 2 || !lower_ref(l, IR_REF_R, size, 0))
+        return false;
+    lower_op(l, IR_MOV, size, l->i->reg, ir_m(0), IR_NONE);
+    lower_op(l, code, size, l->i->reg, l->i->reg, IR_NONE);
+    return true;
+}
+
+static bool movbe_store(Lower *l, unsigned code, unsigned size)
+{
+    if (size == 2 || !lower_ref(l, IR_REF_W, size, 0))
+        return false;
+    lower_op(l, IR_MOV, size, ir_t(1), l->i->reg, IR_NONE);
+    lower_op(l, code, size, ir_t(1), ir_t(1), IR_NONE);
+    lower_op(l, IR_MOV, size, ir_m(0), ir_t(1), IR_NONE);
+    return true;
+}
+
 static bool xchg_EG(Lower *l, unsigned code, unsigned size)
 {
     IrArg reg = lower_reg(l->i->reg, size), place = l->i->mem ? ir_m(0) : lower_reg(l->i->rm, size);
@@ -403,6 +422,8 @@ const Lowering lower_int_rows[ROW_COUNT] = {
     [ROW_NOP_1E] = { nop, 0, 1 },
     [ROW_LEA_GvM] = { lea, IR_LEA, 0 },
     [ROW_BSWAP_Zv] = { bswap, IR_BSWAP, 0 },
+    [ROW_MOVBE_GvMv] = { movbe_load, IR_BSWAP, 0 },
+    [ROW_MOVBE_MvGv] = { movbe_store, IR_BSWAP, 0 },
     [ROW_XCHG_EbGb] = { xchg_EG, IR_XCHG, 1 },
     [ROW_XCHG_EvGv] = { xchg_EG, IR_XCHG, 0 },
     [ROW_XCHG_ZvrAX] = { xchg_ZA, IR_XCHG, 0 },
@@ -440,6 +461,8 @@ const Lowering lower_int_rows[ROW_COUNT] = {
     [ROW_BSF_GvEv] = { count_GE, IR_BSF, 0 },
     [ROW_BSR_GvEv] = { count_GE, IR_BSR, 0 },
     [ROW_POPCNT_GvEv] = { count_GE, IR_POPCNT, 0 },
+    [ROW_TZCNT_GvEv] = { count_GE, IR_TZCNT, 0 },
+    [ROW_LZCNT_GvEv] = { count_GE, IR_LZCNT, 0 },
     [ROW_CRC32_GdEb] = { crc32, IR_CRC32, 1 },
     [ROW_CRC32_GdEv] = { crc32, IR_CRC32, 0 },
     [ROW_CLC] = { plain, IR_CLC, 1 },

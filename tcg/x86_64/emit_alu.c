@@ -578,12 +578,15 @@ static void emit_scan(Emit *e, AsmBitCount how)
     e->flags.host &= F_ZF;
 }
 
-static void emit_popcnt(Emit *e)
+/* Where the host has it not, TZCNT would be BSF, and LZCNT BSR: it takes the slow path each time. */
+static void emit_count(Emit *e, AsmBitCount count)
 {
     const IrOp *op = e->op;
+    if (!host_has_row(e, &e->u->block->insn[e->insn]))
+        asm_jmp(&e->a, emit_slow(e));
     AsmMem place = emit_place(e, op->dst);
     AsmReg reg = place.kind == ASM_MEM_REG ? place.base : H_T1;
-    asm_count_rm(&e->a, A_POPCNT, bits_of(op), reg, emit_place(e, op->a));
+    asm_count_rm(&e->a, count, bits_of(op), reg, emit_place(e, op->a));
     finish_in(e, op->dst, reg);
     flags_produced_image(e);
 }
@@ -764,7 +767,9 @@ void emit_integer(Emit *e)
     case IR_BTC: emit_bt(e, A_BTC); break;
     case IR_BSF: emit_scan(e, A_BSF); break;
     case IR_BSR: emit_scan(e, A_BSR); break;
-    case IR_POPCNT: emit_popcnt(e); break;
+    case IR_POPCNT: emit_count(e, A_POPCNT); break;
+    case IR_TZCNT: emit_count(e, A_TZCNT); break;
+    case IR_LZCNT: emit_count(e, A_LZCNT); break;
     case IR_BSWAP: emit_bswap(e); break;
     case IR_CRC32: emit_crc32(e); break;
     case IR_SETCC: emit_setcc(e); break;
