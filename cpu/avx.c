@@ -192,65 +192,51 @@ void vec_calm(Vec *v, uint64_t selected, unsigned bits, unsigned lanes)
 
 /* ---- instructions of one kernel ---- */
 
-void avx_binary(Cpu *cpu, const Insn *i, VecBinary *kernel, unsigned bits)
+typedef const Vec *SourceFn(Cpu *cpu, const Insn *i, Vec *tmp, unsigned bits);
+
+static void binary(Cpu *cpu, const Insn *i, VecBinary *kernel, unsigned bits, SourceFn *source)
 {
     Vec tmp, r;
-    const Vec *b = avx_source(cpu, i, &tmp, bits);
+    const Vec *b = source(cpu, i, &tmp, bits);
     kernel(&r, &cpu->vec[i->vreg], b, avx_qwords(i));
     avx_write(cpu, i, i->reg, &r, bits);
 }
 
-void avx_unary(Cpu *cpu, const Insn *i, VecUnary *kernel, unsigned bits)
+static void unary(Cpu *cpu, const Insn *i, VecUnary *kernel, unsigned bits, SourceFn *source)
 {
     Vec tmp, r;
-    kernel(&r, avx_source(cpu, i, &tmp, bits), avx_qwords(i));
+    kernel(&r, source(cpu, i, &tmp, bits), avx_qwords(i));
     avx_write(cpu, i, i->reg, &r, bits);
 }
 
-void avx_binary_imm(Cpu *cpu, const Insn *i, VecBinaryImm *kernel, unsigned bits)
+static void binary_imm(Cpu *cpu, const Insn *i, VecBinaryImm *kernel, unsigned bits, SourceFn *source)
 {
     Vec tmp, r;
-    const Vec *b = avx_source(cpu, i, &tmp, bits);
+    const Vec *b = source(cpu, i, &tmp, bits);
     kernel(&r, &cpu->vec[i->vreg], b, i->imm, avx_qwords(i));
     avx_write(cpu, i, i->reg, &r, bits);
 }
 
-void avx_unary_imm(Cpu *cpu, const Insn *i, VecUnaryImm *kernel, unsigned bits)
+static void unary_imm(Cpu *cpu, const Insn *i, VecUnaryImm *kernel, unsigned bits, SourceFn *source)
 {
     Vec tmp, r;
-    kernel(&r, avx_source(cpu, i, &tmp, bits), i->imm, avx_qwords(i));
+    kernel(&r, source(cpu, i, &tmp, bits), i->imm, avx_qwords(i));
     avx_write(cpu, i, i->reg, &r, bits);
 }
 
-void avx_binary_whole(Cpu *cpu, const Insn *i, VecBinary *kernel, unsigned bits)
-{
-    Vec tmp, r;
-    const Vec *b = avx_source_whole(cpu, i, &tmp, bits);
-    kernel(&r, &cpu->vec[i->vreg], b, avx_qwords(i));
-    avx_write(cpu, i, i->reg, &r, bits);
-}
-
-void avx_unary_whole(Cpu *cpu, const Insn *i, VecUnary *kernel, unsigned bits)
-{
-    Vec tmp, r;
-    kernel(&r, avx_source_whole(cpu, i, &tmp, bits), avx_qwords(i));
-    avx_write(cpu, i, i->reg, &r, bits);
-}
-
-void avx_binary_imm_whole(Cpu *cpu, const Insn *i, VecBinaryImm *kernel, unsigned bits)
-{
-    Vec tmp, r;
-    const Vec *b = avx_source_whole(cpu, i, &tmp, bits);
-    kernel(&r, &cpu->vec[i->vreg], b, i->imm, avx_qwords(i));
-    avx_write(cpu, i, i->reg, &r, bits);
-}
-
-void avx_unary_imm_whole(Cpu *cpu, const Insn *i, VecUnaryImm *kernel, unsigned bits)
-{
-    Vec tmp, r;
-    kernel(&r, avx_source_whole(cpu, i, &tmp, bits), i->imm, avx_qwords(i));
-    avx_write(cpu, i, i->reg, &r, bits);
-}
+#define ONE_KERNEL(shape, Kernel)                                                                                      \
+    void avx_##shape(Cpu *cpu, const Insn *i, Kernel *kernel, unsigned bits)                                           \
+    {                                                                                                                  \
+        shape(cpu, i, kernel, bits, avx_source);                                                                       \
+    }                                                                                                                  \
+    void avx_##shape##_whole(Cpu *cpu, const Insn *i, Kernel *kernel, unsigned bits)                                   \
+    {                                                                                                                  \
+        shape(cpu, i, kernel, bits, avx_source_whole);                                                                 \
+    }
+ONE_KERNEL(binary, VecBinary)
+ONE_KERNEL(unary, VecUnary)
+ONE_KERNEL(binary_imm, VecBinaryImm)
+ONE_KERNEL(unary_imm, VecUnaryImm)
 
 /* A copy of an operand to compute with, calm where it is not selected; under no mask the operand itself. */
 static const Vec *calm_operand(const Cpu *cpu, const Insn *i, const Vec *v, Vec *copy, unsigned bits)
