@@ -122,6 +122,8 @@ SUITES ?= layers unit fp decode cpu fuzz guest disk hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
+# Of each libFuzzer target, within make check.
+FUZZ_SECONDS ?= 10
 # Of each operation; check-fp has its own default.
 FP_CASES = $(if $(filter file,$(origin CASES)),1000,$(CASES))
 PINS = $(wildcard $(SRC)/tests/cpu/pins/*.txt)
@@ -134,7 +136,7 @@ SUITE_fp = 'fp=$(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests --cases $(FP_CASES),ec
 SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
 SUITE_decode = 'decode=$(BUILD)/decode-check --strings $(STRINGS) $(SRC)/tests/decode/differences'
 SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1' \
-             'fuzz/libfuzzer=MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) 10'
+             'fuzz/libfuzzer=MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(FUZZ_SECONDS)'
 SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst $(comma), ,$(e)))=$(MAKE) \
               --no-print-directory check-guest ENGINE=$(e)')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
