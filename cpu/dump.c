@@ -69,9 +69,32 @@ static void dump_float(const Cpu *cpu, GString *out)
         const Float80 *f = &cpu->fpu.reg[k];
         g_string_append_printf(out, "FPR%u=%016" PRIx64 " %04x%c", k, f->mant, f->sexp, k % 2 ? '\n' : ' ');
     }
-    for (unsigned k = 0; k < (cpu->long_mode ? 16u : 8u); k++)
-        g_string_append_printf(out, "XMM%02u=%016" PRIx64 " %016" PRIx64 "%c", k, cpu->vec[k].q[1], cpu->vec[k].q[0],
-                               k % 2 ? '\n' : ' ');
+}
+
+/* A register's lowest quadwords, the highest of them first. */
+static void dump_vector(const Cpu *cpu, GString *out, const char *name, unsigned k, unsigned quads, bool ends)
+{
+    g_string_append_printf(out, "%s%02u=", name, k);
+    while (quads--)
+        g_string_append_printf(out, "%016" PRIx64 "%s", cpu->vec[k].q[quads], quads ? " " : ends ? "\n" : " ");
+}
+
+/* As much of vector registers as the operating system has enabled. */
+static void dump_vectors(const Cpu *cpu, GString *out)
+{
+    unsigned registers = cpu->long_mode ? 16 : 8;
+    if (!(cpu->key & KEY_AVX512_UD)) {
+        for (unsigned k = 0; k < 8; k++)
+            g_string_append_printf(out, "K%u=%016" PRIx64 "%c", k, cpu->opmask[k], k % 4 == 3 ? '\n' : ' ');
+        for (unsigned k = 0; k < registers * (cpu->long_mode ? 2 : 1); k++)
+            dump_vector(cpu, out, "ZMM", k, 8, true);
+    } else if (!(cpu->key & KEY_AVX_UD)) {
+        for (unsigned k = 0; k < registers; k++)
+            dump_vector(cpu, out, "YMM", k, 4, true);
+    } else {
+        for (unsigned k = 0; k < registers; k++)
+            dump_vector(cpu, out, "XMM", k, 2, k % 2);
+    }
 }
 
 void cpu_dump(Cpu *cpu, GString *out)
@@ -81,4 +104,5 @@ void cpu_dump(Cpu *cpu, GString *out)
     dump_segments(cpu, out);
     dump_system(cpu, out);
     dump_float(cpu, out);
+    dump_vectors(cpu, out);
 }

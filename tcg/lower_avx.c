@@ -5,7 +5,7 @@
  *
  * Not here, and so calls: what is not one access of known size (gathers, scatters, VMASKMOVDQU, memory of VPCOMPRESS and
  * VPEXPAND), approximations that differ between processors, what names registers by convention (VPCMPESTRI and the
- * like), MXCSR, and XOP, which processors of today lack.
+ * like), CMPccXADD, which reads and writes its memory, MXCSR, and XOP, which processors of today lack.
  */
 #include "tcg/lower.h"
 
@@ -24,7 +24,8 @@ static bool starts_with_any(const char *text, const char *const *list)
 static bool is_excluded(const InsnRow *row, const Pattern *p)
 {
     static const char *const list[] = {
-        "vmaskmovdqu", "vrcp", "vrsqrt", "vpcmpestr", "vpcmpistr", "vldmxcsr", "vstmxcsr", "vzeroall", "vp2intersect", NULL,
+        "vmaskmovdqu", "vrcp", "vrsqrt", "vpcmpestr", "vpcmpistr", "cmp", "vldmxcsr", "vstmxcsr", "vzeroall",
+        "vp2intersect", NULL,
     };
     return p->vsib || p->encoding == ENC_XOP || (row->attr & (A_JUMP | A_END | A_PRIV)) ||
            starts_with_any(row->mnemonic, list);

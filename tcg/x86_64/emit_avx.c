@@ -43,7 +43,7 @@ unsigned avx_width(const Emit *e)
 static bool accumulates(const InsnRow *row)
 {
     static const char *const list[] = { "vfm", "vfnm", "vfcmadd", "vpdp", "vdpbf16", "vpmadd52", "vpermi2", "vpermt2",
-                                        "vpternlog", "vfixupimm", "vpshldv", "vpshrdv" };
+                                        "vpternlog", "vfixupimm", "vpshldv", "vpshrdv", "vsha512", "vsm3" };
     for (unsigned k = 0; k < ARRAY_SIZE(list); k++)
         if (g_str_has_prefix(row->mnemonic, list[k]))
             return true;
