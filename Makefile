@@ -187,7 +187,7 @@ check-hosts: $(BUILT_FOR_hosts)
 
 check-kut: $(BUILD)/myna
 	@[ -n "$(KUT)" ] || { echo "make check-kut KUT=DIR: DIR holds built kvm-unit-tests (docs/testing.md)"; exit 1; }
-	@$(SRC)/scripts/run-kut $(BUILD)/myna "$(KUT)" $(TESTS)
+	@ENGINE=$(ENGINE) $(SRC)/scripts/run-kut $(BUILD)/myna "$(KUT)" $(TESTS)
 
 help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
@@ -203,7 +203,7 @@ help:
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
 ## make fuzz-decode, make fuzz-programs [SECONDS=60]   libFuzzer on the decoder, and on programs in both engines
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences
-## make check-kut KUT=DIR [TESTS="..."]    kvm-unit-tests built in DIR
+## make check-kut KUT=DIR [TESTS="..."] [ENGINE=interp]    kvm-unit-tests built in DIR
 ## make bench [ROWS=int,call] [N=3] [ENGINES="tcg interp"] [AGAINST=OTHER/myna]    speed, beside QEMU (docs/testing.md)
 ## make install [PREFIX=DIR] [DESTDIR=DIR]
 ## make clean
