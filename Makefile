@@ -133,7 +133,7 @@ comma = ,
 SUITE_layers = layers=$(SRC)/scripts/check-layers
 SUITE_unit = $(foreach t,$(UNIT_TESTS),unit/$(t:test_%=%)=$(BUILD)/tests/unit/$(t))
 SUITE_fp = 'fp=$(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests --cases $(FP_CASES),echo skipped: needs MPFR; exit 77)'
-SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)'
+SUITE_cpu = 'cpu=$(BUILD)/cpu-tests --cases $(CASES)' 'cpu/narrow=$(BUILD)/cpu-tests --narrow --cases 10 V EV'
 SUITE_decode = 'decode=$(BUILD)/decode-check --strings $(STRINGS) $(SRC)/tests/decode/differences'
 SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1' \
              'fuzz/libfuzzer=MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(FUZZ_SECONDS)'

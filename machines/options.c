@@ -63,6 +63,7 @@ static const OptionField accel_fields[] = {
     OPTION_CHOICE(AccelOptions, thread, "thread", words_thread),
     OPTION_FIELD(AccelOptions, tb_size, "tb-size", OPTION_SIZE_MIB),
     OPTION_FIELD(AccelOptions, verify, "verify", OPTION_BOOL),
+    OPTION_FIELD(AccelOptions, avx512, "avx512", OPTION_BOOL),
     OPTION_FIELD(AccelOptions, hot, "hot", OPTION_UNSIGNED),
     OPTION_FIELD_IGNORED("split-wx"),
     OPTION_FIELD_END,
@@ -540,6 +541,7 @@ static Options *options_new(void)
     lists_make(o);
     o->board = boards[0];
     o->machine = (MachineOptions){.pit = true, .i8042 = true, .hpet = true, .acpi = true};
+    o->accel.avx512 = true;
     o->memory.size = 128 * MiB;
     o->smp.cpus = 1;
     return o;

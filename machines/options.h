@@ -26,6 +26,7 @@ typedef struct AccelOptions {
     uint64_t tb_size;          /* bytes of recompiled code for each processor; 0: the default */
     unsigned hot;              /* runs of a block before it is recompiled; 0: the default */
     bool verify;
+    bool avx512;               /* recompiled code may use the host's AVX-512 */
     bool recompile;            /* what came of it: the recompiler, not the interpreter alone */
 } AccelOptions;
 

@@ -43,7 +43,7 @@ static gboolean recompiler_attach(Pc *pc, GError **err)
 {
     const AccelOptions *a = &pc->o->accel;
     TcgConfig config = {.code_bytes = a->tb_size, .hot_after = a->hot, .counted = in_turn(pc),
-                        .verify = a->verify, .named = pc->o->perf_map};
+                        .verify = a->verify, .narrow = !a->avx512, .named = pc->o->perf_map};
     for (unsigned i = 0; i < pc->cpu_count; i++) {
         if (!tcg_attach(pc->cpus[i], &config, err))
             return FALSE;

@@ -37,9 +37,12 @@ typedef struct EngineCalls {
     uint64_t (*flags)(Cpu *cpu);                                 /* EFLAGS image of the record */
 } EngineCalls;
 
+/* BACKEND_COUNTED: units count their instructions.  BACKEND_NARROW: leave the host's vectors of more than 256 bits alone. */
+enum { BACKEND_COUNTED = 1, BACKEND_NARROW = 2 };
+
 typedef struct Backend {
-    /* code_bytes: of generated code.  NULL with *err when the host gives no executable memory. */
-    void *(*create)(size_t code_bytes, const EngineCalls *calls, bool counted, GError **err);
+    /* code_bytes: of generated code; options: BACKEND_*.  NULL with *err when the host gives no executable memory. */
+    void *(*create)(size_t code_bytes, const EngineCalls *calls, unsigned options, GError **err);
     void (*destroy)(void *opaque);
     /* Compiles a unit; NULL when the code memory is full (the engine flushes).  The result is owned by the engine. */
     UnitCode *(*compile)(void *opaque, IrUnit *u);

@@ -305,7 +305,8 @@ bool tcg_attach(Cpu *cpu, const TcgConfig *config, GError **err)
         return false;
     }
     size_t code_bytes = config->code_bytes ? config->code_bytes : DEFAULT_CODE_BYTES;
-    void *back = backend->create(code_bytes, &calls, config->counted || config->verify, err);
+    unsigned options = (config->counted || config->verify ? BACKEND_COUNTED : 0) | (config->narrow ? BACKEND_NARROW : 0);
+    void *back = backend->create(code_bytes, &calls, options, err);
     if (!back)
         return false;
     Engine *e = g_new0(Engine, 1);

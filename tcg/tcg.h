@@ -17,6 +17,7 @@ typedef struct TcgConfig {
     uint32_t hot_after;  /* translate a block after this many runs; 0: the default */
     bool counted;        /* count instructions, so that a CPU stops after a given number of them (thread=single) */
     bool verify;         /* verify=on: run each unit in the interpreter too, and compare */
+    bool narrow;         /* avx512=off: as on a host without AVX-512 */
     bool named;          /* -perfmap: name recompiled code for Linux perf */
 } TcgConfig;
 

@@ -45,14 +45,15 @@ static void x86_destroy(void *opaque)
     g_free(be);
 }
 
-static void *x86_create(size_t code_bytes, const EngineCalls *calls, bool counted, GError **err)
+static void *x86_create(size_t code_bytes, const EngineCalls *calls, unsigned options, GError **err)
 {
     ExecMem *mem = execmem_new(code_bytes, err);
     if (!mem)
         return NULL;
     X86Backend *be = g_new0(X86Backend, 1);
-    *be = (X86Backend){ .mem = mem, .calls = *calls, .counted = counted };
+    *be = (X86Backend){ .mem = mem, .calls = *calls, .counted = options & BACKEND_COUNTED };
     find_host_features(be);
+    be->has_avx512 &= !(options & BACKEND_NARROW);
     Asm a;
     asm_init(&a, mem->write, MIN(mem->size, 65536), (uintptr_t)mem->exec);
     execmem_begin_write(mem);

@@ -105,6 +105,7 @@ typedef struct X87State {
 typedef struct XmmState {
     uint32_t valid; /* bit n: host register n is guest register n, as wide as Emit.width says */
     uint32_t dirty; /* and Cpu.vec may be older */
+    uint32_t cleared; /* bit n: the upper half of ZMM n, which a narrower host leaves in Cpu.vec, is zero there */
     uint8_t opmask_valid, opmask_dirty; /* the same of opmasks */
     bool mxcsr;     /* the host's MXCSR is the guest's, which masks all exceptions */
     X87State x87;

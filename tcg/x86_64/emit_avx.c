@@ -2,8 +2,8 @@
  * VEX and EVEX instructions (emit.h): the host's own one, on the registers of the same numbers.
  *
  * A unit that has vector instructions of these kinds keeps as much of each register as the guest's operating system has
- * enabled: 32 bytes, or 64 with AVX-512.  A host without AVX-512 leaves units to the interpreter's functions where the
- * guest has it enabled: a VEX instruction clears the upper half of a register that the host has not got.
+ * enabled: 32 bytes, or 64 with AVX-512.  On a host without AVX-512 the upper halves of ZMM registers stay in memory,
+ * where VEX instructions clear them; EVEX ones are left to the interpreter's functions.
  */
 #include <string.h>
 
@@ -21,10 +21,6 @@ static bool is_avx(const IrOp *op)
 /* What the guest has enabled, by the key of the unit's blocks. */
 static bool guest_has_avx512(const Emit *e) { return !(e->u->block->key & KEY_AVX512_UD); }
 
-static bool host_is_wide_enough(const Emit *e)
-{
-    return guest_has_avx512(e) ? e->be->has_avx512 : e->be->has_avx;
-}
 
 unsigned avx_width(const Emit *e)
 {
@@ -33,8 +29,8 @@ unsigned avx_width(const Emit *e)
         const IrOp *op = &e->u->op[k];
         if (op->code == IR_INSN)
             insn = op->imm;
-        if (is_avx(op) && is_vector(&e->u->block->insn[insn + op->part]) && host_is_wide_enough(e))
-            return guest_has_avx512(e) ? 64 : 32;
+        if (is_avx(op) && is_vector(&e->u->block->insn[insn + op->part]) && e->be->has_avx)
+            return guest_has_avx512(e) && e->be->has_avx512 ? 64 : 32;
     }
     return 16;
 }
@@ -184,9 +180,20 @@ static void emit_fields(Emit *e, const Insn *i, const HostRow *h)
 
 static bool host_can(const Emit *e, const Insn *i, const Pattern *p)
 {
-    if (is_vector(i) && !host_is_wide_enough(e))
+    if (is_vector(i) && !(insn_rows[i->row].attr & A_AVX512 ? e->be->has_avx512 : e->be->has_avx))
         return false;
     return host_has_row(e, i) && (p->encoding != ENC_EVEX || e->be->has_avx512);
+}
+
+/* VEX instructions clear their result up to the whole of a register, also what the host has not got. */
+static void clear_in_memory(Emit *e, uint32_t set)
+{
+    if (!guest_has_avx512(e) || e->width == 64)
+        return;
+    for (unsigned n = 0; n < 16; n++)
+        for (unsigned q = 4; q < 8 && (set & ~e->xmm.cleared) >> n & 1; q++)
+            asm_mov_mi(&e->a, 64, asm_mem(H_CPU, offsetof(Cpu, vec) + n * sizeof(Vec) + q * 8), 0);
+    e->xmm.cleared |= set;
 }
 
 /* What the host lacks takes the slow path each time. */
@@ -198,11 +205,13 @@ void emit_avx(Emit *e)
     if (!host_can(e, i, &h.p)) {
         asm_jmp(&e->a, emit_slow(e));
         flags_clobber(e);
+        e->xmm.cleared = 0;
     } else {
         if (e->op->code == IR_FAVX || e->op->code == IR_FAVX_FLAGS)
             check_mxcsr(e);
         load_operands(e, &use);
         emit_fields(e, i, &h);
+        clear_in_memory(e, use.writes);
     }
     if (ir_info[e->op->code].writes)
         flags_produced_image(e);
@@ -211,7 +220,7 @@ void emit_avx(Emit *e)
 /* What is loaded stays loaded, but for the upper parts, which are zero there and in memory. */
 void emit_vzeroupper(Emit *e)
 {
-    if (!host_is_wide_enough(e)) {
+    if (!e->be->has_avx) {
         asm_jmp(&e->a, emit_slow(e));
         flags_clobber(e);
         return;

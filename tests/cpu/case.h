@@ -82,7 +82,7 @@ bool native_has(unsigned feature);
 void native_run(const Case *c, Outcome *o);
 
 /* Execution in Myna, interpreted or recompiled. */
-void emulated_start(void);
+void emulated_start(bool narrow); /* narrow: recompile as on a host without AVX-512 */
 const InsnDecoder *emulated_decoder(void);
 void emulated_run(const Case *c, Outcome *o);
 void recompiled_run(const Case *c, Outcome *o);

@@ -54,12 +54,12 @@ static void start(Emulated *m)
         map_page(m, DATA_BASE + at, DATA_GPA + at, BIT(63));
 }
 
-void emulated_start(void)
+void emulated_start(bool narrow)
 {
     start(&interpreter);
     start(&recompiler);
     if (tcg_available())
-        tcg_attach(recompiler.cpu, &(TcgConfig){ .hot_after = 1, .code_bytes = 4u << 20 }, NULL);
+        tcg_attach(recompiler.cpu, &(TcgConfig){ .hot_after = 1, .code_bytes = 4u << 20, .narrow = narrow }, NULL);
 }
 
 const InsnDecoder *emulated_decoder(void) { return interpreter.cpu->decoder; }

@@ -1,5 +1,5 @@
 /*
- * cpu-tests [--cases N] [--record FILE | --replay FILE] [--report FILE] [--verbose] [ROW...]
+ * cpu-tests [--cases N] [--record FILE | --replay FILE] [--report FILE] [--narrow] [--verbose] [ROW...]
  *
  * Compares interpreter and recompiler with the real processor, row by row of the instruction table (case.h).  ROW limits it to
  * rows whose identifier begins so.  Prints what differs, then the coverage, then `N passed, N failed` by rows.
@@ -19,7 +19,7 @@
 typedef struct Options {
     unsigned cases;
     const char *record, *replay, *report;
-    bool verbose;
+    gboolean verbose, narrow;
     char **rows;
     uint32_t recorded_row; /* replay: the row whose cases come next in the recording */
 } Options;
@@ -292,6 +292,7 @@ int main(int argc, char **argv)
         { "record", 0, 0, G_OPTION_ARG_FILENAME, &o.record, "write what the processor did", "FILE" },
         { "replay", 0, 0, G_OPTION_ARG_FILENAME, &o.replay, "compare with a recording", "FILE" },
         { "report", 0, 0, G_OPTION_ARG_FILENAME, &o.report, "write the conformance page", "FILE" },
+        { "narrow", 0, 0, G_OPTION_ARG_NONE, &o.narrow, "recompile as on a host without AVX-512", NULL },
         { "verbose", 'v', 0, G_OPTION_ARG_NONE, &o.verbose, "print every difference", NULL },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.rows, NULL, "ROW..." },
         { 0 },
@@ -304,7 +305,7 @@ int main(int argc, char **argv)
         return 1;
     }
     o.cases = cases;
-    emulated_start();
+    emulated_start(o.narrow);
     if (!o.replay && !native_start()) {
         printf("This host runs no x86: compare with a recording (--replay).\n0 passed, 0 failed\n");
         return 0;

@@ -427,7 +427,7 @@ Vm *vm_new(unsigned hot)
     region_add(as_root(vm->machine->ports), 0, region_new_io("faults", END_PORT + 1, &port_ops, vm), 0);
     vm->ram = region_host(ram);
     vm->cpu = cpu_new(vm->machine, cpu_model_parse("max", NULL), 0, 0);
-    if (hot && !tcg_attach(vm->cpu, &(TcgConfig){ .hot_after = hot, .code_bytes = 16u << 20 }, &err))
+    if (hot && !tcg_attach(vm->cpu, &(TcgConfig){ .hot_after = hot, .code_bytes = 16u << 20, .narrow = hot > 1 }, &err))
         g_error("%s", err->message);
     cpu_reset(vm->cpu);
     vm->cpu->parallel = hot == 1; /* LOCK has code of its own where there are other CPUs */

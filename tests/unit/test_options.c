@@ -38,7 +38,7 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-M pc,accel=kvm", "-accel: 'kvm' is not built yet; known: tcg, interp"},
     {"-accel kvm,thread=multi", "-accel: 'kvm' is not built yet; known: tcg, interp"},
     {"-accel interp,thraed=single", "-accel: unknown property 'thraed' (did you mean 'thread'?); known: accel, thread, "
-                                    "tb-size, verify, hot, split-wx"},
+                                    "tb-size, verify, avx512, hot, split-wx"},
     {"-accel interp,thread=two", "-accel thread=: unknown value 'two'; known: multi, single"},
     {"-accel interp,hot=x", "-accel hot=: 'x' is not a number"},
     {"-accel interp,verify=1", "-accel verify=: '1' is neither on nor off"},
