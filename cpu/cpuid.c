@@ -33,6 +33,15 @@ static void add_features(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32
             out[places[k].reg] |= 1u << places[k].bit;
 }
 
+static uint32_t last_subleaf(const Cpu *cpu, uint32_t leaf)
+{
+    uint32_t last = 0;
+    for (unsigned k = 0; k < ARRAY_SIZE(places); k++)
+        if (places[k].leaf == leaf && cpu_has(cpu, places[k].feature))
+            last = MAX(last, places[k].subleaf);
+    return last;
+}
+
 static bool is_intel(const Cpu *cpu) { return cpu->model->vendor == VENDOR_INTEL; }
 static bool is_amd(const Cpu *cpu) { return cpu->model->vendor == VENDOR_AMD; }
 
@@ -192,8 +201,8 @@ static void basic_leaf(const Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t
         break;
     case 5: leaf_monitor(cpu, out); break;
     case 7:
-        if (subleaf == 0 && cpu_has(cpu, FEAT_BHI_CTRL))
-            out[CPUID_EAX] = 2; /* the last subleaf */
+        if (subleaf == 0)
+            out[CPUID_EAX] = last_subleaf(cpu, leaf);
         if (subleaf == 0 && (cpu->cr4 & CR4_PKE))
             out[CPUID_ECX] |= 1 << 4;
         break;
