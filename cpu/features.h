@@ -98,6 +98,9 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(AVX512FP16, "avx512-fp16", 7, 0, CPUID_EDX, 23)                                                                  \
     F(SPEC_CTRL, "spec-ctrl", 7, 0, CPUID_EDX, 26)                                                                     \
     F(ARCH_CAPABILITIES, "arch-capabilities", 7, 0, CPUID_EDX, 29)                                                     \
+    F(SHA512, "sha512", 7, 1, CPUID_EAX, 0)                                                                            \
+    F(SM3, "sm3", 7, 1, CPUID_EAX, 1)                                                                                  \
+    F(SM4, "sm4", 7, 1, CPUID_EAX, 2)                                                                                  \
     F(AVXVNNI, "avx-vnni", 7, 1, CPUID_EAX, 4)                                                                         \
     F(AVX512BF16, "avx512-bf16", 7, 1, CPUID_EAX, 5)                                                                   \
     F(AVXIFMA, "avx-ifma", 7, 1, CPUID_EAX, 23)                                                                        \

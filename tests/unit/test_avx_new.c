@@ -179,11 +179,264 @@ static void test_dot_encodings(void)
     g_assert_false(decodes_vex((Vex){ MAP_38, PP_F2, 0, 0xd2 }, 1, 0xc2));
 }
 
+/* ---- SHA512 ---- */
+
+static void load_dwords(unsigned reg, const uint32_t *v)
+{
+    for (unsigned n = 0; n < 4; n++)
+        VEC_D(cpu->vec[reg], n) = v[n];
+}
+static void store_dwords(unsigned reg, uint32_t *v)
+{
+    for (unsigned n = 0; n < 4; n++)
+        v[n] = VEC_D(cpu->vec[reg], n);
+}
+
+static const uint64_t sha512_constants[80] = {
+    UINT64_C(0x428a2f98d728ae22), UINT64_C(0x7137449123ef65cd), UINT64_C(0xb5c0fbcfec4d3b2f), UINT64_C(0xe9b5dba58189dbbc),
+    UINT64_C(0x3956c25bf348b538), UINT64_C(0x59f111f1b605d019), UINT64_C(0x923f82a4af194f9b), UINT64_C(0xab1c5ed5da6d8118),
+    UINT64_C(0xd807aa98a3030242), UINT64_C(0x12835b0145706fbe), UINT64_C(0x243185be4ee4b28c), UINT64_C(0x550c7dc3d5ffb4e2),
+    UINT64_C(0x72be5d74f27b896f), UINT64_C(0x80deb1fe3b1696b1), UINT64_C(0x9bdc06a725c71235), UINT64_C(0xc19bf174cf692694),
+    UINT64_C(0xe49b69c19ef14ad2), UINT64_C(0xefbe4786384f25e3), UINT64_C(0x0fc19dc68b8cd5b5), UINT64_C(0x240ca1cc77ac9c65),
+    UINT64_C(0x2de92c6f592b0275), UINT64_C(0x4a7484aa6ea6e483), UINT64_C(0x5cb0a9dcbd41fbd4), UINT64_C(0x76f988da831153b5),
+    UINT64_C(0x983e5152ee66dfab), UINT64_C(0xa831c66d2db43210), UINT64_C(0xb00327c898fb213f), UINT64_C(0xbf597fc7beef0ee4),
+    UINT64_C(0xc6e00bf33da88fc2), UINT64_C(0xd5a79147930aa725), UINT64_C(0x06ca6351e003826f), UINT64_C(0x142929670a0e6e70),
+    UINT64_C(0x27b70a8546d22ffc), UINT64_C(0x2e1b21385c26c926), UINT64_C(0x4d2c6dfc5ac42aed), UINT64_C(0x53380d139d95b3df),
+    UINT64_C(0x650a73548baf63de), UINT64_C(0x766a0abb3c77b2a8), UINT64_C(0x81c2c92e47edaee6), UINT64_C(0x92722c851482353b),
+    UINT64_C(0xa2bfe8a14cf10364), UINT64_C(0xa81a664bbc423001), UINT64_C(0xc24b8b70d0f89791), UINT64_C(0xc76c51a30654be30),
+    UINT64_C(0xd192e819d6ef5218), UINT64_C(0xd69906245565a910), UINT64_C(0xf40e35855771202a), UINT64_C(0x106aa07032bbd1b8),
+    UINT64_C(0x19a4c116b8d2d0c8), UINT64_C(0x1e376c085141ab53), UINT64_C(0x2748774cdf8eeb99), UINT64_C(0x34b0bcb5e19b48a8),
+    UINT64_C(0x391c0cb3c5c95a63), UINT64_C(0x4ed8aa4ae3418acb), UINT64_C(0x5b9cca4f7763e373), UINT64_C(0x682e6ff3d6b2b8a3),
+    UINT64_C(0x748f82ee5defb2fc), UINT64_C(0x78a5636f43172f60), UINT64_C(0x84c87814a1f0ab72), UINT64_C(0x8cc702081a6439ec),
+    UINT64_C(0x90befffa23631e28), UINT64_C(0xa4506cebde82bde9), UINT64_C(0xbef9a3f7b2c67915), UINT64_C(0xc67178f2e372532b),
+    UINT64_C(0xca273eceea26619c), UINT64_C(0xd186b8c721c0c207), UINT64_C(0xeada7dd6cde0eb1e), UINT64_C(0xf57d4f7fee6ed178),
+    UINT64_C(0x06f067aa72176fba), UINT64_C(0x0a637dc5a2c898a6), UINT64_C(0x113f9804bef90dae), UINT64_C(0x1b710b35131c471b),
+    UINT64_C(0x28db77f523047d84), UINT64_C(0x32caab7b40c72493), UINT64_C(0x3c9ebe0a15c9bebc), UINT64_C(0x431d67c49c100d4c),
+    UINT64_C(0x4cc5d4becb3e42b6), UINT64_C(0x597f299cfc657e2a), UINT64_C(0x5fcb6fab3ad6faec), UINT64_C(0x6c44198c4a475817),
+};
+
+/* W[t..t+3] of what stands before them in w. */
+static void sha512_extend(uint64_t *w, unsigned t)
+{
+    memcpy(cpu->vec[0].q, w + t - 16, 32);
+    memcpy(cpu->vec[1].q, w + t - 12, 32);
+    execute_vex((Vex){ MAP_38, PP_F2, 1, 0xcc }, 0, 0, 1);
+    for (unsigned k = 0; k < 4; k++)
+        cpu->vec[0].q[k] += w[t - 7 + k];
+    memcpy(cpu->vec[1].q, w + t - 4, 32);
+    execute_vex((Vex){ MAP_38, PP_F2, 1, 0xcd }, 0, 0, 1);
+    memcpy(w + t, cpu->vec[0].q, 32);
+}
+
+static void sha512_block(uint64_t state[8], const uint8_t *block)
+{
+    uint64_t w[80];
+    for (unsigned t = 0; t < 16; t++)
+        w[t] = ld64be(block + t * 8);
+    for (unsigned t = 16; t < 80; t += 4)
+        sha512_extend(w, t);
+    Vec abef = { .q = { state[5], state[4], state[1], state[0] } };
+    Vec cdgh = { .q = { state[7], state[6], state[3], state[2] } };
+    for (unsigned t = 0; t < 80; t += 2) {
+        cpu->vec[0] = cdgh;
+        cpu->vec[1] = abef;
+        cpu->vec[2] = (Vec){ .q = { w[t] + sha512_constants[t], w[t + 1] + sha512_constants[t + 1] } };
+        execute_vex((Vex){ MAP_38, PP_F2, 1, 0xcb }, 0, 1, 2);
+        cdgh = abef;
+        abef = cpu->vec[0];
+    }
+    const uint64_t sum[8] = { abef.q[3], abef.q[2], cdgh.q[3], cdgh.q[2], abef.q[1], abef.q[0], cdgh.q[1], cdgh.q[0] };
+    for (unsigned k = 0; k < 8; k++)
+        state[k] += sum[k];
+}
+
+static void assert_sha512(const uint8_t *message, unsigned size)
+{
+    uint64_t state[8] = {
+        UINT64_C(0x6a09e667f3bcc908), UINT64_C(0xbb67ae8584caa73b), UINT64_C(0x3c6ef372fe94f82b),
+        UINT64_C(0xa54ff53a5f1d36f1), UINT64_C(0x510e527fade682d1), UINT64_C(0x9b05688c2b3e6c1f),
+        UINT64_C(0x1f83d9abfb41bd6b), UINT64_C(0x5be0cd19137e2179),
+    };
+    uint8_t padded[512] = { 0 };
+    unsigned blocks = (size + 17 + 127) / 128;
+    memcpy(padded, message, size);
+    padded[size] = 0x80;
+    st64be(padded + blocks * 128 - 8, size * 8);
+    for (unsigned k = 0; k < blocks; k++)
+        sha512_block(state, padded + k * 128);
+    g_autofree char *expected = g_compute_checksum_for_data(G_CHECKSUM_SHA512, message, size);
+    GString *digest = g_string_new(NULL);
+    for (unsigned k = 0; k < 8; k++)
+        g_string_append_printf(digest, "%016" G_GINT64_MODIFIER "x", state[k]);
+    g_assert_cmpstr(digest->str, ==, expected);
+    g_string_free(digest, TRUE);
+}
+
+static void test_sha512(void)
+{
+    uint8_t message[300];
+    assert_sha512((const uint8_t *)"abc", 3);
+    for (unsigned size = 0; size < sizeof message; size += 37) {
+        for (unsigned k = 0; k < size; k++)
+            message[k] = next_random();
+        assert_sha512(message, size);
+    }
+}
+
+/* Registers of 256 bits only, and no vvvv where it names nothing. */
+static void test_sha512_encodings(void)
+{
+    for (unsigned op = 0xcb; op <= 0xcd; op++) {
+        g_assert_true(decodes_vex((Vex){ MAP_38, PP_F2, 1, op }, 0, 0xc2));
+        g_assert_false(decodes_vex((Vex){ MAP_38, PP_F2, 1, op }, 0, 0x00));
+        g_assert_false(decodes_vex((Vex){ MAP_38, PP_F2, 0, op }, 0, 0xc2));
+        g_assert_cmpint(decodes_vex((Vex){ MAP_38, PP_F2, 1, op }, 1, 0xc2), ==, op == 0xcb);
+    }
+}
+
+/* ---- SM3 ---- */
+
+static uint32_t rotate_left(uint32_t v, unsigned n) { return v << n | v >> (32 - n); }
+
+/* W[t..t+3] of what stands before them in w. */
+static void sm3_extend(uint32_t *w, unsigned t)
+{
+    load_dwords(0, w + t - 9);
+    load_dwords(1, w + t - 3);
+    load_dwords(2, w + t - 16);
+    execute_vex((Vex){ MAP_38, PP_NONE, 0, 0xda }, 0, 1, 2);
+    load_dwords(1, w + t - 13);
+    load_dwords(2, w + t - 6);
+    execute_vex((Vex){ MAP_38, PP_66, 0, 0xda }, 0, 1, 2);
+    store_dwords(0, w + t);
+}
+
+static void sm3_rounds2(const uint32_t *w, unsigned n)
+{
+    uint8_t code[6];
+    vex_bytes((Vex){ MAP_3A, PP_66, 0, 0xde }, 1, 0xc2, code);
+    code[5] = n;
+    load_dwords(2, (const uint32_t[]){ w[n], w[n + 1], w[n + 4], w[n + 5] });
+    g_assert_cmpint(execute(code, sizeof code), ==, -1);
+    assert_clear_above(&cpu->vec[0], 16);
+}
+
+static void sm3_block(uint32_t state[8], const uint8_t *block)
+{
+    uint32_t w[72] = { 0 }, abef[4] = { state[5], state[4], state[1], state[0] };
+    uint32_t cdgh[4] = { rotate_left(state[7], 13), rotate_left(state[6], 13), rotate_left(state[3], 23),
+                         rotate_left(state[2], 23) };
+    for (unsigned t = 0; t < 16; t++)
+        w[t] = ld32be(block + t * 4);
+    for (unsigned t = 16; t < 68; t += 4)
+        sm3_extend(w, t);
+    for (unsigned n = 0; n < 64; n += 2) {
+        load_dwords(0, cdgh);
+        load_dwords(1, abef);
+        sm3_rounds2(w, n);
+        memcpy(cdgh, abef, sizeof cdgh);
+        store_dwords(0, abef);
+    }
+    const uint32_t sum[8] = { abef[3], abef[2], rotate_left(cdgh[3], 9), rotate_left(cdgh[2], 9),
+                              abef[1], abef[0], rotate_left(cdgh[1], 19), rotate_left(cdgh[0], 19) };
+    for (unsigned k = 0; k < 8; k++)
+        state[k] ^= sum[k];
+}
+
+static void assert_sm3(const char *message, const char *expected)
+{
+    uint32_t state[8] = { 0x7380166f, 0x4914b2b9, 0x172442d7, 0xda8a0600, 0xa96f30bc, 0x163138aa, 0xe38dee4d, 0xb0fb0e4e };
+    uint8_t padded[128] = { 0 };
+    unsigned size = strlen(message), blocks = (size + 9 + 63) / 64;
+    memcpy(padded, message, size);
+    padded[size] = 0x80;
+    st32be(padded + blocks * 64 - 4, size * 8);
+    for (unsigned k = 0; k < blocks; k++)
+        sm3_block(state, padded + k * 64);
+    char digest[65];
+    for (unsigned k = 0; k < 8; k++)
+        g_snprintf(digest + k * 8, 9, "%08x", state[k]);
+    g_assert_cmpstr(digest, ==, expected);
+}
+
+/* The examples of GB/T 32905-2016 appendix A. */
+static void test_sm3(void)
+{
+    assert_sm3("abc", "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0");
+    assert_sm3("abcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcd",
+               "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732");
+    g_assert_false(decodes_vex((Vex){ MAP_38, PP_NONE, 1, 0xda }, 1, 0xc2));
+}
+
+/* ---- SM4 ---- */
+
+static void sm4_expand(const uint32_t key[4], uint32_t round_keys[32])
+{
+    static const uint32_t system[4] = { 0xa3b1bac6, 0x56aa3350, 0x677d9197, 0xb27022dc };
+    for (unsigned n = 0; n < 4; n++)
+        VEC_D(cpu->vec[1], n) = key[n] ^ system[n];
+    for (unsigned r = 0; r < 32; r += 4) {
+        for (unsigned k = 0; k < 16; k++)
+            VEC_B(cpu->vec[2], k) = ((r + k / 4) * 4 + 3 - k % 4) * 7;
+        execute_vex((Vex){ MAP_38, PP_F3, 0, 0xda }, 1, 1, 2);
+        store_dwords(1, round_keys + r);
+    }
+}
+
+static void sm4_encrypt(const uint32_t round_keys[32], uint32_t block[4])
+{
+    load_dwords(1, block);
+    for (unsigned r = 0; r < 32; r += 4) {
+        load_dwords(2, round_keys + r);
+        execute_vex((Vex){ MAP_38, PP_F2, 0, 0xda }, 1, 1, 2);
+    }
+    for (unsigned n = 0; n < 4; n++)
+        block[n] = VEC_D(cpu->vec[1], 3 - n);
+}
+
+/* The examples of GB/T 32907-2016 appendix A: once, and a million times. */
+static void test_sm4(void)
+{
+    static const uint32_t key[4] = { 0x01234567, 0x89abcdef, 0xfedcba98, 0x76543210 };
+    static const uint32_t once[4] = { 0x681edf34, 0xd206965e, 0x86b3e94f, 0x536e4246 };
+    static const uint32_t million[4] = { 0x595298c7, 0xc6fd271f, 0x0402f804, 0xc33d3f66 };
+    uint32_t round_keys[32], block[4];
+    memcpy(block, key, sizeof block);
+    sm4_expand(key, round_keys);
+    sm4_encrypt(round_keys, block);
+    g_assert_cmpmem(block, sizeof block, once, sizeof once);
+    for (unsigned n = 1; n < 1000000; n++)
+        sm4_encrypt(round_keys, block);
+    g_assert_cmpmem(block, sizeof block, million, sizeof million);
+}
+
+/* Each half of 256 bits as 128 bits by themselves. */
+static void test_sm4_halves(void)
+{
+    for (unsigned n = 0; n < 200; n++) {
+        Vex v = { MAP_38, n & 1 ? PP_F2 : PP_F3, 1, 0xda };
+        fill_registers();
+        execute_vex(v, 0, 1, 2);
+        v.length = 0;
+        for (unsigned half = 0; half < 2; half++) {
+            memcpy(cpu->vec[3].q, cpu->vec[1].q + half * 2, 16);
+            memcpy(cpu->vec[4].q, cpu->vec[2].q + half * 2, 16);
+            execute_vex(v, 3, 3, 4);
+            g_assert_cmpmem(cpu->vec[3].q, 16, cpu->vec[0].q + half * 2, 16);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     start();
     add_dots();
     g_test_add_func("/avx-new/dot/encodings", test_dot_encodings);
+    g_test_add_func("/avx-new/sha512", test_sha512);
+    g_test_add_func("/avx-new/sha512/encodings", test_sha512_encodings);
+    g_test_add_func("/avx-new/sm3", test_sm3);
+    g_test_add_func("/avx-new/sm4", test_sm4);
+    g_test_add_func("/avx-new/sm4/halves", test_sm4_halves);
     return g_test_run();
 }
