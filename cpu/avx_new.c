@@ -1,7 +1,9 @@
 /*
- * VEX instructions younger than AVX-512: AVX-VNNI-INT8, AVX-VNNI-INT16 (SDM vol. 2, each under its mnemonic).
+ * VEX instructions younger than AVX-512: AVX-VNNI-INT8, AVX-VNNI-INT16, AVX-NE-CONVERT (SDM vol. 2, each under its
+ * mnemonic).
  */
 #include "cpu/avx512.h"
+#include "cpu/fp.h"
 
 /*
  * Sums of products of neighbouring bytes or words, of which the first are of type A and the second of type B, added to
@@ -30,3 +32,36 @@ DOT_INSNS(vpdpbuud, uint8_t, uint8_t, 8, uint32_t, SAT_UD)
 DOT_INSNS(vpdpwsud, int16_t, uint16_t, 16, int32_t, SAT_SD)
 DOT_INSNS(vpdpwusd, uint16_t, int16_t, 16, int32_t, SAT_SD)
 DOT_INSNS(vpdpwuud, uint16_t, uint16_t, 16, uint32_t, SAT_UD)
+
+/*
+ * Half precision and bfloat16 of memory to single precision, exactly and whatever MXCSR says.  A half precision NaN
+ * becomes quiet; a bfloat16 moves as it is.
+ */
+static inline uint32_t half_to_single(uint16_t a)
+{
+    FpEnv e = { .rounding = FP_NEAREST };
+    return f16_to_f32_quietly(a, &e);
+}
+static inline uint32_t bf16_to_single(uint16_t a) { return (uint32_t)a << 16; }
+
+static inline void broadcast_single(Cpu *cpu, const Insn *i, uint32_t v)
+{
+    Vec r;
+    vec_fill(&r, v, 32, avx_qwords(i));
+    avx_write(cpu, i, i->reg, &r, 32);
+}
+
+/* One for all lanes; those at even places, at odd places. */
+#define WIDEN(broadcast, even, odd, convert)                                                                           \
+    static void avx_##broadcast(Cpu *cpu, const Insn *i)                                                               \
+    {                                                                                                                  \
+        broadcast_single(cpu, i, convert(mem_read16(cpu, i->seg, insn_ea(cpu, i))));                                   \
+    }                                                                                                                  \
+    SEM_1(avx_##broadcast)                                                                                             \
+    LANES1(even, VEC_D, 32, uint32_t, convert(x))                                                                      \
+    LANES1(odd, VEC_D, 32, uint32_t, convert(x >> 16))                                                                 \
+    AVX_UNARY(even, 32)                                                                                                \
+    AVX_UNARY(odd, 32)
+
+WIDEN(vbcstnesh2ps, vcvtneeph2ps, vcvtneoph2ps, half_to_single)
+WIDEN(vbcstnebf162ps, vcvtneebf162ps, vcvtneobf162ps, bf16_to_single)

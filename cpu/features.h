@@ -105,6 +105,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(AVX512BF16, "avx512-bf16", 7, 1, CPUID_EAX, 5)                                                                   \
     F(AVXIFMA, "avx-ifma", 7, 1, CPUID_EAX, 23)                                                                        \
     F(AVXVNNIINT8, "avx-vnni-int8", 7, 1, CPUID_EDX, 4)                                                                \
+    F(AVXNECONVERT, "avx-ne-convert", 7, 1, CPUID_EDX, 5)                                                              \
     F(AVXVNNIINT16, "avx-vnni-int16", 7, 1, CPUID_EDX, 10)                                                             \
     F(BHI_CTRL, "bhi-ctrl", 7, 2, CPUID_EDX, 4)                                                                        \
     F(XSAVEOPT, "xsaveopt", 0xd, 1, CPUID_EAX, 0)                                                                      \

@@ -1,6 +1,6 @@
 /*
- * Instructions younger than AVX-512, which hardly any processor has, so that tests/cpu can seldom compare them: against
- * the manual's pseudocode (SDM vol. 2, each under its mnemonic), and against what the algorithms they are made for give.
+ * Instructions younger than AVX-512, which hardly any processor has, so that tests/cpu can seldom compare them:
+ * against the manual's pseudocode (SDM vol. 2, each under its mnemonic), and the algorithms that they are made for.
  */
 #include <glib.h>
 #include <string.h>
@@ -193,26 +193,26 @@ static void store_dwords(unsigned reg, uint32_t *v)
 }
 
 static const uint64_t sha512_constants[80] = {
-    UINT64_C(0x428a2f98d728ae22), UINT64_C(0x7137449123ef65cd), UINT64_C(0xb5c0fbcfec4d3b2f), UINT64_C(0xe9b5dba58189dbbc),
-    UINT64_C(0x3956c25bf348b538), UINT64_C(0x59f111f1b605d019), UINT64_C(0x923f82a4af194f9b), UINT64_C(0xab1c5ed5da6d8118),
-    UINT64_C(0xd807aa98a3030242), UINT64_C(0x12835b0145706fbe), UINT64_C(0x243185be4ee4b28c), UINT64_C(0x550c7dc3d5ffb4e2),
-    UINT64_C(0x72be5d74f27b896f), UINT64_C(0x80deb1fe3b1696b1), UINT64_C(0x9bdc06a725c71235), UINT64_C(0xc19bf174cf692694),
-    UINT64_C(0xe49b69c19ef14ad2), UINT64_C(0xefbe4786384f25e3), UINT64_C(0x0fc19dc68b8cd5b5), UINT64_C(0x240ca1cc77ac9c65),
-    UINT64_C(0x2de92c6f592b0275), UINT64_C(0x4a7484aa6ea6e483), UINT64_C(0x5cb0a9dcbd41fbd4), UINT64_C(0x76f988da831153b5),
-    UINT64_C(0x983e5152ee66dfab), UINT64_C(0xa831c66d2db43210), UINT64_C(0xb00327c898fb213f), UINT64_C(0xbf597fc7beef0ee4),
-    UINT64_C(0xc6e00bf33da88fc2), UINT64_C(0xd5a79147930aa725), UINT64_C(0x06ca6351e003826f), UINT64_C(0x142929670a0e6e70),
-    UINT64_C(0x27b70a8546d22ffc), UINT64_C(0x2e1b21385c26c926), UINT64_C(0x4d2c6dfc5ac42aed), UINT64_C(0x53380d139d95b3df),
-    UINT64_C(0x650a73548baf63de), UINT64_C(0x766a0abb3c77b2a8), UINT64_C(0x81c2c92e47edaee6), UINT64_C(0x92722c851482353b),
-    UINT64_C(0xa2bfe8a14cf10364), UINT64_C(0xa81a664bbc423001), UINT64_C(0xc24b8b70d0f89791), UINT64_C(0xc76c51a30654be30),
-    UINT64_C(0xd192e819d6ef5218), UINT64_C(0xd69906245565a910), UINT64_C(0xf40e35855771202a), UINT64_C(0x106aa07032bbd1b8),
-    UINT64_C(0x19a4c116b8d2d0c8), UINT64_C(0x1e376c085141ab53), UINT64_C(0x2748774cdf8eeb99), UINT64_C(0x34b0bcb5e19b48a8),
-    UINT64_C(0x391c0cb3c5c95a63), UINT64_C(0x4ed8aa4ae3418acb), UINT64_C(0x5b9cca4f7763e373), UINT64_C(0x682e6ff3d6b2b8a3),
-    UINT64_C(0x748f82ee5defb2fc), UINT64_C(0x78a5636f43172f60), UINT64_C(0x84c87814a1f0ab72), UINT64_C(0x8cc702081a6439ec),
-    UINT64_C(0x90befffa23631e28), UINT64_C(0xa4506cebde82bde9), UINT64_C(0xbef9a3f7b2c67915), UINT64_C(0xc67178f2e372532b),
-    UINT64_C(0xca273eceea26619c), UINT64_C(0xd186b8c721c0c207), UINT64_C(0xeada7dd6cde0eb1e), UINT64_C(0xf57d4f7fee6ed178),
-    UINT64_C(0x06f067aa72176fba), UINT64_C(0x0a637dc5a2c898a6), UINT64_C(0x113f9804bef90dae), UINT64_C(0x1b710b35131c471b),
-    UINT64_C(0x28db77f523047d84), UINT64_C(0x32caab7b40c72493), UINT64_C(0x3c9ebe0a15c9bebc), UINT64_C(0x431d67c49c100d4c),
-    UINT64_C(0x4cc5d4becb3e42b6), UINT64_C(0x597f299cfc657e2a), UINT64_C(0x5fcb6fab3ad6faec), UINT64_C(0x6c44198c4a475817),
+    0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc,
+    0x3956c25bf348b538, 0x59f111f1b605d019, 0x923f82a4af194f9b, 0xab1c5ed5da6d8118,
+    0xd807aa98a3030242, 0x12835b0145706fbe, 0x243185be4ee4b28c, 0x550c7dc3d5ffb4e2,
+    0x72be5d74f27b896f, 0x80deb1fe3b1696b1, 0x9bdc06a725c71235, 0xc19bf174cf692694,
+    0xe49b69c19ef14ad2, 0xefbe4786384f25e3, 0x0fc19dc68b8cd5b5, 0x240ca1cc77ac9c65,
+    0x2de92c6f592b0275, 0x4a7484aa6ea6e483, 0x5cb0a9dcbd41fbd4, 0x76f988da831153b5,
+    0x983e5152ee66dfab, 0xa831c66d2db43210, 0xb00327c898fb213f, 0xbf597fc7beef0ee4,
+    0xc6e00bf33da88fc2, 0xd5a79147930aa725, 0x06ca6351e003826f, 0x142929670a0e6e70,
+    0x27b70a8546d22ffc, 0x2e1b21385c26c926, 0x4d2c6dfc5ac42aed, 0x53380d139d95b3df,
+    0x650a73548baf63de, 0x766a0abb3c77b2a8, 0x81c2c92e47edaee6, 0x92722c851482353b,
+    0xa2bfe8a14cf10364, 0xa81a664bbc423001, 0xc24b8b70d0f89791, 0xc76c51a30654be30,
+    0xd192e819d6ef5218, 0xd69906245565a910, 0xf40e35855771202a, 0x106aa07032bbd1b8,
+    0x19a4c116b8d2d0c8, 0x1e376c085141ab53, 0x2748774cdf8eeb99, 0x34b0bcb5e19b48a8,
+    0x391c0cb3c5c95a63, 0x4ed8aa4ae3418acb, 0x5b9cca4f7763e373, 0x682e6ff3d6b2b8a3,
+    0x748f82ee5defb2fc, 0x78a5636f43172f60, 0x84c87814a1f0ab72, 0x8cc702081a6439ec,
+    0x90befffa23631e28, 0xa4506cebde82bde9, 0xbef9a3f7b2c67915, 0xc67178f2e372532b,
+    0xca273eceea26619c, 0xd186b8c721c0c207, 0xeada7dd6cde0eb1e, 0xf57d4f7fee6ed178,
+    0x06f067aa72176fba, 0x0a637dc5a2c898a6, 0x113f9804bef90dae, 0x1b710b35131c471b,
+    0x28db77f523047d84, 0x32caab7b40c72493, 0x3c9ebe0a15c9bebc, 0x431d67c49c100d4c,
+    0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
 };
 
 /* W[t..t+3] of what stands before them in w. */
@@ -345,7 +345,8 @@ static void sm3_block(uint32_t state[8], const uint8_t *block)
 
 static void assert_sm3(const char *message, const char *expected)
 {
-    uint32_t state[8] = { 0x7380166f, 0x4914b2b9, 0x172442d7, 0xda8a0600, 0xa96f30bc, 0x163138aa, 0xe38dee4d, 0xb0fb0e4e };
+    uint32_t state[8] = { 0x7380166f, 0x4914b2b9, 0x172442d7, 0xda8a0600,
+                          0xa96f30bc, 0x163138aa, 0xe38dee4d, 0xb0fb0e4e };
     uint8_t padded[128] = { 0 };
     unsigned size = strlen(message), blocks = (size + 9 + 63) / 64;
     memcpy(padded, message, size);
@@ -427,16 +428,124 @@ static void test_sm4_halves(void)
     }
 }
 
+/* ---- AVX-NE-CONVERT ---- */
+
+static uint32_t bf16_expected(uint16_t a) { return (uint32_t)a << 16; }
+
+/* By arithmetic of the host, which is exact here; a NaN becomes quiet. */
+static uint32_t f16_expected(uint16_t a)
+{
+    unsigned exponent = a >> 10 & 31, fraction = a & 0x3ff;
+    uint32_t sign = (uint32_t)(a >> 15) << 31, bits;
+    if (exponent == 31)
+        return sign | 0x7f800000 | fraction << 13 | (fraction ? 0x400000 : 0);
+    float magnitude = exponent ? (1024 + fraction) * 0x1p-25f * (1u << exponent) : fraction * 0x1p-24f;
+    memcpy(&bits, &magnitude, sizeof bits);
+    return sign | bits;
+}
+
+typedef struct Widening {
+    Vex insn;
+    bool half, odd, broadcast;
+} Widening;
+
+static uint32_t widened(const Widening *w, uint16_t a) { return w->half ? f16_expected(a) : bf16_expected(a); }
+
+/* Denormals, infinities and NaNs are frequent; neither MXCSR's DAZ and FTZ matter nor its unmasked exceptions. */
+static void fill_halves(unsigned n)
+{
+    for (unsigned k = 0; k < 32; k += 2)
+        st16le(ram + DATA + k, (next_random() & (n & 1 ? 0xffff : 0x83ff)) | (n & 2 ? 0x7c00 : 0));
+    cpu->mxcsr = n & 4 ? 0x8040 : 0x1f80;
+}
+
+static void test_widening(const void *data)
+{
+    const Widening *w = data;
+    for (unsigned n = 0; n < 2000; n++) {
+        uint8_t code[5];
+        Vex v = w->insn;
+        v.length = n >> 3 & 1;
+        vex_bytes(v, 0, 0x00, code); /* 0, [rax] */
+        fill_registers();
+        fill_halves(n);
+        uint32_t mxcsr = cpu->mxcsr;
+        cpu->gpr[R_AX] = DATA;
+        g_assert_cmpint(execute(code, sizeof code), ==, -1);
+        g_assert_cmphex(cpu->mxcsr, ==, mxcsr);
+        for (unsigned j = 0; j < 4u << v.length; j++) {
+            uint16_t a = ld16le(ram + DATA + (w->broadcast ? 0 : j * 4 + w->odd * 2));
+            g_assert_cmphex(VEC_D(cpu->vec[0], j), ==, widened(w, a));
+        }
+        assert_clear_above(&cpu->vec[0], 16u << v.length);
+    }
+    cpu->mxcsr = 0x1f80;
+}
+
+static void add_widenings(void)
+{
+    static const struct { const char *path; Widening w; } widenings[] = {
+        { "/avx-new/vbcstnebf162ps", { { MAP_38, PP_F3, 0, 0xb1 }, false, false, true } },
+        { "/avx-new/vbcstnesh2ps", { { MAP_38, PP_66, 0, 0xb1 }, true, false, true } },
+        { "/avx-new/vcvtneebf162ps", { { MAP_38, PP_F3, 0, 0xb0 }, false, false, false } },
+        { "/avx-new/vcvtneobf162ps", { { MAP_38, PP_F2, 0, 0xb0 }, false, true, false } },
+        { "/avx-new/vcvtneeph2ps", { { MAP_38, PP_66, 0, 0xb0 }, true, false, false } },
+        { "/avx-new/vcvtneoph2ps", { { MAP_38, PP_NONE, 0, 0xb0 }, true, true, false } },
+    };
+    for (unsigned k = 0; k < ARRAY_SIZE(widenings); k++)
+        g_test_add_data_func(widenings[k].path, &widenings[k].w, test_widening);
+}
+
+/* Memory only, but VCVTNEPS2BF16; vvvv names nothing. */
+static void test_ne_convert_encodings(void)
+{
+    for (unsigned pp = PP_NONE; pp <= PP_F2; pp++) {
+        g_assert_false(decodes_vex((Vex){ MAP_38, pp, 0, 0xb0 }, 0, 0xc0));
+        g_assert_false(decodes_vex((Vex){ MAP_38, pp, 0, 0xb0 }, 1, 0x00));
+        g_assert_cmpint(decodes_vex((Vex){ MAP_38, pp, 0, 0xb1 }, 0, 0x00), ==, pp == PP_66 || pp == PP_F3);
+    }
+    g_assert_true(decodes_vex((Vex){ MAP_38, PP_F3, 1, 0x72 }, 0, 0x00));
+    g_assert_false(decodes_vex((Vex){ MAP_38, PP_F3, 1, 0x72 }, 1, 0x00));
+}
+
+/* The pseudocode's convert_fp32_to_bfloat16. */
+static uint16_t narrowed(uint32_t a)
+{
+    uint32_t exponent = a >> 23 & 0xff, fraction = a & 0x7fffff;
+    if (exponent == 0)
+        return a >> 16 & 0x8000;
+    if (exponent == 255)
+        return fraction ? a >> 16 | 1 << 6 : a >> 16;
+    return (a + 0x7fff + (a >> 16 & 1)) >> 16;
+}
+
+static void test_narrowing(void)
+{
+    for (unsigned n = 0; n < 4000; n++) {
+        unsigned length = n & 1;
+        uint8_t code[5];
+        vex_bytes((Vex){ MAP_38, PP_F3, length, 0x72 }, 0, 0xc1, code);
+        fill_registers();
+        g_assert_cmpint(execute(code, sizeof code), ==, -1);
+        for (unsigned j = 0; j < 4u << length; j++)
+            g_assert_cmphex(VEC_W(cpu->vec[0], j), ==, narrowed(VEC_D(cpu->vec[1], j)));
+        assert_clear_above(&cpu->vec[0], 8u << length);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     start();
     add_dots();
+    add_widenings();
     g_test_add_func("/avx-new/dot/encodings", test_dot_encodings);
     g_test_add_func("/avx-new/sha512", test_sha512);
     g_test_add_func("/avx-new/sha512/encodings", test_sha512_encodings);
     g_test_add_func("/avx-new/sm3", test_sm3);
     g_test_add_func("/avx-new/sm4", test_sm4);
     g_test_add_func("/avx-new/sm4/halves", test_sm4_halves);
+    g_test_add_func("/avx-new/vcvtneps2bf16", test_narrowing);
+    g_test_add_func("/avx-new/ne-convert/encodings", test_ne_convert_encodings);
     return g_test_run();
 }
