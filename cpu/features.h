@@ -103,6 +103,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(SM4, "sm4", 7, 1, CPUID_EAX, 2)                                                                                  \
     F(AVXVNNI, "avx-vnni", 7, 1, CPUID_EAX, 4)                                                                         \
     F(AVX512BF16, "avx512-bf16", 7, 1, CPUID_EAX, 5)                                                                   \
+    F(CMPCCXADD, "cmpccxadd", 7, 1, CPUID_EAX, 7)                                                                      \
     F(AVXIFMA, "avx-ifma", 7, 1, CPUID_EAX, 23)                                                                        \
     F(AVXVNNIINT8, "avx-vnni-int8", 7, 1, CPUID_EDX, 4)                                                                \
     F(AVXNECONVERT, "avx-ne-convert", 7, 1, CPUID_EDX, 5)                                                              \

@@ -106,6 +106,7 @@ static const struct { uint16_t a, b; } dependencies[] = {
     { FEAT_LM, FEAT_PAE },         { FEAT_LM, FEAT_SYSCALL },     { FEAT_LM, FEAT_CX8 },
     { FEAT_LM, FEAT_SSE2 },        { FEAT_LM, FEAT_CMOV },        { FEAT_PDPE1GB, FEAT_LM },
     { FEAT_PCID, FEAT_LM },        { FEAT_FSGSBASE, FEAT_LM },    { FEAT_CX16, FEAT_LM },
+    { FEAT_CMPCCXADD, FEAT_LM },
     { FEAT_LAHF_LM, FEAT_LM },     { FEAT_LA57, FEAT_LM },        { FEAT_PKU, FEAT_LM },
     { FEAT_PKU, FEAT_XSAVE },      { FEAT_PKS, FEAT_LM },         { FEAT_PKS, FEAT_MSR },
     { FEAT_SHSTK, FEAT_MSR },      { FEAT_IBT, FEAT_MSR },

@@ -533,6 +533,91 @@ static void test_narrowing(void)
     }
 }
 
+/* ---- CMPCCXADD ---- */
+
+/* The flags of a - b in numbers of n bits, by the definitions of SDM vol. 1 3.4.3.1. */
+static uint32_t flags_expected(uint64_t a, uint64_t b, unsigned n)
+{
+    __int128 bias = (__int128)1 << n, half = bias >> 1;
+    __int128 difference = (a >= (uint64_t)half ? a - bias : a) - (b >= (uint64_t)half ? b - bias : b);
+    uint64_t result = (a - b) & bit_mask(n);
+    unsigned ones = 0;
+    for (unsigned k = 0; k < 8; k++)
+        ones += result >> k & 1;
+    return (a < b ? F_CF : 0) | (ones % 2 ? 0 : F_PF) | ((a & 15) < (b & 15) ? F_AF : 0) | (result ? 0 : F_ZF) |
+           (result >= (uint64_t)half ? F_SF : 0) | (difference >= half || difference < -half ? F_OF : 0);
+}
+
+/* SDM vol. 1 appendix B. */
+static bool condition_expected(unsigned cc, uint32_t f)
+{
+    bool less = !(f & F_SF) != !(f & F_OF);
+    const bool even[8] = { f & F_OF, f & F_CF,  f & F_ZF, f & (F_CF | F_ZF),
+                           f & F_SF, f & F_PF, less,     less || f & F_ZF };
+    return even[cc / 2] != (cc & 1);
+}
+
+static void test_cmpccxadd(void)
+{
+    for (unsigned n = 0; n < 20000; n++) {
+        unsigned cc = n & 15, bits = n & 16 ? 64 : 32;
+        const uint8_t code[] = { 0xc4, 0xe2, bits == 64 ? 0xf1 : 0x71, 0xe0 + cc, 0x10 }; /* [rax], rdx, rcx */
+        uint64_t a = next_random() >> next_random() % 64, b = next_random() % 3 ? next_random() : a + next_random() % 3;
+        uint64_t addend = next_random(), mask = bit_mask(bits);
+        st64le(ram + DATA, a);
+        cpu->gpr[R_AX] = DATA;
+        cpu->gpr[R_DX] = b;
+        cpu->gpr[R_CX] = addend;
+        g_assert_cmpint(execute(code, sizeof code), ==, -1);
+        uint32_t flags = flags_expected(a & mask, b & mask, bits);
+        uint64_t sum = condition_expected(cc, flags) ? a + addend : a;
+        g_assert_cmphex(ld64le(ram + DATA), ==, (sum & mask) | (a & ~mask));
+        g_assert_cmphex(cpu->gpr[R_DX], ==, a & mask);
+        g_assert_cmphex(cpu->gpr[R_CX], ==, addend);
+        g_assert_cmphex(flags_arith(cpu), ==, flags);
+    }
+}
+
+/* Unaligned: #GP, with nothing changed. */
+static void test_cmpccxadd_alignment(void)
+{
+    static const uint8_t code32[] = { 0xc4, 0xe2, 0x71, 0xe2, 0x10 }, code64[] = { 0xc4, 0xe2, 0xf1, 0xe2, 0x10 };
+    uint32_t flags = flags_arith(cpu);
+    memset(ram + DATA, 0x11, 16);
+    cpu->gpr[R_DX] = 7;
+    cpu->gpr[R_AX] = DATA + 2;
+    g_assert_cmpint(execute(code32, sizeof code32), ==, EXC_GP);
+    cpu->gpr[R_AX] = DATA + 4;
+    g_assert_cmpint(execute(code64, sizeof code64), ==, EXC_GP);
+    g_assert_cmphex(ld64le(ram + DATA), ==, UINT64_C(0x1111111111111111));
+    g_assert_cmphex(ld64le(ram + DATA + 8), ==, UINT64_C(0x1111111111111111));
+    g_assert_cmphex(cpu->gpr[R_DX], ==, 7);
+    g_assert_cmphex(flags_arith(cpu), ==, flags);
+    g_assert_cmpint(execute(code32, sizeof code32), ==, -1);
+}
+
+/* With both operands one register, what memory was wins. */
+static void test_cmpccxadd_same_register(void)
+{
+    static const uint8_t code[] = { 0xc4, 0xe2, 0xe9, 0xe3, 0x10 }; /* CMPNBXADD [rax], rdx, rdx */
+    st64le(ram + DATA, 100);
+    cpu->gpr[R_AX] = DATA;
+    cpu->gpr[R_DX] = 7;
+    g_assert_cmpint(execute(code, sizeof code), ==, -1);
+    g_assert_cmpuint(ld64le(ram + DATA), ==, 107);
+    g_assert_cmpuint(cpu->gpr[R_DX], ==, 100);
+}
+
+/* In 64-bit code, of memory, with a vector length of 0. */
+static void test_cmpccxadd_encodings(void)
+{
+    g_assert_true(decodes_vex((Vex){ MAP_38, PP_66, 0, 0xef }, 1, 0x10));
+    g_assert_false(decodes_vex((Vex){ MAP_38, PP_66, 1, 0xef }, 1, 0x10));
+    g_assert_false(decodes_vex((Vex){ MAP_38, PP_NONE, 0, 0xef }, 1, 0x10));
+    g_assert_false(decodes_vex((Vex){ MAP_38, PP_66, 0, 0xef }, 1, 0xd0));
+    g_assert_false(decodes_in(SZ32, (const uint8_t[]){ 0xc4, 0xe2, 0x71, 0xe2, 0x10 }, 5));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -547,5 +632,9 @@ int main(int argc, char **argv)
     g_test_add_func("/avx-new/sm4/halves", test_sm4_halves);
     g_test_add_func("/avx-new/vcvtneps2bf16", test_narrowing);
     g_test_add_func("/avx-new/ne-convert/encodings", test_ne_convert_encodings);
+    g_test_add_func("/avx-new/cmpccxadd", test_cmpccxadd);
+    g_test_add_func("/avx-new/cmpccxadd/alignment", test_cmpccxadd_alignment);
+    g_test_add_func("/avx-new/cmpccxadd/same-register", test_cmpccxadd_same_register);
+    g_test_add_func("/avx-new/cmpccxadd/encodings", test_cmpccxadd_encodings);
     return g_test_run();
 }
