@@ -152,7 +152,7 @@ static void leaf_xsave(const Cpu *cpu, uint32_t subleaf, uint32_t out[4])
 /* MWAIT: lines of 64 bytes; interrupts may be break events though masked. */
 static void leaf_monitor(const Cpu *cpu, uint32_t out[4])
 {
-    if (!cpu_has(cpu, FEAT_MONITOR))
+    if (!cpu_has(cpu, FEAT_MONITOR) && !cpu_has(cpu, FEAT_MONITORX))
         return;
     out[CPUID_EAX] = out[CPUID_EBX] = CACHE_LINE;
     out[CPUID_ECX] = 3;

@@ -104,6 +104,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(AVXVNNI, "avx-vnni", 7, 1, CPUID_EAX, 4)                                                                         \
     F(AVX512BF16, "avx512-bf16", 7, 1, CPUID_EAX, 5)                                                                   \
     F(CMPCCXADD, "cmpccxadd", 7, 1, CPUID_EAX, 7)                                                                      \
+    F(WRMSRNS, "wrmsrns", 7, 1, CPUID_EAX, 19)                                                                         \
     F(AVXIFMA, "avx-ifma", 7, 1, CPUID_EAX, 23)                                                                        \
     F(AVXVNNIINT8, "avx-vnni-int8", 7, 1, CPUID_EDX, 4)                                                                \
     F(AVXNECONVERT, "avx-ne-convert", 7, 1, CPUID_EDX, 5)                                                              \
@@ -123,6 +124,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(FMA4, "fma4", 0x80000001, 0, CPUID_ECX, 16)                                                                      \
     F(TBM, "tbm", 0x80000001, 0, CPUID_ECX, 21)                                                                        \
     F(TOPOEXT, "topoext", 0x80000001, 0, CPUID_ECX, 22)                                                                \
+    F(MONITORX, "monitorx", 0x80000001, 0, CPUID_ECX, 29)                                                              \
     F(SYSCALL, "syscall", 0x80000001, 0, CPUID_EDX, 11)                                                                \
     F(NX, "nx", 0x80000001, 0, CPUID_EDX, 20)                                                                          \
     F(MMXEXT, "mmxext", 0x80000001, 0, CPUID_EDX, 22)                                                                  \

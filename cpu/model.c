@@ -114,6 +114,7 @@ static const struct { uint16_t a, b; } dependencies[] = {
     { FEAT_TSC_DEADLINE, FEAT_APIC }, { FEAT_TSC_DEADLINE, FEAT_TSC }, { FEAT_TSC_ADJUST, FEAT_TSC },
     { FEAT_INVTSC, FEAT_TSC },     { FEAT_RDTSCP, FEAT_TSC },     { FEAT_RDPRU, FEAT_TSC },
     { FEAT_WAITPKG, FEAT_TSC },
+    { FEAT_WRMSRNS, FEAT_MSR },
     { FEAT_SPEC_CTRL, FEAT_MSR },  { FEAT_ARCH_CAPABILITIES, FEAT_MSR },
     { FEAT_BHI_CTRL, FEAT_SPEC_CTRL },
     { FEAT_SVM, FEAT_MSR },        { FEAT_SVM, FEAT_PAE },        { FEAT_NPT, FEAT_SVM },
@@ -125,12 +126,12 @@ static const struct { uint16_t a, b; } dependencies[] = {
 };
 
 /*
- * Only on request: AMD's own on other vendors' processors, and MONITOR, since MWAIT cannot wait for another CPU's store
- * and an idle guest would keep the host busy with it.
+ * Only on request: AMD's own on other vendors' processors, and MONITOR and MONITORX, since MWAIT cannot wait for
+ * another CPU's store and an idle guest would keep the host busy with it.
  */
 static const struct { uint16_t feature; bool vendor_has_it; } by_request_only[] = {
     { FEAT_RDPRU, true }, { FEAT_TOPOEXT, true }, { FEAT_MONITOR, false }, { FEAT_FXSR_OPT, true },
-    { FEAT_XSAVEERPTR, true }, { FEAT_SVM, true },
+    { FEAT_XSAVEERPTR, true }, { FEAT_SVM, true }, { FEAT_MONITORX, false },
 };
 
 static void set_put(uint64_t *set, unsigned f, bool on)

@@ -254,11 +254,10 @@ static void sys_hlt(Cpu *cpu, const Insn *i)
     halt(cpu);
 }
 
-static void sys_monitor(Cpu *cpu, const Insn *i)
+/* MONITOR, MONITORX: a line of memory, checked as a read of a byte. */
+static void arm_monitor(Cpu *cpu, const Insn *i)
 {
     Translation t;
-    if (cpu->cpl != 0)
-        cpu_raise_ud(cpu);
     if (mode_reg(cpu, R_CX))
         cpu_raise_gp(cpu);
     uint64_t ea = cpu->gpr[R_AX] & (i->asz == SZ16 ? 0xffff : i->asz == SZ32 ? 0xffffffff : ~UINT64_C(0));
@@ -266,10 +265,29 @@ static void sys_monitor(Cpu *cpu, const Insn *i)
     cpu->monitor_gpa = mmu_walk(cpu, segment_linear(cpu, i->seg, ea, 1, false), &t) ? t.gpa : 0;
 }
 
+static void sys_monitor(Cpu *cpu, const Insn *i)
+{
+    if (cpu->cpl != 0)
+        cpu_raise_ud(cpu);
+    arm_monitor(cpu, i);
+}
+
+/* AMD's, for any privilege (APM vol. 3, MONITORX, MWAITX). */
+static void sys_monitorx(Cpu *cpu, const Insn *i) { arm_monitor(cpu, i); }
+
 /*
  * MWAIT may end at any time (SDM vol. 3A 9.10.4).  Stores of other CPUs are not watched, so it waits only where none
  * could come: with one CPU, for an interrupt that can be taken.  With several it is a PAUSE.
  */
+static void monitor_wait(Cpu *cpu, bool timed)
+{
+    if (cpu->parallel)
+        cpu_yield(cpu);
+    else if (cpu->monitor_gpa && (cpu->eflags & F_IF) && !timed)
+        halt(cpu);
+    cpu->monitor_gpa = 0;
+}
+
 static void sys_mwait(Cpu *cpu, const Insn *i)
 {
     (void)i;
@@ -277,11 +295,17 @@ static void sys_mwait(Cpu *cpu, const Insn *i)
         cpu_raise_ud(cpu);
     if (mode_reg(cpu, R_CX) >> 1)
         cpu_raise_gp(cpu);
-    if (cpu->parallel)
-        cpu_yield(cpu);
-    else if (cpu->monitor_gpa && (cpu->eflags & F_IF))
-        halt(cpu);
-    cpu->monitor_gpa = 0;
+    monitor_wait(cpu, false);
+}
+
+/* Bit 1: no longer than so many cycles of the TSC as EBX says; it ends at once then. */
+static void sys_mwaitx(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    uint64_t extensions = mode_reg(cpu, R_CX);
+    if (extensions >> 2)
+        cpu_raise_gp(cpu);
+    monitor_wait(cpu, extensions & 2);
 }
 
 /* Caches and TLB. */
@@ -482,6 +506,8 @@ SEM_1(sys_sti)
 SEM_1(sys_hlt)
 SEM_1(sys_monitor)
 SEM_1(sys_mwait)
+SEM_1(sys_monitorx)
+SEM_1(sys_mwaitx)
 SEM_1(sys_invd)
 SEM_1(sys_invlpg)
 SEM_1(sys_invpcid)

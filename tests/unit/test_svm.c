@@ -36,7 +36,7 @@ static Subject subject_new(void)
     Machine *machine = machine_new(RAM, NULL);
     Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
     region_add(as_root(machine->memory), 0, r, 0);
-    Subject s = { .cpu = cpu_new(machine, cpu_model_parse("max,+svm", NULL), 0, 0), .ram = region_host(r) };
+    Subject s = { .cpu = cpu_new(machine, cpu_model_parse("max,+svm,+monitorx", NULL), 0, 0), .ram = region_host(r) };
     return s;
 }
 
@@ -187,11 +187,33 @@ static void test_worlds(void)
     s.cpu->fault.raised = false;
 }
 
+/* Instructions of other makers and younger ones leave by the code of those they are like. */
+static void test_alike(void)
+{
+    static const struct { uint8_t code[3]; uint16_t exit; } insns[] = {
+        { { 0x0f, 0x01, 0xfa }, VMEXIT_MONITOR }, /* MONITORX */
+        { { 0x0f, 0x01, 0xfb }, VMEXIT_MWAIT },   /* MWAITX */
+        { { 0x0f, 0x01, 0xc6 }, VMEXIT_MSR },     /* WRMSRNS */
+    };
+    for (unsigned k = 0; k < ARRAY_SIZE(insns); k++) {
+        Subject s = guest_started();
+        memcpy(s.ram + OTHER_PAGE, insns[k].code, 3);
+        s.cpu->svm.intercept[insns[k].exit / 32] |= 1u << insns[k].exit % 32;
+        s.cpu->gpr[R_CX] = 0xffffffff; /* an MSR that the map does not have */
+        code_flush(s.cpu->code);
+        step(s.cpu);
+        g_assert_false(s.cpu->svm.guest);
+        g_assert_cmphex(ld64le(s.ram + VMCB + VMCB_EXITCODE), ==, insns[k].exit);
+        g_assert_cmphex(ld64le(s.ram + VMCB + VMCB_NEXT_RIP), ==, GUEST_CODE + 3);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/svm/run", test_run);
     g_test_add_func("/svm/saved", test_saved);
     g_test_add_func("/svm/worlds", test_worlds);
+    g_test_add_func("/svm/alike", test_alike);
     return g_test_run();
 }
