@@ -106,6 +106,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
     F(CMPCCXADD, "cmpccxadd", 7, 1, CPUID_EAX, 7)                                                                      \
     F(WRMSRNS, "wrmsrns", 7, 1, CPUID_EAX, 19)                                                                         \
     F(AVXIFMA, "avx-ifma", 7, 1, CPUID_EAX, 23)                                                                        \
+    F(MSRLIST, "msrlist", 7, 1, CPUID_EAX, 27)                                                                         \
     F(AVXVNNIINT8, "avx-vnni-int8", 7, 1, CPUID_EDX, 4)                                                                \
     F(AVXNECONVERT, "avx-ne-convert", 7, 1, CPUID_EDX, 5)                                                              \
     F(AVXVNNIINT16, "avx-vnni-int16", 7, 1, CPUID_EDX, 10)                                                             \

@@ -509,6 +509,7 @@ static const MsrRange ranges[] = {
     { 0x017, 0x017, FEAT_BASE, INTEL, read_zero, NULL }, /* PLATFORM_ID */
     { 0x01b, 0x01b, FEAT_APIC, ANY, read_apic_base, write_apic_base },
     { 0x02a, 0x02a, FEAT_BASE, INTEL, read_zero, write_ignored }, /* EBL_CR_POWERON */
+    { 0x02f, 0x02f, FEAT_MSRLIST, ANY, read_zero, NULL }, /* IA32_BARRIER */
     { 0x03b, 0x03b, FEAT_TSC_ADJUST, ANY, read_tsc_adjust, write_tsc_adjust },
     { 0x049, 0x049, FEAT_SPEC_CTRL, ANY, NULL, write_pred_cmd },
     { 0x079, 0x079, FEAT_BASE, INTEL, NULL, write_ignored }, /* BIOS_UPDT_TRIG */

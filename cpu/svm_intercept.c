@@ -94,6 +94,14 @@ static void ask_msr(Cpu *cpu, const Insn *i, bool write)
 static void ask_rdmsr(Cpu *cpu, const Insn *i, unsigned code) { (void)code; ask_msr(cpu, i, false); }
 static void ask_wrmsr(Cpu *cpu, const Insn *i, unsigned code) { (void)code; ask_msr(cpu, i, true); }
 
+/* Intel's, of which an exit could not tell the MSR: where MSRs are intercepted there are no lists. */
+static void ask_msr_list(Cpu *cpu, const Insn *i, unsigned code)
+{
+    (void)i;
+    if (svm_intercepts(cpu, code))
+        cpu_raise_ud(cpu);
+}
+
 /* Any bit of the ports accessed; those after FFFFh are in the map too. */
 static bool port_intercepted(Cpu *cpu, uint16_t port, unsigned size)
 {
@@ -221,6 +229,8 @@ static const Intercept intercepts[ROW_COUNT] = {
     [ROW_RDMSR] = { VMEXIT_MSR, false, ask_rdmsr },
     [ROW_WRMSR] = { VMEXIT_MSR, false, ask_wrmsr },
     [ROW_WRMSRNS] = { VMEXIT_MSR, false, ask_wrmsr },
+    [ROW_RDMSRLIST] = { VMEXIT_MSR, false, ask_msr_list },
+    [ROW_WRMSRLIST] = { VMEXIT_MSR, false, ask_msr_list },
     [ROW_RDTSC] = { VMEXIT_RDTSC, false, ask_tsc },
     [ROW_RDTSCP] = { VMEXIT_RDTSCP, false, ask_tsc },
     [ROW_RDPRU] = { VMEXIT_RDPRU, false, ask_tsc },

@@ -145,6 +145,50 @@ static void sys_wrmsr(Cpu *cpu, const Insn *i)
         cpu_raise_gp(cpu);
 }
 
+typedef bool MsrListFn(Cpu *cpu, uint32_t index, uint64_t ea);
+
+/*
+ * RDMSRLIST, WRMSRLIST: the MSRs that the table at RSI names, with the one of values at RDI, for the bits of RCX from
+ * the lowest on.  RCX loses each bit that is done, so that after a fault the instruction goes on where it was.
+ */
+static void each_listed_msr(Cpu *cpu, MsrListFn *step)
+{
+    require_cpl0(cpu);
+    if ((cpu->gpr[R_SI] | cpu->gpr[R_DI]) & 7)
+        cpu_raise_gp(cpu);
+    while (cpu->gpr[R_CX]) {
+        uint64_t offset = __builtin_ctzll(cpu->gpr[R_CX]) * 8;
+        uint64_t index = mem_read64(cpu, SEG_DS, cpu->gpr[R_SI] + offset);
+        if (index >> 32 || !step(cpu, index, cpu->gpr[R_DI] + offset))
+            cpu_raise_gp(cpu);
+        cpu->gpr[R_CX] &= cpu->gpr[R_CX] - 1;
+    }
+}
+
+static bool read_listed_msr(Cpu *cpu, uint32_t index, uint64_t ea)
+{
+    uint64_t v;
+    if (!msr_read(cpu, index, &v))
+        return false;
+    mem_write64(cpu, SEG_DS, ea, v);
+    return true;
+}
+static bool write_listed_msr(Cpu *cpu, uint32_t index, uint64_t ea)
+{
+    return msr_write(cpu, index, mem_read64(cpu, SEG_DS, ea));
+}
+
+static void sys_rdmsrlist(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    each_listed_msr(cpu, read_listed_msr);
+}
+static void sys_wrmsrlist(Cpu *cpu, const Insn *i)
+{
+    (void)i;
+    each_listed_msr(cpu, write_listed_msr);
+}
+
 static inline void check_tsd(Cpu *cpu)
 {
     if ((cpu->cr4 & CR4_TSD) && cpu->cpl != 0)
@@ -495,6 +539,8 @@ SEM_RM(sys_lmsw)
 SEM_RM_SZ(sys_smsw)
 SEM_1(sys_rdmsr)
 SEM_1(sys_wrmsr)
+SEM_1(sys_rdmsrlist)
+SEM_1(sys_wrmsrlist)
 SEM_1(sys_rdtsc)
 SEM_1(sys_rdtscp)
 SEM_1(sys_rdpid)

@@ -269,7 +269,7 @@ static void test_pairs(void)
         { "avx512ifma", "avx512f" }, { "avx512vbmi", "avx512bw" }, { "avx512vbmi2", "avx512bw" },
         { "avx512-bf16", "avx512bw" }, { "avx512-fp16", "avx512vl" }, { "avx-vnni", "avx2" }, { "xop", "avx" },
         { "avx-vnni-int8", "avx2" }, { "avx-vnni-int16", "avx2" }, { "sha512", "avx2" }, { "sm3", "avx" }, { "sm4", "avx2" },
-        { "avx-ne-convert", "avx2" }, { "cmpccxadd", "lm" }, { "wrmsrns", "msr" },
+        { "avx-ne-convert", "avx2" }, { "cmpccxadd", "lm" }, { "wrmsrns", "msr" }, { "msrlist", "lm" },
         { "xsaves", "xsavec" }, { "xsaveopt", "xsave" }, { "pku", "xsave" }, { "pks", "lm" }, { "la57", "lm" },
         { "sse4a", "sse3" }, { "3dnow", "mmx" }, { "3dnowext", "3dnow" }, { "npt", "svm" }, { "vgif", "svm" },
         { "svm", "pae" }, { "lm", "sse2" }, { "sse4.2", "sse4.1" }, { "aes", "sse2" }, { "shstk", "msr" },

@@ -1,4 +1,4 @@
-/* System instructions that other tests do not reach: MONITORX, MWAITX (AMD APM vol. 3), WRMSRNS (SDM vol. 2). */
+/* System instructions that other tests do not reach: MONITORX, MWAITX (AMD APM vol. 3), WRMSRNS, MSR lists (SDM vol. 2). */
 #include <glib.h>
 #include <string.h>
 
@@ -116,6 +116,77 @@ static void test_wrmsrns(void)
     g_assert_cmpint(execute("\x0f\x01\xc6", 3), ==, EXC_GP);
 }
 
+/* ---- RDMSRLIST, WRMSRLIST ---- */
+
+enum { VALUES = DATA + 0x200 };
+static int rdmsrlist(void) { return execute("\xf2\x0f\x01\xc6", 4); }
+static int wrmsrlist(void) { return execute("\xf3\x0f\x01\xc6", 4); }
+
+/* SYSENTER's registers at places 1, 5 and 63, and an MSR that is not there at 7. */
+static void put_list(uint64_t bits)
+{
+    memset(ram + DATA, 0xff, 0x400);
+    st64le(ram + DATA + 1 * 8, 0x174);
+    st64le(ram + DATA + 5 * 8, 0x175);
+    st64le(ram + DATA + 7 * 8, 0x12345678);
+    st64le(ram + DATA + 63 * 8, 0x176);
+    cpu->gpr[R_SI] = DATA;
+    cpu->gpr[R_DI] = VALUES;
+    cpu->gpr[R_CX] = bits;
+}
+
+static void assert_msr(uint32_t index, uint64_t expected)
+{
+    uint64_t v;
+    g_assert_true(msr_read(cpu, index, &v));
+    g_assert_cmphex(v, ==, expected);
+}
+
+static void test_msr_lists(void)
+{
+    put_list(BIT(1) | BIT(5) | BIT(63));
+    st64le(ram + VALUES + 1 * 8, 11);
+    st64le(ram + VALUES + 5 * 8, 12);
+    st64le(ram + VALUES + 63 * 8, 13);
+    g_assert_cmpint(wrmsrlist(), ==, -1);
+    g_assert_cmphex(cpu->gpr[R_CX], ==, 0);
+    assert_msr(0x174, 11);
+    assert_msr(0x175, 12);
+    assert_msr(0x176, 13);
+    put_list(BIT(5) | BIT(63));
+    g_assert_cmpint(rdmsrlist(), ==, -1);
+    g_assert_cmphex(cpu->gpr[R_CX], ==, 0);
+    g_assert_cmphex(ld64le(ram + VALUES + 1 * 8), ==, UINT64_MAX);
+    g_assert_cmphex(ld64le(ram + VALUES + 5 * 8), ==, 12);
+    g_assert_cmphex(ld64le(ram + VALUES + 63 * 8), ==, 13);
+}
+
+/* A fault leaves in RCX what is still to be done. */
+static void test_msr_list_faults(void)
+{
+    put_list(BIT(5) | BIT(7) | BIT(63));
+    g_assert_cmpint(rdmsrlist(), ==, EXC_GP);
+    g_assert_cmphex(cpu->gpr[R_CX], ==, BIT(7) | BIT(63));
+    put_list(BIT(2)); /* an index of more than 32 bits */
+    g_assert_cmpint(rdmsrlist(), ==, EXC_GP);
+    put_list(BIT(1));
+    cpu->gpr[R_DI] += 4;
+    g_assert_cmpint(wrmsrlist(), ==, EXC_GP);
+    put_list(BIT(1));
+    set_cpl(3);
+    g_assert_cmpint(rdmsrlist(), ==, EXC_GP);
+    set_cpl(0);
+    g_assert_cmphex(cpu->gpr[R_CX], ==, BIT(1));
+}
+
+static void test_barrier(void)
+{
+    uint64_t v;
+    g_assert_true(msr_read(cpu, 0x2f, &v));
+    g_assert_cmphex(v, ==, 0);
+    g_assert_false(msr_write(cpu, 0x2f, 0));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -123,5 +194,8 @@ int main(int argc, char **argv)
     g_test_add_func("/system-insns/monitorx", test_monitorx);
     g_test_add_func("/system-insns/mwaitx", test_mwaitx);
     g_test_add_func("/system-insns/wrmsrns", test_wrmsrns);
+    g_test_add_func("/system-insns/msr-lists", test_msr_lists);
+    g_test_add_func("/system-insns/msr-lists/faults", test_msr_list_faults);
+    g_test_add_func("/system-insns/msr-lists/barrier", test_barrier);
     return g_test_run();
 }
