@@ -203,10 +203,11 @@ static void arpl_r(Cpu *cpu, const Insn *i)
 }
 static void arpl_m(Cpu *cpu, const Insn *i)
 {
-    MemRef ref;
-    uint16_t v = mem_rmw16(cpu, i->seg, insn_ea(cpu, i), &ref);
+    uint64_t ea = insn_ea(cpu, i);
+    uint16_t v = mem_read16(cpu, i->seg, ea);
     bool adjusted = adjust_rpl(&v, reg16(cpu, i->reg));
-    mem_commit16(cpu, &ref, v);
+    if (adjusted) /* else memory is only read, and may be read-only */
+        mem_write16(cpu, i->seg, ea, v);
     set_zf(cpu, adjusted);
 }
 SEM_RM(arpl)

@@ -142,7 +142,7 @@ SEM_1(popf)
 
 /*
  * ENTER.  The frame pointers of the enclosing levels are copied from the old frame, then the new one is added.  The
- * new stack top is probed, as processors do, and BP and SP change last.
+ * new stack top is probed for a push, as processors do, and BP and SP change last.
  */
 #define ENTER_LEAVE(n)                                                                                                 \
     static void enter_##n(Cpu *cpu, const Insn *i)                                                                     \
@@ -161,7 +161,7 @@ SEM_1(popf)
             mem_write##n(cpu, SEG_SS, sp & cpu->sp_mask, frame);                                                       \
         }                                                                                                              \
         sp -= (uint16_t)i->imm;                                                                                        \
-        mem_probe_write(cpu, SEG_SS, sp & cpu->sp_mask, 1);                                                            \
+        mem_probe_write(cpu, SEG_SS, sp & cpu->sp_mask, n / 8);                                                        \
         set_sp(cpu, sp);                                                                                               \
         set_reg##n(cpu, R_BP, frame);                                                                                  \
     }                                                                                                                  \

@@ -67,6 +67,12 @@ static bool is_partial_on_fault(const char *id)
 }
 
 /* MXCSR.MM, which only AMD's processors have; AMD's MASKMOVQ has set TOP and tags when it faults. */
+/* Whether a call pushes before it looks at its target: AMD's do, Intel's do not (SDM vol. 2, CALL). */
+static bool is_order_of_call(const char *id, const Outcome *want, const Outcome *got)
+{
+    return g_str_has_prefix(id, "CALL_") && got->vector == EXC_GP && (want->vector == EXC_PF || want->vector == EXC_SS);
+}
+
 static bool is_vendors_own(const Case *c, const char *id, const Outcome *want, const Outcome *got)
 {
     return ((c->in.mxcsr | got->out.mxcsr) & ~want->out.mxcsr & BIT(17)) ||
@@ -159,7 +165,7 @@ bool outcome_equal(const Case *c, const Outcome *want, const Outcome *got, char 
     const InsnRow *row = &insn_rows[c->row];
     Report r = { .text = text, .size = size, .equal = true };
     text[0] = 0;
-    if (is_vendors_own(c, row->id, want, got))
+    if (is_vendors_own(c, row->id, want, got) || is_order_of_call(row->id, want, got))
         return true;
     check(&r, "vector", want->vector, got->vector);
     check(&r, "error", comparable_error(want), comparable_error(got));

@@ -16,13 +16,16 @@
 static const char *const names[FEAT_COUNT] = {
     [FEAT_BASE] = "8086", [FEAT_I186] = "80186", [FEAT_I286] = "80286", [FEAT_I386] = "80386", [FEAT_I486] = "80486",
     [FEAT_CPUID] = "CPUID", [FEAT_SMM] = "SMM", [FEAT_NOPL] = "NOPL", [FEAT_UD0] = "UD0",
-    [FEAT_MMX2] = "SSE or MMXEXT", FEATURES(FEATURE_NAME)
+    [FEAT_I387] = "80387", [FEAT_MMX2] = "SSE or MMXEXT", [FEAT_ONLY_8086] = "8086 alone",
+    [FEAT_UNTIL_186] = "until 80186", [FEAT_UNTIL_286] = "until 80286", [FEAT_ONLY_286] = "80286 alone",
+    [FEAT_NO_CPUID] = "without CPUID", [FEAT_ESC] = "x87 opcodes ignored", [FEAT_NO_FPU] = "without FPU",
+    FEATURES(FEATURE_NAME)
 };
 #undef FEATURE_NAME
 
 /* Deviations that docs/accuracy.md describes. */
 static const struct { uint16_t feature; const char *text; } deviations[] = {
-    { FEAT_FPU, "transcendental functions within 1 ulp of the exact value, not of a processor's" },
+    { FEAT_FPU, "transcendental functions correctly rounded, which a processor's are not always" },
     { FEAT_SSE, "RCPPS, RSQRTPS: AMD Zen's values" },
     { FEAT_AVX, "VRCPPS, VRSQRTPS: AMD Zen's values" },
     { FEAT_AVX512F, "VRCP14, VRSQRT14: AMD Zen 4's values" },

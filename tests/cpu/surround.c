@@ -42,6 +42,12 @@ static unsigned some_neighbour(Random *r)
     return rows[random_below(r, ARRAY_SIZE(rows))];
 }
 
+/* They store the x87's pointers, which processors keep or not: neighbours would read them. */
+static bool stores_pointers(const InsnRow *row)
+{
+    return !strcmp(row->mnemonic, "fnstenv") || !strcmp(row->mnemonic, "fnsave");
+}
+
 /* With memory near the stack pointer, which points into the data. */
 static bool encode_neighbour(Surrounding *s, unsigned row, Encoded *e)
 {
@@ -82,7 +88,7 @@ bool case_surround(const InsnDecoder *d, const Case *c, Case *out)
 {
     const InsnRow *row = &insn_rows[c->row];
     Insn i;
-    if (insn_decode(d, c->size, c->code, c->length, &i) != c->length || ((row->attr & A_JUMP) && !(row->attr & A_REP)))
+    if (stores_pointers(row) || insn_decode(d, c->size, c->code, c->length, &i) != c->length || ((row->attr & A_JUMP) && !(row->attr & A_REP)))
         return false;
     *out = *c;
     Surrounding s = { .d = d, .r = random_for(c->seed ^ 0x5055), .c = out, .free = free_registers(c, &i),
