@@ -151,7 +151,7 @@ static void read_evex(Reader *r)
     const uint8_t *p = r->bytes + r->pos;
     bool fixed = !(p[1] & 8) && (p[2] & 4);
     r->map = fixed ? maps[p[1] & 7] : MAP_COUNT;
-    r->vvvv = (~p[2] >> 3 & 15) | (~p[3] << 1 & 16);
+    r->vvvv = (~p[2] >> 3 & 15) | (~p[3] & 8) << 1;
     r->length = p[3] >> 5 & 3;
     r->zero = p[3] >> 7;
     r->b = p[3] >> 4 & 1;

@@ -485,7 +485,7 @@ static XmmState find_loop(const Emit *e)
     }
     if (!loops)
         return (XmmState){ 0 };
-    XmmState x = xmm_unit_use(e->u);
+    XmmState x = xmm_unit_use(e);
     x.x87 = e->xmm.x87;
     return x;
 }

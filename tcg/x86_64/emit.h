@@ -203,7 +203,7 @@ void opmask_load(Emit *e, uint8_t set);
 /* After a semantic function: makes true what the code to go on at assumes, or goes on elsewhere. */
 void xmm_resume(Emit *e, const XmmState *after, bool wants_flags);
 /* Vector registers and opmasks that a unit uses, as valid, and those that it writes, as dirty. */
-XmmState xmm_unit_use(const IrUnit *u);
+XmmState xmm_unit_use(const Emit *e);
 /* Where the guest's MXCSR is not loaded, goes and loads it. */
 void check_mxcsr(Emit *e);
 

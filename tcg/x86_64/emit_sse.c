@@ -98,8 +98,9 @@ static void add_avx_use(XmmState *x, const Insn *i)
     x->opmask_dirty |= use.opmask_writes;
 }
 
-XmmState xmm_unit_use(const IrUnit *u)
+XmmState xmm_unit_use(const Emit *e)
 {
+    const IrUnit *u = e->u;
     XmmState x = { 0 };
     unsigned insn = 0;
     for (unsigned k = 0; k < u->count; k++) {
@@ -111,7 +112,10 @@ XmmState xmm_unit_use(const IrUnit *u)
         else
             add_use(&x, op);
     }
-    return x;
+    if (e->width == 64)
+        return x;
+    /* The host has not got the others: what uses them is a call. */
+    return (XmmState){ .valid = x.valid & 0xffff, .dirty = x.dirty & 0xffff };
 }
 
 static void need(Emit *e, IrArg x)
