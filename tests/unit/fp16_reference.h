@@ -213,7 +213,7 @@ static inline uint64_t ref_to_integer(uint16_t a, unsigned bits, bool is_signed,
 static inline uint16_t ref_from_integer(uint64_t v, bool is_signed, unsigned mode, unsigned *flags)
 {
     Exact e = is_signed ? (Exact)(int64_t)v : (Exact)v;
-    return e ? ref_round(e << REF_UNIT, mode, flags) : 0;
+    return e ? ref_round(e * ((Exact)1 << REF_UNIT), mode, flags) : 0;
 }
 
 /* -1, 0, 1; 2 when unordered. */

@@ -36,7 +36,12 @@ static Subject subject_new(void)
     Machine *machine = machine_new(RAM, NULL);
     Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
     region_add(as_root(machine->memory), 0, r, 0);
-    Subject s = { .cpu = cpu_new(machine, cpu_model_parse("max,+svm,+monitorx", NULL), 0, 0), .ram = region_host(r) };
+    CpuModel *model = cpu_model_parse("max,+svm,+monitorx", NULL);
+    Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
+    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
+    g_test_queue_destroy((GDestroyNotify)region_free, r);
+    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
+    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
     return s;
 }
 

@@ -26,7 +26,12 @@ static Subject subject_new(void)
     Machine *machine = machine_new(RAM, NULL);
     Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
     region_add(as_root(machine->memory), 0, r, 0);
-    Subject s = { .cpu = cpu_new(machine, cpu_model_parse("max", NULL), 0, 0), .ram = region_host(r) };
+    CpuModel *model = cpu_model_parse("max", NULL);
+    Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
+    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
+    g_test_queue_destroy((GDestroyNotify)region_free, r);
+    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
+    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
     uint16_t attr = SA_P | SA_S | SA_WRITABLE | SA_ACCESSED | SA_DB | SA_G;
     for (unsigned k = SEG_ES; k <= SEG_GS; k++)
         s.cpu->seg[k] = (Segment){ .limit = 0xffffffff, .attr = attr | (k == SEG_CS ? SA_CODE : 0) };

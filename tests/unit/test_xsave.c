@@ -64,6 +64,10 @@ static Subject subject_new(const char *spec, uint64_t xcr0)
         *word = xcr0 & states[k].state ? *word | bit : *word & ~bit;
     }
     Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
+    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
+    g_test_queue_destroy((GDestroyNotify)region_free, r);
+    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
+    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
     enter_long_mode(&s, SZ64);
     return s;
 }
