@@ -95,7 +95,7 @@ static unsigned vector_encoding(const Reader *r)
         return (next & 0x1f) >= 8 ? ENC_XOP : ENC_LEGACY;
     if (!r->code64 && next < 0xc0)
         return ENC_LEGACY;
-    return b == 0xc4 || b == 0xc5 ? ENC_VEX : b == 0x62 ? ENC_EVEX : ENC_LEGACY;
+    return b == 0x62 ? ENC_EVEX : ENC_VEX;
 }
 
 /* The lowest two bits stand for a prefix. */
@@ -214,11 +214,14 @@ static bool read_suffix_opcode(Reader *r)
 
 static bool read_opcode(Reader *r)
 {
-    if (r->pos + 1 >= r->size && (r->bytes[r->pos] == 0x62 || r->bytes[r->pos] == 0x8f || r->bytes[r->pos] >> 1 == 0x62))
-        return false; /* what it is, the next byte tells */
-    r->encoding = vector_encoding(r);
-    if (r->encoding != ENC_LEGACY)
-        return read_vector_opcode(r);
+    uint8_t b = r->bytes[r->pos];
+    if (unlikely(b == 0x62 || b == 0x8f || b >> 1 == 0x62)) {
+        if (r->pos + 1 >= r->size)
+            return false; /* what it is, the next byte tells */
+        r->encoding = vector_encoding(r);
+        if (r->encoding != ENC_LEGACY)
+            return read_vector_opcode(r);
+    }
     r->opcode = r->bytes[r->pos++];
     if (r->opcode != 0x0f || r->only_8086)
         return true;
