@@ -59,8 +59,11 @@ typedef struct Pattern {
     uint8_t score;                 /* exactness */
 } Pattern;
 
-/* The pattern of a row, as a decoder with every feature has it. */
-void insn_row_pattern(unsigned row, Pattern *p);
+/*
+ * The pattern of a row, as a decoder with every feature has it.  All rows are parsed at the first call, once for all
+ * CPUs; any thread may call.
+ */
+const Pattern *insn_row_pattern(unsigned row);
 
 /*
  * What an 8-bit displacement counts in an EVEX encoding with vector length `vl`, which is also what a memory operand has:

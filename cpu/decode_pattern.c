@@ -198,12 +198,25 @@ static void apply_vector_length(Pattern *p, const uint64_t *features)
         p->length_mask &= 4;
 }
 
-void insn_row_pattern(unsigned row, Pattern *p)
+static void parse_row(Pattern *p, unsigned row)
 {
-    *p = (Pattern){ .row = row };
+    p->row = row;
     parse_encoding(p, insn_rows[row].encoding);
     parse_operands(p, insn_rows[row].operands);
     p->score = pattern_score(p);
+}
+
+const Pattern *insn_row_pattern(unsigned row)
+{
+    static gsize once;
+    static Pattern *table; /* immutable after its making */
+    if (g_once_init_enter(&once)) {
+        table = g_new0(Pattern, insn_row_count);
+        for (unsigned k = 0; k < insn_row_count; k++)
+            parse_row(&table[k], k);
+        g_once_init_leave(&once, 1);
+    }
+    return &table[row];
 }
 
 unsigned pattern_memory_bytes(const Pattern *p, unsigned vl, bool broadcast)
@@ -219,7 +232,7 @@ unsigned pattern_memory_bytes(const Pattern *p, unsigned vl, bool broadcast)
 
 static void pattern_for_features(Pattern *p, unsigned row, const uint64_t *features)
 {
-    insn_row_pattern(row, p);
+    *p = *insn_row_pattern(row);
     apply_vector_length(p, features);
 }
 

@@ -130,9 +130,8 @@ static bool lower_mulx(Lower *l)
 bool lower_avx(Lower *l)
 {
     const InsnRow *row = &insn_rows[l->i->row];
-    Pattern p;
-    insn_row_pattern(l->i->row, &p);
-    if (p.encoding == ENC_LEGACY || is_excluded(row, &p) || is_packed(l->i))
+    const Pattern *p = insn_row_pattern(l->i->row);
+    if (p->encoding == ENC_LEGACY || is_excluded(row, p) || is_packed(l->i))
         return false;
     if (!strcmp(row->mnemonic, "mulx"))
         return lower_mulx(l);
@@ -140,5 +139,5 @@ bool lower_avx(Lower *l)
         lower_op(l, IR_VZEROUPPER, 0, IR_NONE, IR_NONE, IR_NONE);
         return true;
     }
-    return lower_operands(l, &p, code_of(row));
+    return lower_operands(l, p, code_of(row));
 }

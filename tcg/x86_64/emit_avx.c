@@ -115,19 +115,18 @@ static void write_result(Emit *e, IrArg x, AsmReg scratch)
 
 /* A row as the host encodes it. */
 typedef struct HostRow {
-    Pattern p;
+    const Pattern *p;
     uint32_t op;
 } HostRow;
 
 static HostRow host_row(const Insn *i)
 {
     static const uint32_t prefixes[] = { [PREFIX_66] = OP_66, [PREFIX_F3] = OP_F3, [PREFIX_F2] = OP_F2 };
-    HostRow h;
-    insn_row_pattern(i->row, &h.p);
-    bool w = h.p.y_size ? i->osz == SZ64 : h.p.w == 1;
-    h.op = prefixes[h.p.prefix] | h.p.opcode | (w ? OP_W : 0);
-    if (h.p.encoding == ENC_VEX)
-        h.op |= (h.p.map - MAP_VEX_0F + 1) << OP_MAP_SHIFT;
+    HostRow h = { .p = insn_row_pattern(i->row) };
+    bool w = h.p->y_size ? i->osz == SZ64 : h.p->w == 1;
+    h.op = prefixes[h.p->prefix] | h.p->opcode | (w ? OP_W : 0);
+    if (h.p->encoding == ENC_VEX)
+        h.op |= (h.p->map - MAP_VEX_0F + 1) << OP_MAP_SHIFT;
     return h;
 }
 
@@ -138,13 +137,13 @@ static unsigned evex_map(const Pattern *p)
 
 static void put_host(Emit *e, const Insn *i, const HostRow *h, unsigned reg, unsigned vvvv, const AsmMem *rm)
 {
-    bool imm = h->p.imm != IMM_NONE, done;
-    if (h->p.encoding == ENC_VEX) {
+    bool imm = h->p->imm != IMM_NONE, done;
+    if (h->p->encoding == ENC_VEX) {
         done = put_vex(&e->a, h->op, i->vl, reg, vvvv, rm, imm);
     } else {
         bool b = i->broadcast || i->rounding;
         unsigned length = i->rounding & ROUNDING_STATIC ? i->rounding & 3 : i->vl;
-        EvexBits bits = { .map = evex_map(&h->p), .length = length, .mask = i->mask, .zero = i->zero, .b = b };
+        EvexBits bits = { .map = evex_map(h->p), .length = length, .mask = i->mask, .zero = i->zero, .b = b };
         done = put_evex(&e->a, h->op, bits, reg, vvvv, rm, imm);
     }
     if (done && imm)
@@ -158,7 +157,7 @@ static void put_host(Emit *e, const Insn *i, const HostRow *h, unsigned reg, uns
 static void emit_fields(Emit *e, const Insn *i, const HostRow *h)
 {
     const IrOp *op = e->op;
-    const Pattern *p = &h->p;
+    const Pattern *p = h->p;
     bool mulx = op->code == IR_MULX, group = p->modrm_mask & 0x38;
     unsigned vvvv = i->vreg, reg = group ? (p->modrm_value >> 3 & 7) : i->reg;
     AsmMem rm = asm_reg(i->rm);
@@ -202,7 +201,7 @@ void emit_avx(Emit *e)
     const Insn *i = &e->u->block->insn[e->insn + e->op->part];
     HostRow h = host_row(i);
     VectorUse use = avx_use(i);
-    if (!host_can(e, i, &h.p)) {
+    if (!host_can(e, i, h.p)) {
         asm_jmp(&e->a, emit_slow(e));
         flags_clobber(e);
         e->xmm.cleared = 0;
