@@ -89,16 +89,6 @@ static Spot find_spot(Cpu *cpu, unsigned mode, uint64_t la, bool write)
     return s;
 }
 
-/* Data breakpoints on what was accessed; the trap comes after the instruction. */
-static void check_watch(Cpu *cpu, uint64_t la, unsigned size, bool write)
-{
-    if (likely(!(cpu->dr[7] & 0xff)))
-        return;
-    debug_check_data(cpu, la, size, write);
-    if (cpu->dr6_pending)
-        cpu->insn_end = NULL;
-}
-
 /* #AC (SDM vol. 3A 6.15, interrupt 17): only in TLB_USER_ALIGN. */
 static void check_alignment(Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 {
@@ -238,7 +228,7 @@ uint64_t mem_read_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size)
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     uint64_t v = read_linear(cpu, mode, la, size);
-    check_watch(cpu, la, size, false);
+    debug_watch(cpu, la, size, false);
     return v;
 }
 
@@ -253,7 +243,7 @@ void mem_write_slow(Cpu *cpu, unsigned seg, uint64_t ea, uint64_t v, unsigned si
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     write_linear(cpu, mode, la, v, size);
-    check_watch(cpu, la, size, true);
+    debug_watch(cpu, la, size, true);
 }
 
 /* Host address of size bytes of RAM within a page, whatever the TLB says of them, or NULL. */
@@ -325,7 +315,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size)
             physical_write(cpu, k < ref->first ? ref->gpa[0] + k : ref->gpa[1] + k - ref->first,
                      v >> (k * 8) & 0xff, 1);
     }
-    check_watch(cpu, ref->la, size, true);
+    debug_watch(cpu, ref->la, size, true);
 }
 
 void mem_commit_noted(Cpu *cpu, const MemRef *ref, unsigned size)
@@ -333,7 +323,7 @@ void mem_commit_noted(Cpu *cpu, const MemRef *ref, unsigned size)
     RamPool *pool = cpu->machine->pool;
     ram_mark_written(pool, ref->ram - pool->host, size);
     refresh_after(cpu, ref);
-    check_watch(cpu, ref->la, size, true);
+    debug_watch(cpu, ref->la, size, true);
 }
 
 /* Bytes of a buffer and guest memory, page by page; la has been checked against the segment. */
@@ -372,14 +362,14 @@ void mem_read_bytes(Cpu *cpu, unsigned seg, uint64_t ea, void *buf, unsigned siz
 {
     uint64_t la = check_span(cpu, seg, ea, size, false);
     copy_linear(cpu, mmu_data_mode(cpu), la, buf, size, false);
-    check_watch(cpu, la, size, false);
+    debug_watch(cpu, la, size, false);
 }
 
 void mem_write_bytes(Cpu *cpu, unsigned seg, uint64_t ea, const void *buf, unsigned size)
 {
     uint64_t la = check_span(cpu, seg, ea, size, true);
     copy_linear(cpu, mmu_data_mode(cpu), la, (uint8_t *)buf, size, true);
-    check_watch(cpu, la, size, true);
+    debug_watch(cpu, la, size, true);
 }
 
 void mem_probe_write(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size) { check_span(cpu, seg, ea, size, true); }

@@ -10,15 +10,6 @@ enum { TOKEN_BUSY = 1 };
 
 /* ---- pages ---- */
 
-static void check_watch(Cpu *cpu, uint64_t la, unsigned size, bool write)
-{
-    if (likely(!(cpu->dr[7] & 0xff)))
-        return;
-    debug_check_data(cpu, la, size, write);
-    if (cpu->dr6_pending)
-        cpu->insn_end = NULL;
-}
-
 static uint64_t page_read(Cpu *cpu, const ShadowPage *p, uint64_t la, unsigned size)
 {
     unsigned at = la & ~GUEST_PAGE_MASK;
@@ -49,7 +40,7 @@ uint64_t shadow_load(Cpu *cpu, uint64_t la, unsigned size, unsigned cpl)
     if (unlikely(is_crossing(la, size)))
         return shadow_load(cpu, la, 4, cpl) | shadow_load(cpu, la + 4, 4, cpl) << 32;
     ShadowPage p = mmu_shadow_page(cpu, la, false, cpl == 3);
-    check_watch(cpu, la, size, false);
+    debug_watch(cpu, la, size, false);
     return page_read(cpu, &p, la, size);
 }
 
@@ -70,14 +61,14 @@ void shadow_store(Cpu *cpu, uint64_t la, uint64_t v, unsigned size, unsigned cpl
     }
     ShadowPage p = mmu_shadow_page(cpu, la, true, cpl == 3);
     page_write(cpu, &p, la, v, size);
-    check_watch(cpu, la, size, true);
+    debug_watch(cpu, la, size, true);
 }
 
 /* The address is a multiple of 8. */
 bool shadow_exchange(Cpu *cpu, uint64_t la, uint64_t expected, uint64_t v, unsigned cpl)
 {
     ShadowPage p = mmu_shadow_page(cpu, la, true, cpl == 3);
-    check_watch(cpu, la, 8, true);
+    debug_watch(cpu, la, 8, true);
     if (likely(page_plain(cpu, &p)))
         return atomic_cas64le(p.host + (la & ~GUEST_PAGE_MASK), expected, v);
     if (page_read(cpu, &p, la, 8) != expected)

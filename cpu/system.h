@@ -71,6 +71,16 @@ bool debug_page_watched(const Cpu *cpu, uint64_t la);
 void debug_check_data(Cpu *cpu, uint64_t la, unsigned size, bool write);
 void debug_check_io(Cpu *cpu, uint16_t port, unsigned size);
 
+/* Data breakpoints on what was accessed; the trap comes after the instruction. */
+static inline void debug_watch(Cpu *cpu, uint64_t la, unsigned size, bool write)
+{
+    if (likely(!(cpu->dr[7] & 0xff)))
+        return;
+    debug_check_data(cpu, la, size, write);
+    if (cpu->dr6_pending)
+        cpu->insn_end = NULL;
+}
+
 /* Moves the pending conditions to DR6, for a #DB that reports them. */
 void debug_take_pending(Cpu *cpu);
 
