@@ -4,14 +4,12 @@
  */
 #include <string.h>
 
-#include "core/machine.h"
 #include "cpu/code.h"
-#include "cpu/cpu.h"
 #include "cpu/fault.h"
-#include "cpu/model.h"
+#include "tests/unit/subject.h"
 #include "util/endian.h"
 
-enum { RAM = 1 << 20, CODE = 0x4000, DATA = 0x8000 };
+enum { CODE = 0x4000, DATA = 0x8000 };
 #define F(x) float_bits(x)
 #define LARGEST 0x7f7fffffu
 #define MINUS 0x80000000u
@@ -25,28 +23,11 @@ static uint32_t float_bits(float f)
     return v;
 }
 
-typedef struct Subject {
-    Cpu *cpu;
-    uint8_t *ram;
-} Subject;
-
 /* In 32-bit code without paging. */
-static Subject subject_new(const char *spec)
+static Subject subject_flat(const char *spec)
 {
-    Machine *machine = machine_new(RAM, NULL);
-    Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
-    region_add(as_root(machine->memory), 0, r, 0);
-    CpuModel *model = cpu_model_parse(spec, NULL);
-    Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
-    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
-    g_test_queue_destroy((GDestroyNotify)region_free, r);
-    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
-    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
-    uint16_t attr = SA_P | SA_S | SA_WRITABLE | SA_ACCESSED | SA_DB | SA_G;
-    for (unsigned k = SEG_ES; k <= SEG_GS; k++)
-        s.cpu->seg[k] = (Segment){ .limit = 0xffffffff, .attr = attr | (k == SEG_CS ? SA_CODE : 0) };
-    s.cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
-    cpu_update_mode(s.cpu);
+    Subject s = subject_new(spec);
+    subject_enter_flat32(&s);
     return s;
 }
 
@@ -95,7 +76,7 @@ typedef struct Row {
 
 static void test_lanes(void)
 {
-    Subject s = subject_new("max");
+    Subject s = subject_flat("max");
     const Row rows[] = {
         { 0x9e, F(1.5f), F(2.25f), F(3.75f) },             /* PFADD */
         { 0x9e, F(1.0f), 0x33800000, F(1.0f) },            /* 1 + 2^-24: to nearest even */
@@ -160,7 +141,7 @@ static void test_lanes(void)
 /* Those that mix lanes. */
 static void test_across(void)
 {
-    Subject s = subject_new("max");
+    Subject s = subject_flat("max");
     uint64_t a = pair(F(1.0f), F(2.0f)), b = pair(F(10.0f), F(4.0f));
     g_assert_cmphex(compute(&s, 0xae, a, b), ==, pair(F(3.0f), F(14.0f)));  /* PFACC */
     g_assert_cmphex(compute(&s, 0x8a, a, b), ==, pair(F(-1.0f), F(6.0f)));  /* PFNACC */
@@ -173,7 +154,7 @@ static void test_across(void)
 /* The sequences of the manual give the reciprocal and the root to within one unit in the last place. */
 static void test_newton(void)
 {
-    Subject s = subject_new("max");
+    Subject s = subject_flat("max");
     GRand *r = g_rand_new_with_seed(7);
     for (unsigned n = 0; n < 2000; n++) {
         uint32_t b = (g_rand_int(r) & 0x7fffff) | (uint32_t)g_rand_int_range(r, 2, 250) << 23;
@@ -196,7 +177,7 @@ static void test_newton(void)
 /* The MMX state: tags, TOP, and a register's exponent. */
 static void test_state(void)
 {
-    Subject s = subject_new("max");
+    Subject s = subject_flat("max");
     s.cpu->fpu.tags = 0;
     s.cpu->fpu.top = 3;
     compute(&s, 0x9e, 0, 0);
@@ -221,7 +202,7 @@ static void test_decoding(void)
         { "\x67\x0f\x0f\x06\x00\x80\x9e", 7 },             /* 16-bit displacement */
         { "\x67\x0f\x0f\x44\x08\x9e", 6 },
     };
-    Subject s = subject_new("max");
+    Subject s = subject_flat("max");
     for (unsigned k = 0; k < ARRAY_SIZE(memory); k++) {
         s.cpu->gpr[R_SI] = DATA;
         st64le(s.ram + DATA, pair(F(1.0f), F(2.0f)));
@@ -236,7 +217,7 @@ static void test_decoding(void)
 /* The K7 has SSE's integer instructions, the K6-2 none of them, and neither has SSE. */
 static void test_mmxext(void)
 {
-    Subject k7 = subject_new("athlon,-sse,-sse2"), k6 = subject_new("k6-2"), p3 = subject_new("pentium3");
+    Subject k7 = subject_flat("athlon,-sse,-sse2"), k6 = subject_flat("k6-2"), p3 = subject_flat("pentium3");
     const char pavgb[] = "\x0f\xe0\xc1", addps[] = "\x0f\x58\xc1", pswapd[] = "\x0f\x0f\xc1\xbb", sfence[] = "\x0f\xae\xf8";
     g_assert_true(run(&k7, pavgb, 3));
     g_assert_true(run(&k7, sfence, 3));

@@ -11,22 +11,16 @@
 #include "cpu/flags.h"
 #include "cpu/model.h"
 #include "cpu/system.h"
+#include "tests/cpu/random.h"
 #include "util/endian.h"
 
 enum { RAM = 1 << 20, DATA = 0x8000 };
 
 static Cpu *cpu;
 static uint8_t *ram;
-static uint64_t seed = 0x7654321;
+static Random random_source = { 0x7654321 };
 
-/* xorshift64*. */
-static uint64_t next_random(void)
-{
-    seed ^= seed >> 12;
-    seed ^= seed << 25;
-    seed ^= seed >> 27;
-    return seed * UINT64_C(0x2545f4914f6cdd1d);
-}
+static uint64_t next_random(void) { return random_next(&random_source); }
 
 /* In 64-bit code; the processor itself would need paging for that. */
 static void start(void)

@@ -12,6 +12,7 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/state.h"
+#include "tests/cpu/random.h"
 #include "tests/unit/fp16_reference.h"
 #include "util/bits.h"
 
@@ -21,16 +22,9 @@ enum { ROUNDS = 300 };
 
 static Cpu *cpu;
 static InsnDecoder *decoder; /* of every instruction there is */
-static uint64_t seed = 0x2468ace;
+static Random random_source = { 0x2468ace };
 
-/* xorshift64*. */
-static uint64_t next_random(void)
-{
-    seed ^= seed >> 12;
-    seed ^= seed << 25;
-    seed ^= seed >> 27;
-    return seed * UINT64_C(0x2545f4914f6cdd1d);
-}
+static uint64_t next_random(void) { return random_next(&random_source); }
 
 static void start(void)
 {

@@ -6,21 +6,14 @@
 
 #include <string.h>
 
-#include "core/machine.h"
 #include "cpu/code.h"
-#include "cpu/cpu.h"
 #include "cpu/fault.h"
 #include "cpu/mmu.h"
-#include "cpu/system.h"
+#include "tests/unit/subject.h"
 #include "util/endian.h"
 
-enum { RAM = 1 << 20, TABLES = 0x1000, GUEST_TABLES = 0x4000, VMCB = 0x8000, HOST_CODE = 0xa000, GUEST_CODE = 0xb000,
+enum { TABLES = 0x1000, GUEST_TABLES = 0x4000, VMCB = 0x8000, HOST_CODE = 0xa000, GUEST_CODE = 0xb000,
        OTHER_PAGE = 0xc000 };
-
-typedef struct Subject {
-    Cpu *cpu;
-    uint8_t *ram;
-} Subject;
 
 /* 2 MiB mapped as they are by small pages, but for one page of the guest's. */
 static void put_tables(uint8_t *ram, uint64_t at, uint64_t code_page)
@@ -31,19 +24,7 @@ static void put_tables(uint8_t *ram, uint64_t at, uint64_t code_page)
         st64le(ram + at + 0x3000 + k * 8, (k == GUEST_CODE >> 12 ? code_page : k * 0x1000) | 7);
 }
 
-static Subject subject_new(void)
-{
-    Machine *machine = machine_new(RAM, NULL);
-    Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
-    region_add(as_root(machine->memory), 0, r, 0);
-    CpuModel *model = cpu_model_parse("max,+svm,+monitorx", NULL);
-    Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
-    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
-    g_test_queue_destroy((GDestroyNotify)region_free, r);
-    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
-    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
-    return s;
-}
+static Subject subject_with_svm(void) { return subject_new("max,+svm,+monitorx"); }
 
 static void enter_long_mode(Cpu *cpu)
 {
@@ -98,7 +79,7 @@ static const uint8_t guest_code[] = { 0x48, 0xff, 0xc0, 0x0f, 0xa2, 0x90 }; /* i
 
 static Subject guest_started(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_svm();
     put_tables(s.ram, TABLES, GUEST_CODE);
     put_tables(s.ram, GUEST_TABLES, OTHER_PAGE);
     put_vmcb(s.ram);
@@ -143,7 +124,7 @@ static void test_run(void)
 
 static void test_saved(void)
 {
-    Subject a = guest_started(), b = subject_new();
+    Subject a = guest_started(), b = subject_with_svm();
     g_autoptr(GByteArray) saved = g_byte_array_new();
     g_autoptr(GError) err = NULL;
     size_t pos = 0;

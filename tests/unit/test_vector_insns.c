@@ -8,20 +8,14 @@
 #include "core/machine.h"
 #include "cpu/cpu.h"
 #include "cpu/state.h"
+#include "tests/cpu/random.h"
 #include "util/bits.h"
 
 static Cpu *cpu;
 static InsnDecoder *decoder; /* of every instruction there is */
-static uint64_t seed = 0x1234567;
+static Random random_source = { 0x1234567 };
 
-/* xorshift64*. */
-static uint64_t next_random(void)
-{
-    seed ^= seed >> 12;
-    seed ^= seed << 25;
-    seed ^= seed >> 27;
-    return seed * UINT64_C(0x2545f4914f6cdd1d);
-}
+static uint64_t next_random(void) { return random_next(&random_source); }
 
 static void start(void)
 {

@@ -4,41 +4,21 @@
  */
 #include <string.h>
 
-#include "core/machine.h"
 #include "cpu/code.h"
-#include "cpu/cpu.h"
 #include "cpu/fault.h"
 #include "cpu/flags.h"
-#include "cpu/model.h"
-#include "cpu/system.h"
+#include "tests/unit/subject.h"
 #include "util/endian.h"
 
-enum { RAM = 1 << 20, CODE = 0x4000, DATA = 0x8000 };
-
-typedef struct Subject {
-    Cpu *cpu;
-    uint8_t *ram;
-} Subject;
+enum { CODE = 0x4000, DATA = 0x8000 };
 
 /* In 32-bit code without paging, with AVX enabled. */
-static Subject subject_new(void)
+static Subject subject_with_avx(void)
 {
-    Machine *machine = machine_new(RAM, NULL);
-    Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
-    region_add(as_root(machine->memory), 0, r, 0);
-    CpuModel *model = cpu_model_parse("max", NULL);
-    Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
-    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
-    g_test_queue_destroy((GDestroyNotify)region_free, r);
-    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
-    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
-    uint16_t attr = SA_P | SA_S | SA_WRITABLE | SA_ACCESSED | SA_DB | SA_G;
-    for (unsigned k = SEG_ES; k <= SEG_GS; k++)
-        s.cpu->seg[k] = (Segment){ .limit = 0xffffffff, .attr = attr | (k == SEG_CS ? SA_CODE : 0) };
-    s.cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
+    Subject s = subject_new("max");
     s.cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     s.cpu->xcr0 = XCR0_X87 | XCR0_AVX_STATE;
-    cpu_update_mode(s.cpu);
+    subject_enter_flat32(&s);
     return s;
 }
 
@@ -75,7 +55,7 @@ static void test_tbm(void)
         { 0x02, 6, { 0xfffffffb, 0xfffffffe, 0xffffffff }, 4 },   /* BLCI: x | ~(x + 1) */
     };
     static const uint32_t x[3] = { 0xff0b, 0, 0xffffffff };
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     for (unsigned k = 0; k < ARRAY_SIZE(rows); k++)
         for (unsigned n = 0; n < 3; n++) {
             const uint8_t code[] = { 0x8f, 0xe9, 0x78, rows[k].opcode, 0xc0 | rows[k].digit << 3 | R_CX };
@@ -130,7 +110,7 @@ static void test_multiply_add(void)
         { 0x96, 0x0001fff50003ffff }, /* VPMACSWD: the odd words */
         { 0xb6, 0x0001ffeb00040005 }, /* VPMADCSWD: both */
     };
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     /* Words, low first: 3 * 2 + 1, 7fffh * 2 + 3, -2 * 5 + 1, 4 * -3 + 2. */
     set_vectors(&s, 0x0004fffe7fff0003, 0xfffd000500020002, 0x0002000100030001);
     for (unsigned k = 0; k < ARRAY_SIZE(words); k++) {
@@ -151,7 +131,7 @@ static void test_multiply_add(void)
 
 static void test_selections(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     set_vectors(&s, 0x1111111111111111, 0x2222222222222222, 0xffff0000ffff0000);
     xop(&s, 8, false, 0xa2, 0x30); /* VPCMOV */
     g_assert_cmphex(result(&s), ==, 0x1111222211112222);
@@ -169,7 +149,7 @@ static void test_selections(void)
 
 static void test_permute_two(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     static const uint8_t ps[] = { 0xc4, 0xe3, 0x71, 0x48, 0xc2, 0x30 };
     static const uint8_t ps_zero[] = { 0xc4, 0xe3, 0x71, 0x48, 0xc2, 0x32 };
     set_vectors(&s, 0x0000000100000000, 0x0000001100000010, 0x0000000500000001);
@@ -183,7 +163,7 @@ static void test_permute_two(void)
 static void test_comparisons(void)
 {
     /* Bytes: -1 with 1, 1 with 1, 2 with 1, 80h with 7fh; twice. */
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     static const uint32_t is_signed[8] = { 0xff0000ff, 0xff00ffff, 0x00ff0000, 0x00ffff00, 0x0000ff00, 0xffff00ff, 0,
                                            0xffffffff };
     static const uint32_t is_unsigned[8] = { 0, 0x0000ff00, 0xffff00ff, 0xffffffff, 0x0000ff00, 0xffff00ff, 0,
@@ -204,7 +184,7 @@ static void test_comparisons(void)
 
 static void test_shifts(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     set_vectors(&s, 0x000000ff00000004, 0x8000000180000001, 0); /* counts -1 and 4, of the values in XMM2 */
     xop(&s, 9, false, 0x92, -1); /* VPROTD */
     g_assert_cmphex(result(&s), ==, 0xc000000000000018);
@@ -230,7 +210,7 @@ static void test_sums(void)
         { 0xd1, 0x0001010000000003 }, { 0xd3, 0x104 },                          /* VPHADDUBW, UBQ */
         { 0xe1, 0x000100020000ffff },                                           /* VPHSUBBW */
     };
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     set_vectors(&s, 0, 0x0001ff0100000201, 0); /* bytes, low first: 1, 2, 0, 0, 1, -1, 1, 0 */
     for (unsigned k = 0; k < ARRAY_SIZE(rows); k++) {
         xop_unary(&s, 9, rows[k].opcode, -1);
@@ -248,7 +228,7 @@ static uint64_t floats(float low, float high)
 
 static void test_fractions(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     set_vectors(&s, 0, floats(2.75f, -3.5f), 0);
     xop_unary(&s, 9, 0x80, -1); /* VFRCZPS */
     g_assert_cmphex(result(&s), ==, floats(0.75f, -0.5f));
@@ -268,7 +248,7 @@ static void test_fma4(void)
     static const struct { uint8_t opcode; float low, high; } rows[] = {
         { 0x68, 23, 39 }, { 0x6c, 7, 17 }, { 0x78, -7, -17 }, { 0x7c, -23, -39 }, { 0x5c, 7, 39 }, { 0x5e, 23, 17 },
     };
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     for (unsigned k = 0; k < ARRAY_SIZE(rows); k++)
         for (unsigned w = 0; w < 2; w++) {
             const uint8_t code[] = { 0xc4, 0xe3, 0x71 | w << 7, rows[k].opcode, 0xc2, 0x30 };
@@ -286,7 +266,7 @@ static void test_fma4(void)
 
 static void test_enabling(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     s.cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     cpu_update_mode(s.cpu);
     g_assert_cmpint(run(&s, "\x8f\xe8\x70\xa2\xc2\x30", 6), ==, EXC_UD);
@@ -296,7 +276,7 @@ static void test_enabling(void)
 
 static void test_waitpkg(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     s.cpu->gpr[R_CX] = 1;
     set_flags_arith(s.cpu, F_ARITH);
     g_assert_cmpint(run(&s, "\x66\x0f\xae\xf1", 4), ==, -1); /* TPAUSE */
@@ -316,7 +296,7 @@ static void test_waitpkg(void)
 
 static void test_direct_stores(void)
 {
-    Subject s = subject_new();
+    Subject s = subject_with_avx();
     for (unsigned k = 0; k < 64; k++)
         s.ram[DATA + 3 + k] = k + 1;
     s.cpu->gpr[R_AX] = DATA + 0x100;

@@ -6,15 +6,12 @@
 
 #include <string.h>
 
-#include "core/machine.h"
 #include "cpu/code.h"
-#include "cpu/cpu.h"
 #include "cpu/mmu.h"
-#include "cpu/model.h"
-#include "cpu/system.h"
+#include "tests/unit/subject.h"
 #include "util/endian.h"
 
-enum { RAM = 1 << 20, TABLES = 0x1000, CODE = 0x4000, AREA_A = 0x10000, AREA_B = 0x14000, AREA_C = 0x18000 };
+enum { TABLES = 0x1000, CODE = 0x4000, AREA_A = 0x10000, AREA_B = 0x14000, AREA_C = 0x18000 };
 enum { IMAGE = 2752, XINUSE_ALL = -1 };
 #define COMPACT BIT(63)
 
@@ -24,11 +21,6 @@ static const uint8_t form_code[FORMS][3] = {
     { 0x0f, 0xae, 0x27 }, { 0x0f, 0xae, 0x37 }, { 0x0f, 0xc7, 0x27 }, { 0x0f, 0xc7, 0x2f },
     { 0x0f, 0xae, 0x2f }, { 0x0f, 0xc7, 0x1f }, { 0x0f, 0xae, 0x07 }, { 0x0f, 0xae, 0x0f },
 };
-
-typedef struct Subject {
-    Cpu *cpu;
-    uint8_t *ram;
-} Subject;
 
 /* Long mode at level 0, the first GiB mapped as it is; every component is enabled. */
 static void enter_long_mode(Subject *s, unsigned size)
@@ -50,24 +42,17 @@ static void enter_long_mode(Subject *s, unsigned size)
     cpu_update_mode(cpu);
 }
 
-static Subject subject_new(const char *spec, uint64_t xcr0)
+static Subject subject_with_state(const char *spec, uint64_t xcr0)
 {
     static const struct { uint64_t state; uint16_t feature; } states[] = {
         { XCR0_AVX, FEAT_AVX }, { XCR0_ZMM_HIGH, FEAT_AVX512F }, { XCR0_PKRU, FEAT_PKU },
     };
-    Machine *machine = machine_new(RAM, NULL);
-    Region *r = region_new_ram(machine->pool, "ram", RAM, NULL);
     CpuModel *model = cpu_model_parse(spec, NULL);
-    region_add(as_root(machine->memory), 0, r, 0);
     for (unsigned k = 0; k < ARRAY_SIZE(states); k++) {
         uint64_t *word = &model->features[states[k].feature / 64], bit = BIT(states[k].feature % 64);
         *word = xcr0 & states[k].state ? *word | bit : *word & ~bit;
     }
-    Subject s = { .cpu = cpu_new(machine, model, 0, 0), .ram = region_host(r) };
-    g_test_queue_destroy((GDestroyNotify)cpu_model_free, model); /* the last one goes first */
-    g_test_queue_destroy((GDestroyNotify)region_free, r);
-    g_test_queue_destroy((GDestroyNotify)machine_free, machine);
-    g_test_queue_destroy((GDestroyNotify)cpu_free, s.cpu);
+    Subject s = subject_of_model(model);
     enter_long_mode(&s, SZ64);
     return s;
 }
@@ -102,7 +87,7 @@ static void test_layout_intel(void)
         { 2, 256, 576 }, { 5, 64, 1088 }, { 6, 512, 1152 }, { 7, 1024, 1664 }, { 9, 8, 2688 },
         { 3, 0, 0 }, { 8, 0, 0 }, { 11, 16, 0 }, { 12, 24, 0 },
     };
-    Subject s = subject_new("max", ALL_STATE);
+    Subject s = subject_with_state("max", ALL_STATE);
     uint32_t out[4];
     for (unsigned k = 0; k < ARRAY_SIZE(want); k++) {
         cpuid_read(s.cpu, 0xd, want[k].bit, out);
@@ -130,13 +115,13 @@ static void test_layout_intel(void)
 static void test_layout_amd(void)
 {
     static const uint16_t zen4[][2] = { { 2, 576 }, { 5, 832 }, { 6, 896 }, { 7, 1408 }, { 9, 2432 } };
-    Subject s = subject_new("max,vendor=AuthenticAMD", ALL_STATE);
+    Subject s = subject_with_state("max,vendor=AuthenticAMD", ALL_STATE);
     uint32_t out[4];
     for (unsigned k = 0; k < ARRAY_SIZE(zen4); k++) {
         cpuid_read(s.cpu, 0xd, zen4[k][0], out);
         g_assert_cmpuint(out[CPUID_EBX], ==, zen4[k][1]);
     }
-    s = subject_new("max,vendor=AuthenticAMD", XCR0_X87 | XCR0_AVX_STATE | XCR0_PKRU);
+    s = subject_with_state("max,vendor=AuthenticAMD", XCR0_X87 | XCR0_AVX_STATE | XCR0_PKRU);
     cpuid_read(s.cpu, 0xd, 9, out);
     g_assert_cmpuint(out[CPUID_EBX], ==, 832);
 }
@@ -156,7 +141,7 @@ static void fill_registers(Cpu *cpu)
 
 static void test_standard(void)
 {
-    Subject s = subject_new("max", ALL_STATE);
+    Subject s = subject_with_state("max", ALL_STATE);
     uint8_t *area = s.ram + AREA_A;
     fill_registers(s.cpu);
     memset(area, 0xcc, 4096);
@@ -179,7 +164,7 @@ static void test_standard(void)
 static void test_compacted(void)
 {
     const uint64_t mask = XCR0_OPMASK | XCR0_ZMM_HIGH | XCR0_PKRU;
-    Subject s = subject_new("max", ALL_STATE);
+    Subject s = subject_with_state("max", ALL_STATE);
     uint8_t *area = s.ram + AREA_A;
     fill_registers(s.cpu);
     memset(s.cpu->opmask, 0, sizeof s.cpu->opmask);
@@ -203,7 +188,7 @@ static void test_compacted(void)
 /* Outside 64-bit mode there are eight registers, and nothing of the upper sixteen is in use. */
 static void test_narrow(void)
 {
-    Subject s = subject_new("max", ALL_STATE);
+    Subject s = subject_with_state("max", ALL_STATE);
     uint8_t *area = s.ram + AREA_A;
     fill_registers(s.cpu);
     enter_long_mode(&s, SZ32);
@@ -234,7 +219,7 @@ static void test_header(void)
         { XRSTOR, 520, COMPACT }, { XRSTOR, 520, COMPACT | 3 | BIT(8) }, { XRSTOR, 24, 0x10001f80 },
         { XRSTORS, 520, 0 }, { XRSTORS, 520, COMPACT | 3 | BIT(13) },
     };
-    Subject s = subject_new("max", ALL_STATE);
+    Subject s = subject_with_state("max", ALL_STATE);
     uint8_t *area = s.ram + AREA_A;
     for (unsigned k = 0; k < ARRAY_SIZE(bad); k++) {
         fill_registers(s.cpu);
@@ -262,7 +247,7 @@ static void test_header(void)
 /* MXCSR: SSE's or AVX's in the standard form, whatever XSTATE_BV says; SSE's alone in the compacted one. */
 static void test_mxcsr(void)
 {
-    Subject s = subject_new("max", ALL_STATE);
+    Subject s = subject_with_state("max", ALL_STATE);
     uint8_t *area = s.ram + AREA_A;
     memset(area, 0, IMAGE);
     st32le(area + 24, 0x5f80);
@@ -288,7 +273,7 @@ static void test_mxcsr(void)
 /* While no exception is pending, K7 and K8 leave the pointers alone, and Zen has zeros. */
 static void test_pointers_amd(void)
 {
-    Subject s = subject_new("max,vendor=AuthenticAMD", 3);
+    Subject s = subject_with_state("max,vendor=AuthenticAMD", 3);
     uint8_t *area = s.ram + AREA_A;
     memset(area, 0xcc, 512);
     s.cpu->fpu = (Fpu){ .control = 0x37f, .ip = 0x1234, .dp = 0x5678, .opcode = 0x123 };
@@ -305,7 +290,7 @@ static void test_pointers_amd(void)
     st64le(area + 8, 0x4321);
     g_assert_true(run(&s, FXRSTOR, AREA_A, 0));
     g_assert_cmphex(s.cpu->fpu.ip, ==, 0x4321);
-    s = subject_new("max,vendor=AuthenticAMD,+xsaveerptr", 3);
+    s = subject_with_state("max,vendor=AuthenticAMD,+xsaveerptr", 3);
     s.cpu->fpu = (Fpu){ .control = 0x37f, .ip = 0x1234 };
     g_assert_true(run(&s, FXSAVE, AREA_A, 0));
     g_assert_cmphex(ld64le(s.ram + AREA_A + 8), ==, 0);
@@ -455,7 +440,7 @@ static void test_host(void)
         return;
     }
     bool amd = __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx;
-    Subject s = subject_new(amd ? "max,vendor=AuthenticAMD,+xsaveerptr" : "max,-misalignsse", xcr0);
+    Subject s = subject_with_state(amd ? "max,vendor=AuthenticAMD,+xsaveerptr" : "max,-misalignsse", xcr0);
     GRand *r = g_rand_new_with_seed(13);
     unsigned compared = 0;
     for (unsigned n = 0; n < 20000; n++) {
