@@ -296,24 +296,23 @@ bool put_vex(Asm *a, uint32_t op, unsigned l, unsigned reg, unsigned v, const As
 static uint8_t *write_evex_modrm(uint8_t *p, unsigned reg, const AsmMem *rm)
 {
     bool memory = rm->kind != ASM_MEM_REG;
-    *p++ = (memory ? rm->disp ? 0x80 : 0 : 0xc0) | (reg & 7) << 3 | (rm->base & 7);
-    if (memory && rm->disp) {
+    bool displaced = memory && (rm->disp || (rm->base & 7) == A_RBP); /* mod 0 would make RBP and R13 RIP-relative */
+    *p++ = (memory ? displaced ? 0x80 : 0 : 0xc0) | (reg & 7) << 3 | (rm->base & 7);
+    if (displaced) {
         st32le(p, rm->disp);
         p += 4;
     }
     return p;
 }
 
-bool put_evex(Asm *a, uint32_t op, EvexBits bits, unsigned reg, unsigned v, const AsmMem *rm, unsigned tail)
+bool put_evex(Asm *a, uint32_t op, EvexBits bits, unsigned reg, unsigned v, const AsmMem *rm)
 {
     bool memory = rm->kind != ASM_MEM_REG;
     unsigned rm_high = memory ? 0 : rm->base >> 4 & 1;
 
-    (void)tail;
     if (!asm_room(a))
         return false;
-    a->bad |= memory && (rm->kind != ASM_MEM_BASE || has_index(rm) || (rm->base & 7) == A_RSP || rm->base == A_RBP ||
-                         rm->base == A_R13);
+    a->bad |= memory && (rm->kind != ASM_MEM_BASE || has_index(rm) || (rm->base & 7) == A_RSP);
     uint8_t *p = a->p;
     *p++ = 0x62;
     *p++ = ((~reg << 4 & 0x80) | (~rm_high << 6 & 0x40) | (~(unsigned)rm->base << 2 & 0x20) | (~reg & 0x10)) | bits.map;

@@ -102,21 +102,10 @@ void asm_vex_rrmr(Asm *a, AsmSimd op, unsigned l, unsigned reg, unsigned v, AsmM
 
 /* ---- EVEX and opmasks ---- */
 
-/* VMOVAPS zmm: memory is RBP and a displacement of 32 bits, which is what it is for. */
+/* VMOVAPS zmm. */
 void asm_vmov512(Asm *a, unsigned reg, AsmMem m, bool store)
 {
-    if (!asm_room(a))
-        return;
-    a->bad |= m.kind != ASM_MEM_BASE || m.base != A_RBP;
-    uint8_t *p = a->p;
-    *p++ = 0x62;
-    *p++ = (~reg << 4 & 0x80) | 0x60 | (~reg & 0x10) | 1;
-    *p++ = 0x7c;
-    *p++ = 2 << 5 | 8;
-    *p++ = store ? 0x29 : 0x28;
-    *p++ = 0x85 | (reg & 7) << 3;
-    st32le(p, m.disp);
-    a->p = p + 4;
+    put_evex(a, store ? 0x29 : 0x28, (EvexBits){ .map = 1, .length = 2 }, reg, 0, &m);
 }
 
 void asm_kmovq(Asm *a, unsigned k, AsmMem m, bool store)

@@ -144,7 +144,7 @@ static void put_host(Emit *e, const Insn *i, const HostRow *h, unsigned reg, uns
         bool b = i->broadcast || i->rounding;
         unsigned length = i->rounding & ROUNDING_STATIC ? i->rounding & 3 : i->vl;
         EvexBits bits = { .map = evex_map(h->p), .length = length, .mask = i->mask, .zero = i->zero, .b = b };
-        done = put_evex(&e->a, h->op, bits, reg, vvvv, rm, imm);
+        done = put_evex(&e->a, h->op, bits, reg, vvvv, rm);
     }
     if (done && imm)
         put8(&e->a, i->imm);

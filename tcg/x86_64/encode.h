@@ -92,7 +92,7 @@ typedef struct EvexBits {
 } EvexBits;
 
 /* The same with EVEX: registers up to 31; the map of `op` does not count.  Memory is a base (not RSP, R12) and displacement. */
-bool put_evex(Asm *a, uint32_t op, EvexBits bits, unsigned reg, unsigned v, const AsmMem *rm, unsigned tail);
+bool put_evex(Asm *a, uint32_t op, EvexBits bits, unsigned reg, unsigned v, const AsmMem *rm);
 
 /*
  * An instruction with the register in the low bits of its opcode byte, up to the immediate: `op` has no map but 0F, and
