@@ -60,8 +60,8 @@ typedef struct Pattern {
 } Pattern;
 
 /*
- * The pattern of a row, as a decoder with every feature has it.  All rows are parsed at the first call, once for all
- * CPUs; any thread may call.
+ * The pattern of a row (of INSN_ROW_BAD too: a legacy one), as a decoder with every feature has it.  All rows are parsed
+ * at the first call, once for all CPUs; any thread may call.
  */
 const Pattern *insn_row_pattern(unsigned row);
 

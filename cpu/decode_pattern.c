@@ -211,8 +211,8 @@ const Pattern *insn_row_pattern(unsigned row)
     static gsize once;
     static Pattern *table; /* immutable after its making */
     if (g_once_init_enter(&once)) {
-        table = g_new0(Pattern, insn_row_count);
-        for (unsigned k = 0; k < insn_row_count; k++)
+        table = g_new0(Pattern, INSN_ROW_BAD + 1);
+        for (unsigned k = 0; k <= INSN_ROW_BAD; k++)
             parse_row(&table[k], k);
         g_once_init_leave(&once, 1);
     }
