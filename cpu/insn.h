@@ -152,6 +152,11 @@ enum {
     A_AVX512 = 1 << 19, /* EVEX and opmask instructions: the same with AVX-512 state */
     A_FP = 1 << 20,    /* of A_AVX and A_AVX512: computes under MXCSR */
     A_SHADOW = 1 << 17, /* interrupts wait for the instruction that follows, which may stand in the same unit */
+    /* Of VEX and EVEX rows, for the recompiler (tcg/lower_avx.c). */
+    A_CALL = 1 << 21,   /* always a call of the row's function */
+    A_ACCUM = 1 << 22,  /* the first operand is read too, whatever the opmask */
+    A_ALIGN = 1 << 23,  /* memory must be aligned to the operand's size */
+    A_PACKED = 1 << 25, /* the opmask says how much memory is accessed */
     A_INTERCEPT = 1 << 24, /* a hypervisor may intercept it (svm_intercept.c) */
 };
 

@@ -3,9 +3,10 @@
  * knows it by its row and does it on the vector registers that the instruction names; here is told what memory and
  * which general registers it works on.
  *
- * Not here, and so calls: what is not one access of known size (gathers, scatters, VMASKMOVDQU, memory of VPCOMPRESS and
- * VPEXPAND), approximations that differ between processors, what names registers by convention (VPCMPESTRI and the
- * like), CMPccXADD, which reads and writes its memory, MXCSR, and XOP, which processors of today lack.
+ * Not here, and so calls: what is not one access of known size (gathers, scatters; A_PACKED: memory of VPCOMPRESS and
+ * VPEXPAND), XOP, which processors of today lack, and rows with A_CALL: VMASKMOVDQU, approximations that differ between
+ * processors, what names registers by convention (VPCMPESTRI and the like) or two at once (VP2INTERSECT), CMPccXADD,
+ * which reads and writes its memory, and MXCSR.
  */
 #include "tcg/lower.h"
 
@@ -13,35 +14,11 @@
 
 #include "cpu/decode.h"
 
-static bool starts_with_any(const char *text, const char *const *list)
+static bool is_call(const Insn *i, const Pattern *p)
 {
-    for (; *list; list++)
-        if (g_str_has_prefix(text, *list))
-            return true;
-    return false;
-}
-
-static bool is_excluded(const InsnRow *row, const Pattern *p)
-{
-    static const char *const list[] = {
-        "vmaskmovdqu", "vrcp", "vrsqrt", "vpcmpestr", "vpcmpistr", "cmp", "vldmxcsr", "vstmxcsr", "vzeroall",
-        "vp2intersect", NULL,
-    };
-    return p->vsib || p->encoding == ENC_XOP || (row->attr & (A_JUMP | A_END | A_PRIV)) ||
-           starts_with_any(row->mnemonic, list);
-}
-
-/* How much memory they access depends on the opmask. */
-static bool is_packed(const Insn *i)
-{
-    static const char *const list[] = { "vpcompress", "vcompress", "vpexpand", "vexpand", NULL };
-    return i->mem && starts_with_any(insn_rows[i->row].mnemonic, list);
-}
-
-static bool is_aligned(const InsnRow *row)
-{
-    static const char *const list[] = { "vmovap", "vmovdqa", "vmovnt", NULL };
-    return starts_with_any(row->mnemonic, list);
+    uint32_t attr = insn_rows[i->row].attr;
+    return p->vsib || p->encoding == ENC_LEGACY || p->encoding == ENC_XOP ||
+           (attr & (A_CALL | A_JUMP | A_END | A_PRIV)) || (i->mem && (attr & A_PACKED));
 }
 
 static bool is_general(char letter, bool in_memory)
@@ -82,7 +59,7 @@ static bool reference(Lower *l, const Pattern *p, bool writes)
 {
     const Insn *i = l->i;
     unsigned size = memory_bytes(i, p);
-    if (is_aligned(&insn_rows[i->row]))
+    if (insn_rows[i->row].attr & A_ALIGN)
         return lower_ref(l, writes ? IR_REF_XW : IR_REF_X, size, 0);
     return lower_ref(l, writes ? IR_REF_W : IR_REF_R, size, 0);
 }
@@ -131,7 +108,7 @@ bool lower_avx(Lower *l)
 {
     const InsnRow *row = &insn_rows[l->i->row];
     const Pattern *p = insn_row_pattern(l->i->row);
-    if (p->encoding == ENC_LEGACY || is_excluded(row, p) || is_packed(l->i))
+    if (is_call(l->i, p))
         return false;
     if (!strcmp(row->mnemonic, "mulx"))
         return lower_mulx(l);

@@ -35,17 +35,6 @@ unsigned avx_width(const Emit *e)
     return 16;
 }
 
-/* Rows whose destination is an operand too, whatever the mask. */
-static bool accumulates(const InsnRow *row)
-{
-    static const char *const list[] = { "vfm", "vfnm", "vfcmadd", "vpdp", "vdpbf16", "vpmadd52", "vpermi2", "vpermt2",
-                                        "vpternlog", "vfixupimm", "vpshldv", "vpshrdv", "vsha512", "vsm3" };
-    for (unsigned k = 0; k < ARRAY_SIZE(list); k++)
-        if (g_str_has_prefix(row->mnemonic, list[k]))
-            return true;
-    return false;
-}
-
 static void add_opmask(VectorUse *use, const Insn *i, char where, bool written)
 {
     unsigned n = where == 'g' ? i->reg : where == 'h' ? i->vreg : i->rm;
@@ -82,7 +71,7 @@ VectorUse avx_use(const Insn *i)
     }
     if (is_vector(i) && i->mask)
         use.opmask_reads |= 1u << i->mask;
-    if (is_vector(i) && ((i->mask && !i->zero) || accumulates(row)))
+    if (is_vector(i) && ((i->mask && !i->zero) || (row->attr & A_ACCUM)))
         use.reads |= use.writes;
     return use;
 }
