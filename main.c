@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/options.h"
+#include "debugger/debugger.h"
 #include "debugger/monitor.h"
 #include "machines/board.h"
 #include "machines/devices.h"
@@ -165,6 +166,7 @@ static gboolean run(const Options *o, int *status, GError **err)
     gboolean ok = machine_live(m, o, status, err);
     block_close_all(m);
     monitor_free_all(m);
+    debugger_free(m);
     char_free_all(m);
     machine_free(m);
     return ok;

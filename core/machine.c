@@ -145,6 +145,8 @@ void machine_reset(Machine *m)
     }
     if (m->cpu_ops)
         m->cpu_ops->reset(m->cpu_opaque);
+    if (m->was_reset)
+        m->was_reset(m->was_reset_opaque);
     machine_unlock(m);
     if (m->run_state == RUN_SHUTDOWN && !impl(m)->quitting)
         set_run_state(m, RUN_PAUSED);

@@ -59,8 +59,10 @@ struct Machine {
     void *powerdown_opaque;
     GHashTable *slots;            /* well-known objects by name, for devices that find each other (machine_provide) */
     GQueue *requests;             /* private to machine.c */
-    void (*run_state_changed)(void *opaque, RunState now); /* for the monitor; may be NULL */
+    void (*run_state_changed)(void *opaque, RunState now); /* for the debugger; may be NULL */
     void *run_state_opaque;
+    void (*was_reset)(void *opaque); /* for the debugger: after a reset, while paused; may be NULL */
+    void *was_reset_opaque;
     void (*smm_changed)(void *opaque, bool in_smm); /* chipset: shows or hides SMRAM; lock held; may be NULL */
     void *smm_opaque;
     unsigned lock_depth;          /* how often machine_lock() holds `lock`, guarded by it: for machine_pause() */

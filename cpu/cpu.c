@@ -202,6 +202,34 @@ bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size)
     return true;
 }
 
+static bool all_mapped(Cpu *cpu, uint64_t la, size_t size)
+{
+    Translation t;
+    for (uint64_t at = la & GUEST_PAGE_MASK; at - (la & GUEST_PAGE_MASK) < size + (la & ~GUEST_PAGE_MASK);
+         at += GUEST_PAGE_SIZE)
+        if (!mmu_walk(cpu, at, &t))
+            return false;
+    return true;
+}
+
+bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size)
+{
+    const uint8_t *from = buf;
+    if (!all_mapped(cpu, la, size))
+        return false;
+    while (size) {
+        Translation t;
+        size_t n = MIN(size, GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK));
+        if (!mmu_walk(cpu, la, &t))
+            return false;
+        as_load_bytes(cpu->machine->memory, t.gpa, from, n);
+        la += n;
+        from += n;
+        size -= n;
+    }
+    return true;
+}
+
 static const StateField segment_state[] = {
     STATE_U64(Segment, base), STATE_U32(Segment, limit), STATE_U16(Segment, sel), STATE_U16(Segment, attr), STATE_END
 };

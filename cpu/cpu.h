@@ -68,6 +68,12 @@ void cpu_dump(Cpu *cpu, GString *out);
 /* Copies guest memory at a linear address as the CPU maps it now, without side effects; false if any is not mapped. */
 bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size);
 
+/*
+ * The same to guest memory, ROM too, whatever the pages allow; false, with nothing written, if any is not mapped.  Code
+ * that was decoded from there is dropped.
+ */
+bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size);
+
 /* Saves and restores all architectural state (core/state.h). */
 extern const StateField cpu_state_fields[];
 void cpu_pre_save(Cpu *cpu);

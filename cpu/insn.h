@@ -205,8 +205,9 @@ void insn_decoder_free(InsnDecoder *d);
 /* Results of insn_decode below 1. */
 enum { DECODE_MORE = 0, DECODE_TOO_LONG = -1 };
 
-/* Index of the row that stands for undefined instructions: insn_row_count, one past the real ones. */
+/* The rows behind the real ones: of undefined instructions, and of a debugger's marks (code.h), which have no bytes. */
 #define INSN_ROW_BAD insn_row_count
+#define INSN_ROW_MARK (insn_row_count + 1)
 
 /*
  * Decodes the instruction at bytes[0..size).  `key` is made of KEY_* bits.  Returns its length and fills *out;

@@ -15,7 +15,8 @@ extern const Sem sem_insn_undefined;
 const InsnRow insn_rows[] = {
 #include "cpu/table/all.def"
     { "BAD", "(bad)", "", "", FEAT_BASE, 0, 0, 0, A_JUMP, &sem_insn_undefined },
+    { "MARK", "(mark)", "", "", FEAT_BASE, 0, 0, 0, 0, &sem_insn_undefined },
 };
 #undef INSN
 
-const unsigned insn_row_count = sizeof insn_rows / sizeof insn_rows[0] - 1;
+const unsigned insn_row_count = sizeof insn_rows / sizeof insn_rows[0] - 2;

@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "debugger/command.h"
+
 #define PROMPT "(myna) "
 #define LINE_MAX_SIZE 1024
 #define HISTORY_MAX 100
 
-typedef struct Monitor {
+struct Monitor {
     Machine *machine;
     CharBackend *c;
     GString *line;
@@ -15,7 +17,7 @@ typedef struct Monitor {
     unsigned recalled;   /* index into history while walking it; its length: the new line */
     unsigned escape;     /* characters seen of an ESC [ sequence */
     bool greeted;
-} Monitor;
+};
 
 static void print(Monitor *mon, const char *text) { char_write(mon->c, text, strlen(text)); }
 
@@ -55,7 +57,7 @@ static void finish_line(Monitor *mon)
     g_autoptr(GString) out = g_string_new(NULL);
     print(mon, "\r\n");
     remember(mon);
-    monitor_execute(mon->machine, mon->line->str, out);
+    command_execute(mon->machine, mon, mon->line->str, out);
     g_string_truncate(mon->line, 0);
     print_output(mon, out);
     prompt(mon);

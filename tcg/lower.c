@@ -82,7 +82,7 @@ static bool lower_known(Lower *l)
 
 static void lower_call(Lower *l)
 {
-    uint32_t attr = l->i->row < insn_row_count ? insn_rows[l->i->row].attr : A_JUMP;
+    uint32_t attr = insn_rows[l->i->row].attr;
     lower_op(l, IR_CALL, 0, IR_NONE, IR_NONE, IR_NONE);
     bool last = l->u->insns == l->u->block->count;
     if (attr & A_REP) {
