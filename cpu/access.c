@@ -86,6 +86,8 @@ static Spot find_spot(Cpu *cpu, unsigned mode, uint64_t la, bool write)
         s.gpa = cpu->tlb[tlb_number(cpu, mode)].gpa[index] | (la & ~GUEST_PAGE_MASK);
     }
     s.host = tag == page ? (uint8_t *)(e->host + (uintptr_t)(la - page)) : NULL;
+    if (write && stops_wanted(cpu, STOP_DATA))
+        stops_keep(cpu, la);
     return s;
 }
 
@@ -228,7 +230,7 @@ uint64_t mem_read_slow(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size)
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     uint64_t v = read_linear(cpu, mode, la, size);
-    debug_watch(cpu, la, size, false);
+    debug_watch(cpu, la, size, STOP_READ);
     return v;
 }
 
@@ -243,7 +245,7 @@ void mem_write_slow(Cpu *cpu, unsigned seg, uint64_t ea, uint64_t v, unsigned si
     unsigned mode = mmu_data_mode(cpu);
     check_alignment(cpu, mode, la, size);
     write_linear(cpu, mode, la, v, size);
-    debug_watch(cpu, la, size, true);
+    debug_watch(cpu, la, size, STOP_WRITE);
 }
 
 /* Host address of size bytes of RAM within a page, whatever the TLB says of them, or NULL. */
@@ -315,7 +317,7 @@ void mem_commit_slow(Cpu *cpu, const MemRef *ref, uint64_t v, unsigned size)
             physical_write(cpu, k < ref->first ? ref->gpa[0] + k : ref->gpa[1] + k - ref->first,
                      v >> (k * 8) & 0xff, 1);
     }
-    debug_watch(cpu, ref->la, size, true);
+    debug_watch(cpu, ref->la, size, STOP_READ | STOP_WRITE);
 }
 
 void mem_commit_noted(Cpu *cpu, const MemRef *ref, unsigned size)
@@ -323,7 +325,7 @@ void mem_commit_noted(Cpu *cpu, const MemRef *ref, unsigned size)
     RamPool *pool = cpu->machine->pool;
     ram_mark_written(pool, ref->ram - pool->host, size);
     refresh_after(cpu, ref);
-    debug_watch(cpu, ref->la, size, true);
+    debug_watch(cpu, ref->la, size, STOP_READ | STOP_WRITE);
 }
 
 /* Bytes of a buffer and guest memory, page by page; la has been checked against the segment. */
@@ -362,14 +364,14 @@ void mem_read_bytes(Cpu *cpu, unsigned seg, uint64_t ea, void *buf, unsigned siz
 {
     uint64_t la = check_span(cpu, seg, ea, size, false);
     copy_linear(cpu, mmu_data_mode(cpu), la, buf, size, false);
-    debug_watch(cpu, la, size, false);
+    debug_watch(cpu, la, size, STOP_READ);
 }
 
 void mem_write_bytes(Cpu *cpu, unsigned seg, uint64_t ea, const void *buf, unsigned size)
 {
     uint64_t la = check_span(cpu, seg, ea, size, true);
     copy_linear(cpu, mmu_data_mode(cpu), la, (uint8_t *)buf, size, true);
-    debug_watch(cpu, la, size, true);
+    debug_watch(cpu, la, size, STOP_WRITE);
 }
 
 void mem_probe_write(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size) { check_span(cpu, seg, ea, size, true); }
@@ -414,11 +416,18 @@ static unsigned system_mode(const Cpu *cpu) { return cpu->cr4 & CR4_SMAP ? TLB_K
 
 static uint64_t read_any(Cpu *cpu, unsigned mode, uint64_t la, unsigned size)
 {
-    return read_linear(cpu, mode, cpu->long_mode ? la : la & 0xffffffff, size);
+    la = cpu->long_mode ? la : la & 0xffffffff;
+    uint64_t v = read_linear(cpu, mode, la, size);
+    if (stops_wanted(cpu, STOP_DATA))
+        stops_data(cpu, la, size, STOP_READ);
+    return v;
 }
 static void write_any(Cpu *cpu, unsigned mode, uint64_t la, uint64_t v, unsigned size)
 {
-    write_linear(cpu, mode, cpu->long_mode ? la : la & 0xffffffff, v, size);
+    la = cpu->long_mode ? la : la & 0xffffffff;
+    write_linear(cpu, mode, la, v, size);
+    if (stops_wanted(cpu, STOP_DATA))
+        stops_data(cpu, la, size, STOP_WRITE);
 }
 
 uint64_t linear_read_system(Cpu *cpu, uint64_t la, unsigned size) { return read_any(cpu, system_mode(cpu), la, size); }

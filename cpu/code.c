@@ -11,6 +11,7 @@
 #include "cpu/fault.h"
 #include "cpu/group.h"
 #include "cpu/mmu.h"
+#include "cpu/stops.h"
 
 #define HASH_BITS 17
 #define HASH_SIZE (1u << HASH_BITS)
@@ -263,7 +264,7 @@ CodeCache *code_cache_new(Cpu *cpu)
     c->watch = map_zero(c->page_count * sizeof *c->watch);
     c->unheard = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     c->arena = map_zero(ARENA_SIZE);
-    c->lone = g_malloc0(sizeof(Block) + sizeof(Insn));
+    c->lone = g_malloc0(sizeof(Block) + 2 * sizeof(Insn));
     c->lone->key = BLOCK_DEAD;
     c->queue = g_array_new(FALSE, FALSE, sizeof(CodeWrite));
     g_mutex_init(&c->queue_lock);
@@ -277,6 +278,7 @@ void code_cache_free(CodeCache *c)
     if (!c)
         return;
     RamPool *pool = c->cpu->machine->pool;
+    code_forget_marks(c);
     code_flush(c);
     if (c->engine)
         c->engine->release(c->cpu);
@@ -339,13 +341,26 @@ static bool falls_through(const InsnRow *row)
     return (row->operands[0] == 'J' && row->flags_read) || (row->attr & (A_REP | A_SHADOW));
 }
 
-/* Decodes into insns as much as makes a block (or a unit), at most `max`; returns its length in bytes. */
-static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *insns, unsigned max, bool unit,
-                           unsigned *count)
+static const uint64_t *marks_of(const CodeCache *c, uint64_t page)
 {
-    unsigned pos = 0, n = 0;
+    return unlikely(c->marks != NULL) ? g_hash_table_lookup(c->marks, GSIZE_TO_POINTER(page)) : NULL;
+}
+
+static bool is_marked(const uint64_t *marks, unsigned offset) { return marks && marks[offset / 64] >> (offset & 63) & 1; }
+
+static void make_mark(Insn *i) { *i = (Insn){ .fn = stops_mark, .row = INSN_ROW_MARK, .base = R_NONE, .index = R_NONE }; }
+
+/* Decodes into insns as much as makes a block (or a unit), at most `max`; returns its length in bytes. */
+static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, uint64_t pool_offset, unsigned room, Insn *insns, unsigned max,
+                           bool unit, unsigned *count)
+{
+    unsigned pos = 0, n = 0, start = pool_offset & (RAM_PAGE_SIZE - 1);
+    const uint64_t *marks = marks_of(cpu->code, pool_offset >> RAM_PAGE_BITS);
     while (n < max && pos < room) {
-        Insn *i = &insns[n];
+        bool marked = is_marked(marks, start + pos);
+        Insn *i = &insns[n + marked];
+        if (n + marked == max)
+            break;
         int len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes + pos, room - pos, i);
         if (len == DECODE_MORE)
             break;
@@ -353,6 +368,8 @@ static unsigned decode_run(Cpu *cpu, const uint8_t *bytes, unsigned room, Insn *
             make_too_long(i);
             len = 15;
         }
+        if (marked)
+            make_mark(&insns[n++]);
         n++;
         pos += len;
         if (insn_row_ends(&insn_rows[i->row]) && !(unit && falls_through(&insn_rows[i->row])))
@@ -431,7 +448,8 @@ static Block *build_block(Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t pool_off
     bool copied = open_page(c, pool_offset >> RAM_PAGE_BITS, gpa)->unheard;
     if (copied)
         bytes = memcpy(copy, bytes, MIN(room, sizeof copy));
-    unsigned size = decode_run(cpu, bytes, MIN(room, sizeof copy), insns, BLOCK_MAX_INSNS, false, &count);
+    unsigned size = decode_run(cpu, bytes, pool_offset, MIN(room, sizeof copy), insns, BLOCK_MAX_INSNS, false,
+                               &count);
     if (!count)
         return NULL;
     if (log_enabled(LOG_IN_ASM))
@@ -481,7 +499,7 @@ Block *code_make_unit(Cpu *cpu, Block *b, unsigned max)
     if (b->tail)
         return make_crossing_unit(c, b);
     open_page(c, page, 0);
-    unsigned size = decode_run(cpu, block_bytes(c, pool_offset), room, insns, max, true, &count);
+    unsigned size = decode_run(cpu, block_bytes(c, pool_offset), pool_offset, room, insns, max, true, &count);
     Block *unit = arena_take(c, count, 0);
     *unit = (Block){ .pool_offset = pool_offset, .key = b->key, .bytes = size, .count = count, .is_unit = true, .peer = b };
     memcpy(unit->insn, insns, count * sizeof *insns);
@@ -501,6 +519,13 @@ static uint64_t translate_code(Cpu *cpu, uint64_t la, const TlbEntry **entry)
     return mmu_translate(cpu, la, MMU_EXEC, mode);
 }
 
+static bool is_point(Cpu *cpu, uint64_t la, uint64_t gpa)
+{
+    uint64_t marks[STOP_MARK_WORDS] = { 0 };
+    return stops_wanted(cpu, STOP_CODE) && stops_mark_page(cpu, la, gpa, marks) &&
+           is_marked(marks, la & ~GUEST_PAGE_MASK);
+}
+
 /* One instruction byte by byte, from a device or where it may be over a page boundary: not cached. */
 static Block *build_lone(Cpu *cpu, uint64_t la)
 {
@@ -508,19 +533,24 @@ static Block *build_lone(Cpu *cpu, uint64_t la)
     uint8_t bytes[15];
     const TlbEntry *e;
     unsigned room = GUEST_PAGE_SIZE - (la & ~GUEST_PAGE_MASK), n = MIN(room, sizeof bytes);
-    as_read_bytes(cpu->machine->memory, translate_code(cpu, la, &e), bytes, n);
-    int len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, n, b->insn);
+    uint64_t gpa = translate_code(cpu, la, &e);
+    bool marked = is_point(cpu, la, gpa);
+    Insn *i = b->insn + marked;
+    as_read_bytes(cpu->machine->memory, gpa, bytes, n);
+    int len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, n, i);
     if (len == DECODE_MORE) {
         uint64_t next = cpu->code_size == SZ64 ? la + n : (la + n) & 0xffffffff;
         as_read_bytes(cpu->machine->memory, translate_code(cpu, next, &e), bytes + n, sizeof bytes - n);
-        len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, sizeof bytes, b->insn);
+        len = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, sizeof bytes, i);
     }
     if (len == DECODE_TOO_LONG || len == DECODE_MORE)
-        make_too_long(b->insn);
+        make_too_long(i);
+    if (marked)
+        make_mark(b->insn);
     if (log_enabled(LOG_IN_ASM))
-        log_block(cpu, la, bytes, b->insn->len);
-    b->bytes = b->insn->len;
-    b->count = 1;
+        log_block(cpu, la, bytes, i->len);
+    b->bytes = i->len;
+    b->count = 1 + marked;
     return b;
 }
 
@@ -569,7 +599,8 @@ static Block *find_or_build_crossing(Cpu *cpu, uint64_t la, uint64_t pool_offset
 {
     const TlbEntry *e;
     uint64_t next = (la + GUEST_PAGE_SIZE) & GUEST_PAGE_MASK & (cpu->code_size == SZ64 ? ~UINT64_C(0) : 0xffffffff);
-    if (!cpu->code_flat || log_enabled(LOG_IN_ASM))
+    if (!cpu->code_flat || log_enabled(LOG_IN_ASM) ||
+        is_marked(marks_of(cpu->code, pool_offset >> RAM_PAGE_BITS), pool_offset & (RAM_PAGE_SIZE - 1)))
         return NULL;
     uint64_t gpa = translate_code(cpu, next, &e);
     if (e->exec != next)
@@ -577,6 +608,39 @@ static Block *find_or_build_crossing(Cpu *cpu, uint64_t la, uint64_t pool_offset
     uint64_t second = e->host - (uintptr_t)cpu->machine->pool->host;
     Block *b = find_crossing(cpu->code, pool_offset, second, cpu->key);
     return b ? b : build_crossing(cpu, pool_offset, second, gpa);
+}
+
+/* Has the page at pool_offset, which is found at la and gpa now, marked where a debugger's points lie. */
+static void mark_page(CodeCache *c, uint64_t la, uint64_t gpa, uint64_t pool_offset)
+{
+    uint64_t page = pool_offset >> RAM_PAGE_BITS, old[STOP_MARK_WORDS] = { 0 }, marks[STOP_MARK_WORDS];
+    uint64_t *kept = c->marks ? g_hash_table_lookup(c->marks, GSIZE_TO_POINTER(page)) : NULL;
+    memcpy(marks, kept ? kept : old, sizeof marks);
+    if (!stops_mark_page(c->cpu, la, gpa, marks))
+        return;
+    if (!c->marks)
+        c->marks = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    memcpy(old, kept ? kept : old, sizeof old);
+    g_hash_table_insert(c->marks, GSIZE_TO_POINTER(page), g_memdup2(marks, sizeof marks));
+    for (unsigned at = 0; at < RAM_PAGE_SIZE; at++)
+        if (is_marked(marks, at) && !is_marked(old, at))
+            invalidate_in_page(c, page, at, 1);
+}
+
+void code_forget_marks(CodeCache *c)
+{
+    GHashTableIter it;
+    gpointer page, marks;
+    if (c->marks) {
+        g_hash_table_iter_init(&it, c->marks);
+        while (g_hash_table_iter_next(&it, &page, &marks))
+            for (unsigned at = 0; at < RAM_PAGE_SIZE; at++)
+                if (is_marked(marks, at))
+                    invalidate_in_page(c, GPOINTER_TO_SIZE(page), at, 1);
+        g_hash_table_destroy(c->marks);
+        c->marks = NULL;
+    }
+    clear_jump_cache(c);
 }
 
 Block *code_find_kept(Cpu *cpu, uint64_t la)
@@ -589,6 +653,8 @@ Block *code_find_kept(Cpu *cpu, uint64_t la)
     if (unlikely(e->exec != (la & GUEST_PAGE_MASK)))
         return NULL;
     uint64_t pool_offset = e->host - (uintptr_t)cpu->machine->pool->host + (la & ~GUEST_PAGE_MASK);
+    if (stops_wanted(cpu, STOP_CODE))
+        mark_page(c, la, gpa, pool_offset);
     Block *b = find_hashed(c, pool_offset, cpu->key);
     if (b && unlikely(!block_holds(c, b))) {
         invalidate(c, pool_offset, b->bytes);

@@ -8,6 +8,8 @@
  * overlap the written bytes; 32 bits a page, one for each 128 bytes, tell quickly that none does.  Until other CPUs have
  * noticed that the page is code (group.h), its blocks are compared with memory before each run, stay out of the jump
  * cache, and are not recompiled.
+ * Where a debugger wants to stop, an instruction without bytes stands before the one at that address, a mark (stops.h).
+ * Marks are set where a page is found by its linear address, and belong to the physical page.
  * Blocks live in an arena that is emptied as a whole when it is full: a block's memory is never reused before, so a
  * dropped block may safely still be referred to; its key is BLOCK_DEAD.
  */
@@ -68,6 +70,7 @@ struct CodeCache {
     GMutex queue_lock;        /* for the queue: writes by other threads, served at EVENT_CODE */
     GArray *queue;            /* of struct CodeWrite */
     bool queue_full;          /* more than it holds: drop everything */
+    GHashTable *marks;        /* by pool page: the offsets that have a debugger's mark (stops.h); NULL: none */
 };
 
 CodeCache *code_cache_new(Cpu *cpu);
@@ -75,6 +78,9 @@ void code_cache_free(CodeCache *c);
 
 /* Drops everything. */
 void code_flush(CodeCache *c);
+
+/* A debugger's points have changed: blocks with marks are dropped, and every page is looked at again.  No CPU runs. */
+void code_forget_marks(CodeCache *c);
 
 /* EVENT_CODE: drops what other threads' writes made stale, and looks which pages' writing is heard of now. */
 void code_serve(CodeCache *c);

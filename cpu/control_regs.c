@@ -80,6 +80,8 @@ void cr3_write(Cpu *cpu, uint64_t v)
         cpu_raise_gp(cpu);
     if (uses_pdptes(cpu, cpu->cr0, cpu->cr4) && !mmu_load_pdptes(cpu, v))
         cpu_raise_gp(cpu);
+    if (v != cpu->cr3)
+        stops_note(cpu, STOP_CR3, 0, 0, 0, v, cpu->cr3);
     cpu->cr3 = v;
     if (!keep)
         tlb_flush_local(cpu);

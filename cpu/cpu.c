@@ -10,6 +10,7 @@
 #include "cpu/group.h"
 #include "cpu/mmu.h"
 #include "cpu/model.h"
+#include "cpu/stops.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
 
@@ -127,6 +128,7 @@ Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t a
     cpu->decoder = insn_decoder_new(cpu->features);
     clear_tlbs(cpu);
     group_join(cpu);
+    stops_join(cpu);
     cpu->code = code_cache_new(cpu);
     as_add_listener(machine->memory, memory_changed, cpu);
     ram_add_dirty_listener(machine->pool, memory_changed, cpu);
@@ -143,6 +145,7 @@ void cpu_free(Cpu *cpu)
     ram_remove_dirty_listener(cpu->machine->pool, memory_changed, cpu);
     as_remove_listener(cpu->machine->memory, memory_changed, cpu);
     code_cache_free(cpu->code);
+    stops_leave(cpu);
     group_leave(cpu);
     insn_decoder_free(cpu->decoder);
     g_mutex_clear(&cpu->own_wait.lock);

@@ -11,6 +11,7 @@
 #include "cpu/control.h"
 #include "cpu/cpu.h"
 #include "cpu/fault.h"
+#include "cpu/stops.h"
 #include "cpu/svm.h"
 
 static _Noreturn void raise_exception(Cpu *cpu, unsigned vector, bool has_error, uint32_t error)
@@ -51,7 +52,7 @@ void cpu_note_fault(Cpu *cpu, const char *format, ...)
     va_end(args);
 }
 
-static const char *exception_name(unsigned vector)
+const char *cpu_exception_name(unsigned vector)
 {
     static const char *const names[32] = {
         "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "coprocessor overrun", "#TS", "#NP", "#SS",
@@ -99,7 +100,7 @@ static const char *fault_access(const struct FaultRecord *f)
 
 static void describe_fault(const struct FaultRecord *f, const char *what, GString *out)
 {
-    g_string_append_printf(out, "  %s: %s", what, exception_name(f->vector));
+    g_string_append_printf(out, "  %s: %s", what, cpu_exception_name(f->vector));
     if (f->has_error)
         g_string_append_printf(out, " error 0x%04x", f->error);
     if (f->vector == EXC_PF)
@@ -166,16 +167,21 @@ static bool seen_before(const Cpu *cpu, unsigned n)
     return false;
 }
 
-static void report_triple_fault(Cpu *cpu)
+void cpu_describe_triple_fault(Cpu *cpu, GString *out)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
-    g_string_append_printf(out, "myna: triple fault on CPU %u: no exception could be delivered\n", cpu->index);
+    g_string_append_printf(out, "triple fault on CPU %u: no exception could be delivered\n", cpu->index);
     for (unsigned k = 0; k < cpu->fault.chain_length; k++)
         describe_fault(&cpu->fault.chain[k], k ? "then" : "first fault", out);
     for (unsigned k = 0; k < cpu->fault.chain_length; k++)
         if (!seen_before(cpu, k))
             describe_gate(cpu, cpu->fault.chain[k].vector, out);
     describe_code(cpu, out);
+}
+
+static void report_triple_fault(Cpu *cpu)
+{
+    g_autoptr(GString) out = g_string_new("myna: ");
+    cpu_describe_triple_fault(cpu, out);
     cpu_dump(cpu, out);
     fputs(out->str, stderr);
     fflush(stderr);
@@ -185,11 +191,18 @@ static void enter_shutdown(Cpu *cpu)
 {
     if (cpu->svm.guest)
         svm_intercept_event(cpu, VMEXIT_SHUTDOWN);
-    report_triple_fault(cpu);
     cpu->run_state = CPU_SHUTDOWN;
-    cpu->fault.delivering = false;
-    cpu->fault.chain_length = 0;
+    cpu->fault.delivering = false; /* the chain stays, for who looks */
+    if (stops_triple_fault(cpu))
+        return;
+    report_triple_fault(cpu);
     machine_request_reset(cpu->machine, "triple fault");
+}
+
+unsigned cpu_exception_due(const Cpu *cpu)
+{
+    return cpu->fault.delivering && makes_double_fault(cpu->fault.current, cpu->fault.vector) ? EXC_DF
+                                                                                             : cpu->fault.vector;
 }
 
 /* Turns what was raised into what must be delivered; false: shutdown. */

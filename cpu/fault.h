@@ -43,6 +43,15 @@ void cpu_deliver_exception(Cpu *cpu, unsigned vector, bool has_error, uint32_t e
 _Noreturn void cpu_unwind(Cpu *cpu);
 
 
+/* "#GP"; "interrupt" for what has no name. */
+const char *cpu_exception_name(unsigned vector);
+
+/* The exception that cpu_deliver_raised() would deliver: what was raised, or #DF. */
+unsigned cpu_exception_due(const Cpu *cpu);
+
+/* The chain of faults that led to a triple fault, why each was not delivered, table entries, code: lines of text. */
+void cpu_describe_triple_fault(Cpu *cpu, GString *out);
+
 /*
  * Delivers what was raised (cpu->fault.raised), as a double fault or a shutdown where that is due; for the run loop.
  * May itself raise.

@@ -21,6 +21,7 @@ typedef struct CpuGroup {
     GMutex lock;              /* for all below; of other locks, only a CPU's wait lock is taken under it */
     Cpu *cpus[GROUP_MAX_CPUS];
     unsigned count;           /* changes while no CPU runs */
+    struct StopList *stops;   /* stops.c; changes while no CPU runs */
     uint16_t *users;          /* by page of the RAM pool: code caches that know it as code; PAGE_CODE when not 0 */
     uint64_t log[GROUP_LOG_SIZE]; /* GPAs of the pages that became code last */
     _Atomic uint64_t logged;  /* pages that ever did: entry n of the log is the n-th, modulo its size */

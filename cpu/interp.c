@@ -17,6 +17,7 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/group.h"
+#include "cpu/stops.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
 
@@ -177,6 +178,12 @@ static bool has_branched(const Cpu *cpu, const Insn *i, uint64_t rip)
     return i->jump && !(insn_rows[i->row].attr & A_REP) && cpu->rip != ((rip + i->len) & cpu->rip_mask);
 }
 
+/* By the machine, or by a debugger for this CPU alone. */
+static bool is_stopped(const Cpu *cpu) { return atomic_load(&cpu->events) & (EVENT_STOP | EVENT_HOLD); }
+
+/* A debugger's mark belongs to the instruction behind it. */
+static bool is_marked(const Block *b) { return b->insn[0].row == INSN_ROW_MARK && b->count > 1; }
+
 /* One instruction with all that may come before and after it. */
 static void step_carefully(Cpu *cpu)
 {
@@ -187,19 +194,21 @@ static void step_carefully(Cpu *cpu)
     if (mode & STEP_LOG)
         log_step(cpu);
     Block *b = code_lookup(cpu, la);
-    unsigned count = within_limit(cpu, b);
+    unsigned count = within_limit(cpu, b), mark = is_marked(b);
     if (unlikely(mode & STEP_IBT))
-        cet_check_target(cpu, b->insn);
+        cet_check_target(cpu, b->insn + mark);
     uint64_t rip = cpu->rip;
     cpu->tf_trap = mode & STEP_TF;
-    run_block(cpu, b, mode & ~STEP_LOG || shadow ? 1 : count);
+    run_block(cpu, b, mode & ~STEP_LOG || shadow ? 1 + mark : count);
+    if (mark && is_stopped(cpu)) /* before the instruction */
+        return;
     if (shadow) {
         cpu->shadow &= ~shadow;
         cpu_request_attention(cpu); /* an interrupt may have waited for its end */
     }
     if ((mode & STEP_RF) && cpu->rip != rip)
         cpu_set_eflags(cpu, 0, EFLAGS_RF);
-    if (unlikely(mode & STEP_BRANCH) && has_branched(cpu, b->insn, rip))
+    if (unlikely(mode & STEP_BRANCH) && has_branched(cpu, b->insn + mark, rip))
         debug_note_branch(cpu, rip);
     if (cpu->tf_trap && !(cpu->shadow & SHADOW_SS)) /* a load of SS is not followed by one (SDM vol. 3A 6.8.3) */
         cpu->dr6_pending |= BIT(14);
@@ -214,6 +223,8 @@ static void run_carefully(Cpu *cpu)
     step_carefully(cpu);
     if (cpu->dr6_pending && !(cpu->shadow & SHADOW_SS))
         raise_debug_trap(cpu);
+    if (unlikely(cpu->step_mode & STEP_DEBUG))
+        stops_count(cpu);
 }
 
 static bool take_event(Cpu *cpu, unsigned event)
@@ -310,7 +321,7 @@ static void do_housekeeping(Cpu *cpu)
 /* A request to stop that came before `attention` was cleared must not be forgotten. */
 static void keep_stop_request(Cpu *cpu)
 {
-    if (atomic_load(&cpu->events) & EVENT_STOP)
+    if (is_stopped(cpu))
         cpu_request_attention(cpu);
 }
 
@@ -334,6 +345,8 @@ static void serve_events(Cpu *cpu)
     if (cpu->dr6_pending && !cpu->shadow)
         raise_debug_trap(cpu);
     if (unlikely(!cpu->svm.gif)) /* STGI asks for attention again */
+        return;
+    if (unlikely(cpu->step_mode & STEP_DEBUG) && stops_defer_interrupts(cpu)) /* the end of the steps does */
         return;
     if (!cpu->in_smm && claim_event(cpu, EVENT_SMI, VMEXIT_SMI))
         smm_enter(cpu);
@@ -367,19 +380,46 @@ static void wait_halted(Cpu *cpu)
     wake_up(cpu);
 }
 
+/* Hits of a debugger's points are told before anything else happens; whether the CPU stops. */
+static bool tell_hits(Cpu *cpu) { return unlikely(cpu->stops_pending) && stops_tell(cpu); }
+
+/* While a debugger holds this CPU alone. */
+static void wait_held(Cpu *cpu)
+{
+    tell_hits(cpu);
+    fall_quiet(cpu);
+    g_mutex_lock(&cpu->wait->lock);
+    while ((atomic_load(&cpu->events) & (EVENT_HOLD | EVENT_STOP)) == EVENT_HOLD)
+        g_cond_wait(&cpu->wait->cond, &cpu->wait->lock);
+    g_mutex_unlock(&cpu->wait->lock);
+    wake_up(cpu);
+    cpu_request_attention(cpu);
+}
+
 static bool must_look(const Cpu *cpu)
 {
     return atomic_load_explicit(&cpu->attention, memory_order_acquire) || cpu->fault.raised;
 }
 
+/* Delivers what was raised; false: a debugger wants the CPU first. */
+static bool deliver_raised(Cpu *cpu)
+{
+    if (stops_wanted(cpu, STOP_EXCEPTION) && stops_exception(cpu))
+        return false;
+    cpu_deliver_raised(cpu);
+    if (unlikely(cpu->step_mode & STEP_DEBUG))
+        stops_count(cpu);
+    return true;
+}
+
 /* One round: an exception that was raised, events, then instructions. */
 static void run_once(Cpu *cpu)
 {
-    if (cpu->fault.raised)
-        cpu_deliver_raised(cpu);
+    if (tell_hits(cpu) || (cpu->fault.raised && !deliver_raised(cpu)))
+        return;
     if (atomic_load_explicit(&cpu->attention, memory_order_acquire))
         serve_events(cpu);
-    if (cpu->run_state != CPU_RUNNING)
+    if (tell_hits(cpu) || cpu->run_state != CPU_RUNNING || unlikely(is_stopped(cpu)))
         return;
     if (cpu->shadow || cpu->step_mode || cpu->dr6_pending)
         run_carefully(cpu);
@@ -409,15 +449,16 @@ static void begin_run(Cpu *cpu, bool counted)
     atomic_store_explicit(&cpu->thread, g_thread_self(), memory_order_relaxed);
     wake_up(cpu);
     cpu_request_attention(cpu);
+    if (unlikely(stops_take_reset(cpu)))
+        machine_request_reset(cpu->machine, "triple fault");
 }
 
 static void end_run(Cpu *cpu)
 {
+    tell_hits(cpu);
     fall_quiet(cpu);
     atomic_store_explicit(&cpu->thread, NULL, memory_order_relaxed);
 }
-
-static bool is_stopped(const Cpu *cpu) { return atomic_load(&cpu->events) & EVENT_STOP; }
 
 /* Nothing to do before something wakes it. */
 static bool is_idle(const Cpu *cpu) { return cpu->run_state != CPU_RUNNING && !must_look(cpu); }
@@ -425,8 +466,11 @@ static bool is_idle(const Cpu *cpu) { return cpu->run_state != CPU_RUNNING && !m
 void cpu_run(Cpu *cpu)
 {
     begin_run(cpu, false);
-    while (!is_stopped(cpu)) {
-        run_guarded(cpu);
+    while (!(atomic_load(&cpu->events) & EVENT_STOP)) {
+        if (unlikely(is_stopped(cpu)))
+            wait_held(cpu);
+        else
+            run_guarded(cpu);
         if (is_idle(cpu))
             wait_halted(cpu);
     }
@@ -435,7 +479,7 @@ void cpu_run(Cpu *cpu)
 
 bool cpu_run_slice(Cpu *cpu, unsigned instructions)
 {
-    if (is_idle(cpu))
+    if (is_idle(cpu) || is_stopped(cpu))
         return false;
     begin_run(cpu, true);
     for (cpu->rec.budget = instructions; cpu->rec.budget > 0 && !is_stopped(cpu) && !is_idle(cpu);) {
@@ -443,13 +487,13 @@ bool cpu_run_slice(Cpu *cpu, unsigned instructions)
         run_guarded(cpu);
     }
     end_run(cpu);
-    return !is_idle(cpu);
+    return !is_idle(cpu) && !is_stopped(cpu);
 }
 
 static bool any_attention(Cpu *const *cpus, unsigned count)
 {
     for (unsigned k = 0; k < count; k++)
-        if (atomic_load(&cpus[k]->attention))
+        if (atomic_load(&cpus[k]->attention) && (atomic_load(&cpus[k]->events) & (EVENT_HOLD | EVENT_STOP)) != EVENT_HOLD)
             return true;
     return false;
 }

@@ -6,6 +6,7 @@
 #include "cpu/cet.h"
 #include "cpu/control_stack.h"
 #include "cpu/flags.h"
+#include "cpu/stops.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
 #include "cpu/transfer64.h"
@@ -19,6 +20,7 @@ typedef struct Event {
     bool has_error;
     uint32_t error;
     uint64_t rip;    /* to save */
+    uint16_t cs;     /* where it came */
     uint32_t flags;  /* to save */
     unsigned ext;    /* EXT bit of the error codes of what delivery trips over */
 } Event;
@@ -381,6 +383,8 @@ static void note_delivered(Cpu *cpu, const Event *e)
     svm_event_end(cpu);
     if (cpu->debug_ctl & DEBUG_CTL_LBR)
         debug_note_interrupt(cpu, e->vector, e->rip);
+    if (stops_wanted(cpu, STOP_INTERRUPT) && e->kind != INTERRUPT_EXCEPTION)
+        stops_note_interrupt(cpu, e->vector, e->cs, e->rip);
 }
 
 static void deliver(Cpu *cpu, const Event *e)
@@ -403,14 +407,15 @@ static void deliver(Cpu *cpu, const Event *e)
 void interrupt_deliver(Cpu *cpu, unsigned vector, enum InterruptKind kind, bool has_error, uint32_t error)
 {
     bool fault = kind == INTERRUPT_EXCEPTION && vector_is_fault(vector);
-    deliver(cpu, &(Event){ .vector = vector, .kind = kind, .has_error = has_error, .error = error, .rip = cpu->rip,
+    deliver(cpu, &(Event){ .vector = vector, .kind = kind, .has_error = has_error, .error = error, .rip = cpu->rip, .cs = cpu->seg[SEG_CS].sel,
                            .flags = cpu_eflags(cpu) | (fault ? EFLAGS_RF : 0),
                            .ext = kind != INTERRUPT_SOFTWARE && kind != INTERRUPT_INT3 });
 }
 
 void interrupt_inject(Cpu *cpu, unsigned vector, enum InterruptKind kind, uint64_t rip)
 {
-    deliver(cpu, &(Event){ .vector = vector, .kind = kind, .rip = rip, .flags = cpu_eflags(cpu) });
+    deliver(cpu, &(Event){ .vector = vector, .kind = kind, .rip = rip, .cs = cpu->seg[SEG_CS].sel,
+                           .flags = cpu_eflags(cpu) });
 }
 
 /* INT1, INT3 and INTO may be intercepted as the exceptions that they make; INT1 as a trap. */

@@ -13,13 +13,16 @@
 static uint32_t port_read(Cpu *cpu, uint16_t port, unsigned size)
 {
     debug_check_io(cpu, port, size);
-    return as_read(cpu->machine->ports, port, size);
+    uint32_t v = as_read(cpu->machine->ports, port, size);
+    stops_note(cpu, STOP_IO, port, size, STOP_READ, v, v);
+    return v;
 }
 
 static void port_write(Cpu *cpu, uint16_t port, uint32_t v, unsigned size)
 {
     debug_check_io(cpu, port, size);
     as_write(cpu->machine->ports, port, v, size);
+    stops_note(cpu, STOP_IO, port, size, STOP_WRITE, v, v);
 }
 
 static inline void in_register(Cpu *cpu, uint16_t port, unsigned size)

@@ -476,7 +476,8 @@ static void fill_entry(Cpu *cpu, uint64_t la, enum MmuAccess access, unsigned mo
     TlbEntry *e = &tlb->entry[index];
     uint64_t page = la & GUEST_PAGE_MASK, none = tlb_invalid_tag(index);
     Place p = find_place(cpu, m->gpa);
-    bool slow = p.slow || unlikely(mode == TLB_USER_ALIGN) || debug_page_watched(cpu, la);
+    bool slow = p.slow || unlikely(mode == TLB_USER_ALIGN) || debug_page_watched(cpu, la) ||
+                (stops_wanted(cpu, STOP_DATA) && stops_page_watched(cpu, la, m->gpa));
     uint64_t exec = page ^ (p.host ? 0 : TLB_SLOW);
     if (access == MMU_EXEC)
         note_code_page(cpu, la, mode, m->page_bits, m->global);

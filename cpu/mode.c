@@ -6,6 +6,7 @@
 #include "cpu/flags.h"
 #include "cpu/mmu.h"
 #include "cpu/state.h"
+#include "cpu/stops.h"
 #include "cpu/system.h"
 
 static unsigned current_cpl(const Cpu *cpu)
@@ -95,7 +96,8 @@ static unsigned step_mode(const Cpu *cpu)
 {
     return (cpu->eflags & F_TF ? STEP_TF : 0) | (cpu->eflags & EFLAGS_RF ? STEP_RF : 0) |
            (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0) |
-           (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0) | (awaits_endbranch(cpu) ? STEP_IBT : 0);
+           (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0) | (awaits_endbranch(cpu) ? STEP_IBT : 0) |
+           (stops_stepping(cpu) ? STEP_DEBUG : 0);
 }
 
 void cpu_update_mode(Cpu *cpu)
@@ -114,6 +116,8 @@ void cpu_update_mode(Cpu *cpu)
     mmu_update_jump_tag(cpu);
     cpu->step_mode = step_mode(cpu);
     cpu->tlb_data = cpu->tlb[tlb_number(cpu, mmu_data_mode(cpu))].entry;
+    if (stops_wanted(cpu, STOP_MODE))
+        stops_note_mode(cpu);
 }
 
 /* The way that data is accessed, and all that follows from it. */

@@ -40,7 +40,7 @@ uint64_t shadow_load(Cpu *cpu, uint64_t la, unsigned size, unsigned cpl)
     if (unlikely(is_crossing(la, size)))
         return shadow_load(cpu, la, 4, cpl) | shadow_load(cpu, la + 4, 4, cpl) << 32;
     ShadowPage p = mmu_shadow_page(cpu, la, false, cpl == 3);
-    debug_watch(cpu, la, size, false);
+    debug_watch(cpu, la, size, STOP_READ);
     return page_read(cpu, &p, la, size);
 }
 
@@ -61,14 +61,14 @@ void shadow_store(Cpu *cpu, uint64_t la, uint64_t v, unsigned size, unsigned cpl
     }
     ShadowPage p = mmu_shadow_page(cpu, la, true, cpl == 3);
     page_write(cpu, &p, la, v, size);
-    debug_watch(cpu, la, size, true);
+    debug_watch(cpu, la, size, STOP_WRITE);
 }
 
 /* The address is a multiple of 8. */
 bool shadow_exchange(Cpu *cpu, uint64_t la, uint64_t expected, uint64_t v, unsigned cpl)
 {
     ShadowPage p = mmu_shadow_page(cpu, la, true, cpl == 3);
-    debug_watch(cpu, la, 8, true);
+    debug_watch(cpu, la, 8, STOP_READ | STOP_WRITE);
     if (likely(page_plain(cpu, &p)))
         return atomic_cas64le(p.host + (la & ~GUEST_PAGE_MASK), expected, v);
     if (page_read(cpu, &p, la, 8) != expected)

@@ -159,6 +159,7 @@ static void load_handler_segments(Cpu *cpu)
 void smm_enter(Cpu *cpu)
 {
     bool halted = cpu->run_state == CPU_HALTED;
+    stops_note(cpu, STOP_SMI, 0, 0, 0, true, false);
     smm_set(cpu, true);
     save_state(cpu, halted);
     svm_enter_smm(cpu);
@@ -222,6 +223,7 @@ static void shut_down(Cpu *cpu)
 
 void smm_leave(Cpu *cpu)
 {
+    stops_note(cpu, STOP_SMI, 0, 0, 0, false, true);
     restore_state(cpu);
     cpu->nmi_blocked = cpu->smm_nmi_blocked;
     cpu->shadow = 0;

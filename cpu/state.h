@@ -137,6 +137,7 @@ enum {
     EVENT_POWER_OFF = 1 << 9,
     EVENT_NMI_2 = 1 << 10,   /* a second one: while none is being handled, two can be told apart */
     EVENT_VIRTUAL = 1 << 11, /* the VMCB has a virtual interrupt or NMI for the guest (svm.h) */
+    EVENT_HOLD = 1 << 12,    /* a debugger holds this CPU alone: it stays in the run loop and executes nothing */
 };
 
 /* Interrupt shadows, bits of Cpu.shadow: in force for the one instruction that follows. */
@@ -150,6 +151,7 @@ enum {
     STEP_LOG = 8,     /* -d exec or cpu: a line for each block */
     STEP_BRANCH = 16, /* DebugCtl.LBR: branches are recorded */
     STEP_IBT = 32,    /* the next instruction must be ENDBRANCH (cet.h) */
+    STEP_DEBUG = 64,  /* a debugger counts instructions, or has one pass its mark (stops.h) */
 };
 
 enum { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
@@ -314,6 +316,9 @@ struct Cpu {
         } chain[6];
     } fault;
 
+    uint32_t stops_wanted;   /* bit n: a debugger has points of StopKind n (stops.h) */
+    uint8_t stops_pending;   /* hits that were not told yet */
+    struct CpuStops *stops;
     uint64_t dr6_pending;    /* debug conditions met by the instruction in progress, raised after it */
     jmp_buf unwind;          /* where cpu_raise() goes */
 

@@ -81,4 +81,54 @@ void stops_pass(Cpu *cpu);
 /* Holds one CPU, or lets go of it: it executes nothing while held, whatever the others do.  Any thread. */
 void stops_hold(Cpu *cpu, bool held);
 
+/* ---- for the engines: all below by the CPU's own thread ---- */
+
+void stops_join(Cpu *cpu);
+void stops_leave(Cpu *cpu);
+
+static inline bool stops_wanted(const Cpu *cpu, StopKind kind) { return unlikely(cpu->stops_wanted >> kind & 1); }
+
+/* Tells of hits noted by the instruction that has ended.  Whether the CPU is to stop. */
+bool stops_tell(Cpu *cpu);
+
+/* Notes a hit if there is a point of that kind at `address`: told once the instruction has ended. */
+void stops_note_slow(Cpu *cpu, StopKind kind, uint64_t address, unsigned size, unsigned access, uint64_t value,
+                     uint64_t old);
+static inline void stops_note(Cpu *cpu, StopKind kind, uint64_t address, unsigned size, unsigned access, uint64_t value,
+                              uint64_t old)
+{
+    if (stops_wanted(cpu, kind))
+        stops_note_slow(cpu, kind, address, size, access, value, old);
+}
+
+/* A delivered interrupt; `from` and `cs` are where it came. */
+void stops_note_interrupt(Cpu *cpu, unsigned vector, uint16_t cs, uint64_t from);
+
+/* Whether accesses of a page must be looked at; an access of `size` bytes at la; bytes that are about to be written. */
+bool stops_page_watched(const Cpu *cpu, uint64_t la, uint64_t gpa);
+void stops_data(Cpu *cpu, uint64_t la, unsigned size, unsigned access);
+void stops_keep(Cpu *cpu, uint64_t la);
+
+/* An exception waits to be delivered: whether the CPU is to stop before that. */
+bool stops_exception(Cpu *cpu);
+
+/* Nothing could be delivered: whether the CPU is to stop, and to ask for the reset when it goes on. */
+bool stops_triple_fault(Cpu *cpu);
+bool stops_take_reset(Cpu *cpu);
+
+/* The mode may have changed. */
+void stops_note_mode(Cpu *cpu);
+
+/* Whether step_mode is to have STEP_DEBUG; then: whether interrupts wait; an instruction, or a delivery, has ended. */
+bool stops_stepping(const Cpu *cpu);
+bool stops_defer_interrupts(const Cpu *cpu);
+void stops_count(Cpu *cpu);
+
+/* What a mark is decoded to: an instruction of no bytes. */
+void stops_mark(Cpu *cpu, const Insn *i);
+
+/* The page offsets of code points in the page at la, which is mapped to gpa, are set in `marks`; whether any is new. */
+#define STOP_MARK_WORDS (GUEST_PAGE_SIZE / 64)
+bool stops_mark_page(const Cpu *cpu, uint64_t la, uint64_t gpa, uint64_t *marks);
+
 #endif

@@ -350,6 +350,7 @@ static void exit_guest(Cpu *cpu)
 {
     if (log_enabled(LOG_INT))
         log_exit(cpu);
+    stops_note(cpu, STOP_VMEXIT, 0, 0, 0, cpu->svm.change.code, 0);
     Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
     store_bytes(cpu, &v);
     store_guest(cpu, &v);

@@ -4,7 +4,7 @@
 #ifndef MYNA_CPU_SYSTEM_H
 #define MYNA_CPU_SYSTEM_H
 
-#include "cpu/state.h"
+#include "cpu/stops.h"
 
 /* What INVLPG's operand names, without a segment check. */
 uint64_t invlpg_address(const Cpu *cpu, const Insn *i);
@@ -71,12 +71,14 @@ bool debug_page_watched(const Cpu *cpu, uint64_t la);
 void debug_check_data(Cpu *cpu, uint64_t la, unsigned size, bool write);
 void debug_check_io(Cpu *cpu, uint16_t port, unsigned size);
 
-/* Data breakpoints on what was accessed; the trap comes after the instruction. */
-static inline void debug_watch(Cpu *cpu, uint64_t la, unsigned size, bool write)
+/* Data breakpoints, and a debugger's points, on what was accessed (STOP_READ, STOP_WRITE); all come after the instruction. */
+static inline void debug_watch(Cpu *cpu, uint64_t la, unsigned size, unsigned access)
 {
+    if (stops_wanted(cpu, STOP_DATA))
+        stops_data(cpu, la, size, access);
     if (likely(!(cpu->dr[7] & 0xff)))
         return;
-    debug_check_data(cpu, la, size, write);
+    debug_check_data(cpu, la, size, access & STOP_WRITE);
     if (cpu->dr6_pending)
         cpu->insn_end = NULL;
 }

@@ -135,14 +135,19 @@ static void sys_rdmsr(Cpu *cpu, const Insn *i)
     if (!msr_read(cpu, reg32(cpu, R_CX), &v))
         cpu_raise_gp(cpu);
     set_edx_eax(cpu, v);
+    stops_note(cpu, STOP_MSR, reg32(cpu, R_CX), 0, STOP_READ, v, v);
 }
 
 static void sys_wrmsr(Cpu *cpu, const Insn *i)
 {
     (void)i;
     require_cpl0(cpu);
+    uint64_t old = 0;
+    if (stops_wanted(cpu, STOP_MSR))
+        msr_read(cpu, reg32(cpu, R_CX), &old);
     if (!msr_write(cpu, reg32(cpu, R_CX), edx_eax(cpu)))
         cpu_raise_gp(cpu);
+    stops_note(cpu, STOP_MSR, reg32(cpu, R_CX), 0, STOP_WRITE, edx_eax(cpu), old);
 }
 
 typedef bool MsrListFn(Cpu *cpu, uint32_t index, uint64_t ea);

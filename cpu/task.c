@@ -237,6 +237,7 @@ void task_switch_run(Cpu *cpu, const TaskSwitch *t)
     segment_from_descriptor(&cpu->seg[SEG_TR], t->sel, &d);
     cpu->seg[SEG_TR].attr |= SYS_BUSY;
     enter_task(cpu, t, &image, l, &shadow);
+    stops_note(cpu, STOP_TASK, t->sel, 0, 0, t->sel, 0);
 }
 
 void task_switch(Cpu *cpu, uint16_t sel, enum TaskSwitchKind kind, uint64_t next_rip, bool has_error, uint32_t error)

@@ -396,7 +396,7 @@ static void on_reset(void *opaque)
 
 /* ---- the list of stops ---- */
 
-static bool stops_triple_fault(const Debugger *d)
+static bool wants_triple_fault(const Debugger *d)
 {
     if (d->triple_fault != TRIPLE_FAULT_AUTO)
         return d->triple_fault == TRIPLE_FAULT_STOP;
@@ -411,7 +411,7 @@ void debugger_stops_changed(Debugger *d)
         if (s->enabled)
             g_array_append_val(points, s->point);
     }
-    if (stops_triple_fault(d)) {
+    if (wants_triple_fault(d)) {
         StopPoint triple = { .kind = STOP_TRIPLE_FAULT };
         g_array_append_val(points, triple);
     }

@@ -49,7 +49,7 @@ static gpointer thread_main(gpointer opaque)
     CpuThreads *t = self->all;
     g_mutex_lock(&t->mutex);
     while (!t->quit) {
-        if (!t->resumed) {
+        if (!t->resumed || is_stopped(self)) { /* a debugger's stop comes before the machine's pause */
             g_cond_wait(&t->changed, &t->mutex);
             continue;
         }
