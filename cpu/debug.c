@@ -136,12 +136,11 @@ static unsigned check_access(Cpu *cpu, unsigned n)
 
 uint64_t dr_read(Cpu *cpu, unsigned n) { return cpu->dr[check_access(cpu, n)]; }
 
-void dr_write(Cpu *cpu, unsigned n, uint64_t v)
+void dr_set(Cpu *cpu, unsigned n, uint64_t v)
 {
-    n = check_access(cpu, n);
-    if (n >= 6 && v >> 32)
-        cpu_raise_gp(cpu);
     uint64_t old = cpu->dr[n];
+    if (v == old)
+        return;
     switch (n) {
     case 6: cpu->dr[6] = (v & DR6_WRITABLE) | DR6_ONES; return;
     case 7: cpu->dr[7] = (v & DR7_WRITABLE) | DR7_ONES; break;
@@ -151,4 +150,12 @@ void dr_write(Cpu *cpu, unsigned n, uint64_t v)
         return;
     tlb_flush_all(cpu); /* which pages are watched has changed */
     cpu_update_mode(cpu);
+}
+
+void dr_write(Cpu *cpu, unsigned n, uint64_t v)
+{
+    n = check_access(cpu, n);
+    if (n >= 6 && v >> 32)
+        cpu_raise_gp(cpu);
+    dr_set(cpu, n, v);
 }

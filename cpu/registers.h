@@ -42,7 +42,8 @@ void cpu_register_read(Cpu *cpu, const CpuRegister *r, uint8_t *bytes);
 /*
  * Changes it, with all that follows (mode, TLB, cached descriptors' use); the checks are those that the machine itself
  * needs, not those of the instructions.  A segment's selector alone in protected mode loads its descriptor when that is
- * possible.  FALSE with *err when it cannot be written or has no such value.
+ * possible, else sets the selector alone; tables in memory stay as they are.  A part leaves the other bits of its
+ * register alone.  FALSE with *err, and nothing changed, when it cannot be written or has no such value.
  */
 gboolean cpu_register_set(Cpu *cpu, const CpuRegister *r, uint64_t v, GError **err);
 gboolean cpu_register_write(Cpu *cpu, const CpuRegister *r, const uint8_t *bytes, GError **err);

@@ -36,8 +36,9 @@ enum { DEBUG_CTL_LBR = 1 };
 void debug_note_branch(Cpu *cpu, uint64_t from);
 void debug_note_interrupt(Cpu *cpu, unsigned vector, uint64_t from);
 
-/* Bits of XCR0 that the CPU supports (xsave.c). */
+/* Bits of XCR0 that the CPU supports (xsave.c); sets it, false when it cannot have that value. */
 uint64_t xcr0_supported(const Cpu *cpu);
+bool xcr0_set(Cpu *cpu, uint64_t v);
 
 /* Bits of CR4 and EFER that the model's features allow. */
 uint64_t cr4_allowed(const Cpu *cpu);
@@ -62,6 +63,8 @@ void smm_leave(Cpu *cpu);
 /* Debug register reads and writes with DR7.GD, CR4.DE aliases and reserved bits (SDM vol. 3B 18.2). */
 uint64_t dr_read(Cpu *cpu, unsigned n);
 void dr_write(Cpu *cpu, unsigned n, uint64_t v);
+/* The same without the checks, which are the instruction's: n is 0 to 3, 6 or 7, and bits that do not exist are dropped. */
+void dr_set(Cpu *cpu, unsigned n, uint64_t v);
 
 /* Whether any enabled breakpoint of DR7 could match an instruction fetch, or a data access to the page of la. */
 bool debug_code_armed(const Cpu *cpu);

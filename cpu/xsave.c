@@ -522,15 +522,22 @@ static bool xcr0_valid(const Cpu *cpu, uint64_t v)
     return !(v & avx512) || (v & XCR0_AVX512_STATE) == XCR0_AVX512_STATE;
 }
 
+bool xcr0_set(Cpu *cpu, uint64_t v)
+{
+    if (!xcr0_valid(cpu, v))
+        return false;
+    cpu->xcr0 = v;
+    cpu_update_mode(cpu);
+    return true;
+}
+
 static void xsetbv(Cpu *cpu, const Insn *i)
 {
     (void)i;
     if (!(cpu->cr4 & CR4_OSXSAVE))
         cpu_raise_ud(cpu);
     uint64_t v = reg32(cpu, R_AX) | (uint64_t)reg32(cpu, R_DX) << 32;
-    if (cpu->cpl != 0 || reg32(cpu, R_CX) != 0 || !xcr0_valid(cpu, v))
+    if (cpu->cpl != 0 || reg32(cpu, R_CX) != 0 || !xcr0_set(cpu, v))
         cpu_raise_gp(cpu);
-    cpu->xcr0 = v;
-    cpu_update_mode(cpu);
 }
 SEM_1(xsetbv)
