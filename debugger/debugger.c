@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "cpu/mmu.h"
 #include "cpu/registers.h"
+#include "debugger/command.h"
 #include "debugger/expression.h"
 #include "debugger/symbols.h"
 
@@ -26,6 +28,7 @@ struct Debugger {
     GHashTable *faces;         /* who is there to look (debugger_attended) */
     TripleFaultStop triple_fault;
     bool non_stop;
+    unsigned last_stop;        /* what was reported last, or 0 */
     unsigned frozen;           /* paused for a moment: nobody is told */
     bool thaws;                /* ran before that */
     GSource *source;           /* reports hits in the main loop */
@@ -90,6 +93,12 @@ static void tell_reset(const DebuggerListener *l, const void *what)
     (void)what;
     if (l->reset)
         l->reset(l->opaque);
+}
+
+static void tell_output(const DebuggerListener *l, const void *what)
+{
+    if (l->output)
+        l->output(l->opaque, what);
 }
 
 void debugger_listen(Debugger *d, const DebuggerListener *l) { g_ptr_array_add(d->listeners, (gpointer)l); }
@@ -189,6 +198,27 @@ static bool is_stale(Debugger *d, const Pending *p)
                                      : !same_stop(d, &p->point);
 }
 
+/* Lines that a stop has run; one of them may let the machine go on. */
+static void run_commands_of(Debugger *d, GPtrArray *lines)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    for (guint k = 0; k < lines->len; k++)
+        command_execute(d->machine, NULL, lines->pdata[k], out);
+    if (out->len)
+        tell(d, tell_output, out->str);
+}
+
+/* Where nobody else would show it. */
+static void log_report(Debugger *d, const StopReport *r)
+{
+    for (guint k = 0; k < d->listeners->len; k++)
+        if (((const DebuggerListener *)d->listeners->pdata[k])->for_people)
+            return;
+    g_autoptr(GString) out = g_string_new(NULL);
+    debugger_describe(d, r, out);
+    log_user("%s", g_strchomp(out->str));
+}
+
 static void report(Debugger *d, const Pending *p)
 {
     Stop *s = p->hit.id ? find_stop(d, p->hit.id) : NULL;
@@ -197,9 +227,17 @@ static void report(Debugger *d, const Pending *p)
     d->current = p->cpu;
     if (stops_before(p->hit.kind))
         d->reported[p->cpu->index] = linear_rip(p->cpu);
-    tell(d, tell_stopped, &(StopReport){ .hit = p->hit, .cpu = p->cpu, .stop = s });
-    if (s && s->temporary && find_stop(d, s->point.id) == s)
+    StopReport r = { .hit = p->hit, .cpu = p->cpu, .stop = s };
+    if (p->hit.kind == STOP_TRIPLE_FAULT)
+        log_report(d, &r);
+    unsigned id = d->last_stop = s ? s->point.id : 0;
+    g_autoptr(GPtrArray) commands = s && s->commands ? g_ptr_array_ref(s->commands) : NULL;
+    tell(d, tell_stopped, &r);
+    s = find_stop(d, id);
+    if (s && s->temporary)
         debugger_stop_remove(d, s);
+    if (commands)
+        run_commands_of(d, commands);
 }
 
 /* The first pending hit that still matters, if any. */
@@ -329,6 +367,13 @@ void debugger_continue(Debugger *d)
 {
     if (d->machine->run_state == RUN_PAUSED && !report_next(d))
         resume(d);
+}
+
+void debugger_ignore_here(Debugger *d, uint64_t count)
+{
+    Stop *s = find_stop(d, d->last_stop);
+    if (s && count)
+        s->ignore = count;
 }
 
 void debugger_step(Debugger *d, Cpu *cpu, uint64_t count, bool alone, bool interrupts)

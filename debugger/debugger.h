@@ -74,6 +74,8 @@ typedef struct DebuggerListener {
     void (*stopped)(void *opaque, const StopReport *r);
     void (*resumed)(void *opaque);
     void (*reset)(void *opaque);    /* the machine was reset */
+    void (*output)(void *opaque, const char *text); /* what the commands of a stop printed */
+    bool for_people;                /* shows reports as text: no other place for them is needed */
     void *opaque;
 } DebuggerListener;
 void debugger_listen(Debugger *d, const DebuggerListener *l);     /* kept, not copied */
@@ -89,6 +91,8 @@ bool debugger_is_running(const Debugger *d);
 void debugger_freeze(Debugger *d);
 void debugger_thaw(Debugger *d);
 void debugger_continue(Debugger *d);
+/* The stop that was reported last is passed over so many times. */
+void debugger_ignore_here(Debugger *d, uint64_t count);
 /* `count` instructions of that CPU (interrupts wait, unless asked for); the others hold still if `alone`. */
 void debugger_step(Debugger *d, Cpu *cpu, uint64_t count, bool alone, bool interrupts);
 /* Runs until an instruction at la with a stack pointer of at least sp (0: any) is met on that CPU, or another stop. */

@@ -80,6 +80,12 @@ void expression_free(Expression *e)
     g_free(e);
 }
 
+gboolean expression_place(const Expression *e, Cpu *cpu, uint64_t *la, uint64_t *size, GError **err)
+{
+    (void)e, (void)cpu, (void)la, (void)size;
+    return error_set(err, "not an object in memory");
+}
+
 gboolean expression_value(const Expression *e, Cpu *cpu, uint64_t *v, GError **err)
 {
     (void)err;
