@@ -105,7 +105,7 @@ static gboolean pid_file_write(const char *file, GError **err)
 /* SIGINT, SIGTERM and SIGHUP end the machine in order. */
 static gboolean on_signal(gpointer m)
 {
-    machine_quit(m, 0);
+    machine_quit_by_signal(m);
     return G_SOURCE_CONTINUE;
 }
 

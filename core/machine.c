@@ -39,6 +39,7 @@ typedef struct ExtraState {
 
 typedef struct Request {
     RequestKind kind;
+    bool guest;           /* who wants it */
     int status;
     char *reason;
 } Request;
@@ -48,7 +49,9 @@ typedef struct MachineImpl {
     Machine machine;
     GSource *source;      /* carries requests out; its ready time is set when there are any */
     GPtrArray *extras;    /* ExtraState * */
-    bool quitting;
+    bool quitting, told_shutdown;
+    const char *quit_reason;
+    const Request *current; /* being carried out */
 } MachineImpl;
 
 typedef struct RequestSource {
@@ -75,6 +78,40 @@ static void extra_free(void *data)
     g_free(e);
 }
 
+/* =============================================================================================== listeners ====== */
+
+void machine_listen(Machine *m, const MachineListener *l)
+{
+    g_ptr_array_add(m->listeners, (gpointer)l);
+}
+
+void machine_unlisten(Machine *m, const MachineListener *l)
+{
+    g_ptr_array_remove(m->listeners, (gpointer)l);
+}
+
+/* Who is told may stop listening meanwhile. */
+static void tell_event(Machine *m, const MachineEvent *e)
+{
+    g_autoptr(GPtrArray) all = NULL;
+
+    machine_lock(m);
+    all = g_ptr_array_copy(m->listeners, NULL, NULL);
+    for (guint i = 0; i < all->len; i++) {
+        const MachineListener *l = all->pdata[i];
+        if (g_ptr_array_find(m->listeners, l, NULL))
+            l->happened(l->opaque, e);
+    }
+    machine_unlock(m);
+}
+
+/* Something that the request under way, if any, has brought about. */
+static void tell(Machine *m, MachineEventKind kind)
+{
+    const Request *r = impl(m)->current;
+    tell_event(m, &(MachineEvent) { .kind = kind, .guest = r && r->guest, .reason = r ? r->reason : NULL });
+}
+
 /* ====================================================================================== run states and reset ===== */
 
 static void set_run_state(Machine *m, RunState now)
@@ -82,8 +119,7 @@ static void set_run_state(Machine *m, RunState now)
     if (m->run_state == now)
         return;
     m->run_state = now;
-    if (m->run_state_changed)
-        m->run_state_changed(m->run_state_opaque, now);
+    tell(m, MACHINE_RUN_STATE);
 }
 
 /*
@@ -145,8 +181,7 @@ void machine_reset(Machine *m)
     }
     if (m->cpu_ops)
         m->cpu_ops->reset(m->cpu_opaque);
-    if (m->was_reset)
-        m->was_reset(m->was_reset_opaque);
+    tell(m, MACHINE_RESET);
     machine_unlock(m);
     if (m->run_state == RUN_SHUTDOWN && !impl(m)->quitting)
         set_run_state(m, RUN_PAUSED);
@@ -169,12 +204,12 @@ static bool request_waits(Machine *m, RequestKind kind)
     return false;
 }
 
-static void request_add(Machine *m, RequestKind kind, int status, const char *reason)
+static void request_add(Machine *m, RequestKind kind, bool guest, int status, const char *reason)
 {
     machine_lock(m);
     if (!request_waits(m, kind)) {
         Request *r = g_new0(Request, 1);
-        *r = (Request) { .kind = kind, .status = status, .reason = g_strdup(reason) };
+        *r = (Request) { .kind = kind, .guest = guest, .status = status, .reason = g_strdup(reason) };
         g_queue_push_tail(m->requests, r);
     }
     machine_unlock(m);
@@ -183,32 +218,49 @@ static void request_add(Machine *m, RequestKind kind, int status, const char *re
 
 void machine_request_reset(Machine *m, const char *reason)
 {
-    request_add(m, REQUEST_RESET, 0, reason);
+    request_add(m, REQUEST_RESET, true, 0, reason);
+}
+
+void machine_press_reset(Machine *m, const char *reason)
+{
+    request_add(m, REQUEST_RESET, false, 0, reason);
 }
 
 void machine_request_wake(Machine *m, const char *reason)
 {
-    request_add(m, REQUEST_WAKE, 0, reason);
+    request_add(m, REQUEST_WAKE, true, 0, reason);
 }
 
 void machine_request_shutdown(Machine *m, int status, const char *reason)
 {
-    request_add(m, REQUEST_SHUTDOWN, status, reason);
+    request_add(m, REQUEST_SHUTDOWN, true, status, reason);
 }
 
 void machine_request_powerdown(Machine *m)
 {
-    request_add(m, REQUEST_POWERDOWN, 0, NULL);
+    request_add(m, REQUEST_POWERDOWN, false, 0, NULL);
+}
+
+static void quit_for(Machine *m, int status, const char *reason)
+{
+    machine_lock(m);
+    if (!impl(m)->quitting) {
+        m->exit_status = status;
+        impl(m)->quit_reason = reason;
+    }
+    impl(m)->quitting = true;
+    machine_unlock(m);
+    source_wake(m);
 }
 
 void machine_quit(Machine *m, int status)
 {
-    machine_lock(m);
-    if (!impl(m)->quitting)
-        m->exit_status = status;
-    impl(m)->quitting = true;
-    machine_unlock(m);
-    source_wake(m);
+    quit_for(m, status, NULL);
+}
+
+void machine_quit_by_signal(Machine *m)
+{
+    quit_for(m, 0, "signal");
 }
 
 static Request *request_take(Machine *m)
@@ -241,7 +293,9 @@ static const char *reason_text(const Request *r)
 static void carry_out_shutdown(Machine *m, const Request *r)
 {
     log_printf(LOG_CPU_RESET, "shutdown: %s\n", reason_text(r));
+    tell(m, MACHINE_SHUTDOWN);
     if (!m->no_shutdown) {
+        impl(m)->told_shutdown = true;
         machine_quit(m, r->status);
         return;
     }
@@ -278,6 +332,7 @@ static void carry_out_wake(Machine *m, const Request *r)
     m->waking = true;
     reset_now(m, r);
     m->waking = false;
+    tell(m, MACHINE_WAKE);
 }
 
 static void carry_out_powerdown(Machine *m)
@@ -286,10 +341,12 @@ static void carry_out_powerdown(Machine *m)
     if (m->powerdown)
         m->powerdown(m->powerdown_opaque);
     machine_unlock(m);
+    tell(m, MACHINE_POWERDOWN);
 }
 
 static void carry_out(Machine *m, const Request *r)
 {
+    impl(m)->current = r;
     switch (r->kind) {
     case REQUEST_RESET: carry_out_reset(m, r); break;
     case REQUEST_WAKE: carry_out_wake(m, r); break;
@@ -297,6 +354,15 @@ static void carry_out(Machine *m, const Request *r)
     case REQUEST_POWERDOWN: carry_out_powerdown(m); break;
     case REQUEST_NONE: break;
     }
+    impl(m)->current = NULL;
+}
+
+static void end_loop(Machine *m)
+{
+    if (!impl(m)->told_shutdown)
+        tell_event(m, &(MachineEvent) { .kind = MACHINE_SHUTDOWN, .reason = impl(m)->quit_reason });
+    impl(m)->told_shutdown = true;
+    g_main_loop_quit(m->loop);
 }
 
 static gboolean requests_dispatch(GSource *source, GSourceFunc fn, gpointer data)
@@ -312,7 +378,7 @@ static gboolean requests_dispatch(GSource *source, GSourceFunc fn, gpointer data
         request_free(r);
     }
     if (impl(m)->quitting)
-        g_main_loop_quit(m->loop);
+        end_loop(m);
     return G_SOURCE_CONTINUE;
 }
 
@@ -335,7 +401,7 @@ static GSource *request_source_new(Machine *m)
 
 static gboolean quit_by_signal(gpointer data)
 {
-    machine_quit(data, 0);
+    machine_quit_by_signal(data);
     return G_SOURCE_CONTINUE;
 }
 
@@ -396,6 +462,7 @@ Machine *machine_new(uint64_t pool_reserve, GError **err)
     m->devices = g_ptr_array_new();
     m->slots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     m->requests = g_queue_new();
+    m->listeners = g_ptr_array_new();
     m->run_state = RUN_PAUSED;
     all->extras = g_ptr_array_new_with_free_func(extra_free);
     all->source = request_source_new(m);
@@ -411,6 +478,7 @@ void machine_free(Machine *m)
     g_queue_free_full(m->requests, request_free);
     g_ptr_array_free(impl(m)->extras, TRUE);
     g_ptr_array_free(m->devices, TRUE);
+    g_ptr_array_free(m->listeners, TRUE);
     g_hash_table_destroy(m->slots);
     clocks_free(m->clocks);
     as_free(m->memory);

@@ -31,6 +31,26 @@ typedef struct MachineCpuOps {
     void (*reset)(void *opaque);   /* power-on reset of all; they are paused */
 } MachineCpuOps;
 
+/* What happened to a machine. */
+typedef enum MachineEventKind {
+    MACHINE_RUN_STATE,            /* run_state has changed */
+    MACHINE_RESET,                /* devices and CPUs were reset; paused still; `waking` as in Machine */
+    MACHINE_SHUTDOWN,             /* it ends, or with -no-shutdown is about to pause */
+    MACHINE_POWERDOWN,            /* the power button was pressed */
+    MACHINE_WAKE,                 /* a sleep state has ended */
+} MachineEventKind;
+
+typedef struct MachineEvent {
+    MachineEventKind kind;
+    bool guest;                   /* of a reset or shutdown: the guest wanted it, not a face or a signal */
+    const char *reason;           /* of a request; NULL: none was given */
+} MachineEvent;
+
+typedef struct MachineListener {
+    void (*happened)(void *opaque, const MachineEvent *e); /* main loop's thread, machine lock held */
+    void *opaque;
+} MachineListener;
+
 /* How many dies a package has, cores a die, threads a core; cores 0: all CPUs are cores of one package. */
 typedef struct CpuTopology {
     unsigned dies, cores, threads;
@@ -59,10 +79,7 @@ struct Machine {
     void *powerdown_opaque;
     GHashTable *slots;            /* well-known objects by name, for devices that find each other (machine_provide) */
     GQueue *requests;             /* private to machine.c */
-    void (*run_state_changed)(void *opaque, RunState now); /* for the debugger; may be NULL */
-    void *run_state_opaque;
-    void (*was_reset)(void *opaque); /* for the debugger: after a reset, while paused; may be NULL */
-    void *was_reset_opaque;
+    GPtrArray *listeners;         /* const MachineListener *, private to machine.c */
     void (*smm_changed)(void *opaque, bool in_smm); /* chipset: shows or hides SMRAM; lock held; may be NULL */
     void *smm_opaque;
     unsigned lock_depth;          /* how often machine_lock() holds `lock`, guarded by it: for machine_pause() */
@@ -71,6 +88,10 @@ struct Machine {
 /* An empty machine with both address spaces; RAM is added by the board out of pool_reserve bytes. */
 Machine *machine_new(uint64_t pool_reserve, GError **err);
 void machine_free(Machine *m);
+
+/* Whoever is told what happens; kept, not copied. */
+void machine_listen(Machine *m, const MachineListener *l);
+void machine_unlisten(Machine *m, const MachineListener *l);
 
 /*
  * Objects that devices and boards share by name: "isa" (IsaBus), "pci" (PciBus), "fw_cfg" (FwCfg), "i8259", ...;
@@ -101,8 +122,12 @@ void machine_request_wake(Machine *m, const char *reason);
 void machine_request_shutdown(Machine *m, int status, const char *reason);
 void machine_request_powerdown(Machine *m);
 
-/* Ends the main loop whatever the options say (monitor's quit). */
+/* The reset button: the same as machine_request_reset(), by the user. */
+void machine_press_reset(Machine *m, const char *reason);
+
+/* Ends the main loop whatever the options say (monitor's quit); the same, as a signal asks for it. */
 void machine_quit(Machine *m, int status);
+void machine_quit_by_signal(Machine *m);
 
 /* Resets all devices and CPUs (main loop's thread, paused). */
 void machine_reset(Machine *m);

@@ -25,6 +25,7 @@ struct Debugger {
     GPtrArray *stops;          /* Stop *; changes while no CPU runs */
     unsigned next_id;
     GPtrArray *listeners;      /* const DebuggerListener * */
+    MachineListener listener;
     GHashTable *faces;         /* who is there to look (debugger_attended) */
     TripleFaultStop triple_fault;
     bool non_stop;
@@ -417,12 +418,11 @@ void debugger_hold(Debugger *d, Cpu *cpu, bool held)
 }
 
 /* The machine was paused or resumed, by whomever. */
-static void on_run_state(void *opaque, RunState now)
+static void on_run_state(Debugger *d)
 {
-    Debugger *d = opaque;
     if (d->frozen)
         return;
-    if (now == RUN_RUNNING) {
+    if (d->machine->run_state == RUN_RUNNING) {
         tell(d, tell_resumed, NULL);
         return;
     }
@@ -430,13 +430,20 @@ static void on_run_state(void *opaque, RunState now)
     tell(d, tell_stopped, &(StopReport){ .hit = { .kind = STOP_PAUSE }, .cpu = debugger_cpu(d) });
 }
 
-static void on_reset(void *opaque)
+static void on_reset(Debugger *d)
 {
-    Debugger *d = opaque;
     Pending *p;
     while ((p = take_pending(d)))
         g_free(p);
     tell(d, tell_reset, NULL);
+}
+
+static void on_event(void *opaque, const MachineEvent *e)
+{
+    if (e->kind == MACHINE_RUN_STATE)
+        on_run_state(opaque);
+    else if (e->kind == MACHINE_RESET)
+        on_reset(opaque);
 }
 
 /* ---- the list of stops ---- */
@@ -548,10 +555,8 @@ static Debugger *debugger_new(Machine *m)
     d->source = source_new(d);
     memset(d->reported, 0xff, sizeof d->reported);
     g_mutex_init(&d->lock);
-    m->run_state_changed = on_run_state;
-    m->run_state_opaque = d;
-    m->was_reset = on_reset;
-    m->was_reset_opaque = d;
+    d->listener = (MachineListener){ .happened = on_event, .opaque = d };
+    machine_listen(m, &d->listener);
     return d;
 }
 
@@ -568,8 +573,7 @@ void debugger_free(Machine *m)
     Debugger *d = machine_find(m, "debugger");
     if (!d)
         return;
-    m->run_state_changed = NULL;
-    m->was_reset = NULL;
+    machine_unlisten(m, &d->listener);
     g_source_destroy(d->source);
     g_source_unref(d->source);
     g_queue_free_full(d->pending, g_free);

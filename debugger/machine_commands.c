@@ -105,7 +105,7 @@ static void info_device(MonitorCommand *c)
         state_dump(dev->type->state, dev, 0, c->out);
 }
 
-static void command_reset(MonitorCommand *c) { machine_request_reset(c->machine, "monitor"); }
+static void command_reset(MonitorCommand *c) { machine_press_reset(c->machine, "monitor"); }
 static void command_powerdown(MonitorCommand *c) { machine_request_powerdown(c->machine); }
 static void command_quit(MonitorCommand *c) { machine_quit(c->machine, 0); }
 

@@ -246,6 +246,12 @@ BlockBackend *block_find(Machine *m, const char *id)
     return machine_find(m, slot);
 }
 
+BlockBackend *block_nth(Machine *m, unsigned n)
+{
+    BlockList *list = machine_find(m, "block");
+    return list && n < list->backends->len ? g_ptr_array_index(list->backends, n) : NULL;
+}
+
 /* The drive that has a file open already, or NULL. */
 static BlockBackend *find_user(Machine *m, const char *file)
 {

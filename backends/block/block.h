@@ -30,6 +30,7 @@ typedef struct BlockOptions {
 /* Opens an image, locking it against other writers; *err names file and reason. Owned by the machine. */
 BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err);
 BlockBackend *block_find(Machine *m, const char *id);
+BlockBackend *block_nth(Machine *m, unsigned n); /* in the order they were opened; NULL behind the last */
 void block_close_all(Machine *m);
 
 const char *block_id(const BlockBackend *b);

@@ -38,6 +38,7 @@ struct CharBackend {
     int patience;            /* milliseconds to wait for a full output; -1: for ever */
     bool stalled;            /* the output was full for so long: do not wait again until it drains */
     GSource *source;         /* watches input while the front end has room */
+    GSource *draining;       /* watches output that did not take all of char_write_some() */
     void *state;             /* of the kind, freed by close */
     void (*hung_up)(CharBackend *c);  /* the peer went away; NULL: stop reading */
     void (*close)(CharBackend *c);    /* NULL: nothing to do */
@@ -51,6 +52,8 @@ extern const CharKind char_kind_stdio, char_kind_pty, char_kind_unix, char_kind_
 /* The host's side came or went: tells the front end, and starts or stops reading. */
 void char_opened(CharBackend *c);
 void char_closed(CharBackend *c);
+
+void char_unwatch_output(CharBackend *c);
 
 /* Bytes that the front end of c itself takes now; hands it some of these. */
 unsigned char_frontend_room(const CharBackend *c);

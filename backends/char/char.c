@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +30,7 @@ static void backend_free(gpointer p)
     provide_slot(c->machine, c->id, NULL);
     if (c->source)
         g_source_destroy(c->source);
+    char_unwatch_output(c);
     if (c->close)
         c->close(c);
     if (c->mux)
@@ -63,6 +63,22 @@ CharBackend *char_find(Machine *m, const char *id)
     CharBackend *c = machine_find(m, slot);
     g_free(slot);
     return c;
+}
+
+CharBackend *char_nth(Machine *m, unsigned n)
+{
+    GPtrArray *list = char_list(m);
+    return list && n < list->len ? g_ptr_array_index(list, n) : NULL;
+}
+
+const char *char_id(const CharBackend *c)
+{
+    return c->id;
+}
+
+bool char_is_open(const CharBackend *c)
+{
+    return c->first ? c->first->opened : c->opened;
 }
 
 void char_free_all(Machine *m)
@@ -196,37 +212,9 @@ void char_opened(CharBackend *c)
 void char_closed(CharBackend *c)
 {
     input_unwatch(c);
+    char_unwatch_output(c);
     c->opened = false;
     char_frontend_event(c, CHAR_CLOSED);
-}
-
-/* ---- output ---- */
-
-/* Waits until a full output takes more; false when it does not in time. */
-static bool output_wait(CharBackend *c)
-{
-    struct pollfd p = {.fd = c->output, .events = POLLOUT};
-    int ready = poll(&p, 1, c->stalled ? 0 : c->patience);
-    c->stalled = ready == 0;
-    return ready > 0 || (ready < 0 && errno == EINTR);
-}
-
-void char_write(CharBackend *c, const void *data, unsigned size)
-{
-    if (c && c->first)
-        c = c->first;
-    if (!c || c->output < 0 || !c->opened)
-        return;
-    const uint8_t *p = data;
-    while (size) {
-        ssize_t n = write(c->output, p, size);
-        if (n >= 0) {
-            p += n;
-            size -= n;
-        } else if (errno == EAGAIN ? !output_wait(c) : errno != EINTR) {
-            return;
-        }
-    }
 }
 
 /* ---- kinds without a file of their own ---- */

@@ -19,6 +19,7 @@ typedef struct CharFrontend {
     unsigned (*can_receive)(void *opaque);                             /* bytes it can take now */
     void (*receive)(void *opaque, const uint8_t *data, unsigned size); /* at most what can_receive said */
     void (*event)(void *opaque, int event);                            /* CHAR_* */
+    void (*writable)(void *opaque);                                    /* char_write_some() may go on */
 } CharFrontend;
 
 enum { CHAR_OPENED, CHAR_CLOSED, CHAR_BREAK };
@@ -31,11 +32,22 @@ enum { CHAR_OPENED, CHAR_CLOSED, CHAR_BREAK };
 CharBackend *char_new(Machine *m, const char *id, const char *spec, GError **err);
 CharBackend *char_find(Machine *m, const char *id);
 
+/* The machine's back ends in the order they were made; NULL behind the last.  Whether the host's side is there. */
+CharBackend *char_nth(Machine *m, unsigned n);
+const char *char_id(const CharBackend *c);
+bool char_is_open(const CharBackend *c);
+
 /* One front end a back end (mon:stdio and Ctrl-A C have two, behind char_mux). */
 void char_connect(CharBackend *c, const CharFrontend *ops, void *opaque);
 
 /* Writes all bytes, blocking shortly if the host does; a dead peer swallows them. NULL back end: nothing happens. */
 void char_write(CharBackend *c, const void *data, unsigned size);
+
+/*
+ * Writes what the host takes at once, and returns how much that was.  When it was not all, the front end's writable()
+ * is called once it takes more.  Without a peer all is taken.  Main loop's thread.
+ */
+unsigned char_write_some(CharBackend *c, const void *data, unsigned size);
 
 /* The front end can take bytes again: can_receive grew. */
 void char_accept_input(CharBackend *c);

@@ -172,7 +172,9 @@ static void serial_event(void *opaque, int event)
     serial_received(s);
 }
 
-static const CharFrontend serial_frontend = { serial_can_receive, serial_receive, serial_event };
+static const CharFrontend serial_frontend = {
+    .can_receive = serial_can_receive, .receive = serial_receive, .event = serial_event
+};
 
 static void serial_accept_input(Serial *s)
 {

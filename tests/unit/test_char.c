@@ -15,6 +15,7 @@ typedef struct Sink {
     GString *got;
     unsigned room;
     int last_event;
+    unsigned drained;
 } Sink;
 
 static unsigned sink_room(void *opaque)
@@ -35,7 +36,13 @@ static void sink_event(void *opaque, int event)
     ((Sink *)opaque)->last_event = event;
 }
 
-static const CharFrontend sink_ops = {sink_room, sink_receive, sink_event};
+static void sink_writable(void *opaque)
+{
+    ((Sink *)opaque)->drained++;
+}
+
+static const CharFrontend sink_ops = {.can_receive = sink_room, .receive = sink_receive, .event = sink_event,
+                                      .writable = sink_writable};
 
 static Machine *machine(void)
 {
@@ -133,7 +140,7 @@ typedef struct Line {
 
 static void line_open(Line *l)
 {
-    *l = (Line){.m = machine(), .first = {g_string_new(NULL), 100, -1}, .second = {g_string_new(NULL), 100, -1}};
+    *l = (Line){.m = machine(), .first = {g_string_new(NULL), 100, -1, 0}, .second = {g_string_new(NULL), 100, -1, 0}};
     l->path = g_strdup_printf("%s/myna-test-char-%d", g_get_tmp_dir(), (int)getpid());
     char *spec = g_strdup_printf("unix:%s,server,nowait", l->path);
     l->c = open_right(l->m, "line", spec);
@@ -186,6 +193,31 @@ static void test_socket(void)
     line_close(&l);
 }
 
+/* A peer that does not read: nobody waits for it, and what it has not taken yet is told. */
+static void test_write_some(void)
+{
+    enum { SIZE = 8 * MiB };
+    Line l;
+    line_open(&l);
+    uint8_t *data = g_malloc0(SIZE);
+    unsigned taken = char_write_some(l.c, data, SIZE);
+    g_assert_cmpuint(taken, >, 0);
+    g_assert_cmpuint(taken, <, SIZE);
+    settle(l.m, &l.first, 0);
+    g_assert_cmpuint(l.first.drained, ==, 0);
+    for (unsigned got = 0; got < taken;) {
+        ssize_t n = read(l.peer, data, taken - got);
+        g_assert_cmpint(n, >, 0);
+        got += n;
+    }
+    settle(l.m, &l.first, 0);
+    g_assert_cmpuint(l.first.drained, ==, 1);
+    g_assert_cmpuint(char_write_some(l.c, data, 100), ==, 100);
+    char_write_some(l.c, data, SIZE); /* a watch that is there when all is freed */
+    g_free(data);
+    line_close(&l);
+}
+
 static void test_mux(void)
 {
     Line l;
@@ -230,7 +262,7 @@ static void test_pty(void)
         return;
     }
     Machine *m = machine();
-    Sink s = {g_string_new(NULL), 100, -1};
+    Sink s = {g_string_new(NULL), 100, -1, 0};
     CharBackend *c;
     if (g_test_subprocess()) {
         open_right(m, "serial0", "pty");
@@ -254,6 +286,7 @@ int main(int argc, char **argv)
     g_test_add_func("/char/mistakes", test_mistakes);
     g_test_add_func("/char/file", test_file);
     g_test_add_func("/char/socket", test_socket);
+    g_test_add_func("/char/write-some", test_write_some);
     g_test_add_func("/char/mux", test_mux);
     g_test_add_func("/char/pty", test_pty);
     return g_test_run();

@@ -150,12 +150,22 @@ typedef struct Fixture {
     FakeCpu cpu;
     Region *ram;
     Counter *counter;
-    GString *states;
+    GString *states, *events;
+    MachineListener listener;
 } Fixture;
 
-static void note_state(void *opaque, RunState now)
+/* Run states as letters; of the rest a word, and who wanted it and why. */
+static void note_event(void *opaque, const MachineEvent *e)
 {
-    g_string_append_c(opaque, "prs"[now]);
+    static const char *const words[] = { [MACHINE_RESET] = "reset", [MACHINE_SHUTDOWN] = "shutdown",
+                                         [MACHINE_POWERDOWN] = "powerdown", [MACHINE_WAKE] = "wake" };
+    Fixture *f = opaque;
+
+    if (e->kind == MACHINE_RUN_STATE)
+        g_string_append_c(f->states, "prs"[f->m->run_state]);
+    else
+        g_string_append_printf(f->events, "%s:%s:%s ", words[e->kind], e->guest ? "guest" : "host",
+                               e->reason ? e->reason : "");
 }
 
 static void fixture_up(Fixture *f, gconstpointer data)
@@ -172,8 +182,9 @@ static void fixture_up(Fixture *f, gconstpointer data)
     f->m->cpu_ops = &fake_cpu_ops;
     f->m->cpu_opaque = &f->cpu;
     f->states = g_string_new(NULL);
-    f->m->run_state_changed = note_state;
-    f->m->run_state_opaque = f->states;
+    f->events = g_string_new(NULL);
+    f->listener = (MachineListener) { .happened = note_event, .opaque = f };
+    machine_listen(f->m, &f->listener);
     machine_add_state(f->m, "cpu0", fake_cpu_state, &f->cpu, NULL, NULL);
 }
 
@@ -188,6 +199,7 @@ static void fixture_down(Fixture *f, gconstpointer data)
     region_free(f->ram);
     machine_free(f->m);
     g_string_free(f->states, TRUE);
+    g_string_free(f->events, TRUE);
 }
 
 /* Runs fn(f) in the main loop after some milliseconds, or in another thread. */
@@ -248,6 +260,7 @@ static void test_shutdown(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->cpu.steps, >, 0);
     g_assert_cmpuint(f->counter->value, ==, 1000 + f->cpu.steps);
     g_assert_cmpstr(f->states->str, ==, "rs");
+    g_assert_cmpstr(f->events->str, ==, "shutdown:guest:test ");
 }
 
 /* A request that came before the main loop runs is not lost. */
@@ -265,6 +278,7 @@ static void test_early_quit(Fixture *f, gconstpointer data)
     quit(f);
     g_assert_cmpint(machine_run(f->m, false), ==, 5);
     g_assert_cmpuint(f->cpu.resumes, ==, 0);
+    g_assert_cmpstr(f->events->str, ==, "shutdown:host: ");
 }
 
 static gpointer reset_thread(gpointer data)
@@ -289,6 +303,7 @@ static void test_reset(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->cpu.resets, ==, 1);
     g_assert_cmpuint(f->cpu.pauses, ==, 2);
     g_assert_cmpstr(f->states->str, ==, "rs"); /* a reset is no pause */
+    g_assert_cmpstr(f->events->str, ==, "reset:guest:test shutdown:guest:test ");
 }
 
 static void test_no_reboot(Fixture *f, gconstpointer data)
