@@ -265,6 +265,13 @@ static void pause_quietly(Debugger *d)
     d->frozen--;
 }
 
+static void resume_quietly(Debugger *d)
+{
+    d->frozen++;
+    machine_resume(d->machine);
+    d->frozen--;
+}
+
 static void end_steps(Debugger *d)
 {
     Cpu *cpu;
@@ -288,7 +295,7 @@ static void serve_hits(Debugger *d)
     pause_quietly(d);
     end_steps(d);
     if (!report_next(d))
-        machine_resume(d->machine);
+        resume_quietly(d);
 }
 
 static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
@@ -335,9 +342,7 @@ void debugger_thaw(Debugger *d)
         if (report_next(d))
             return;
     }
-    d->frozen++;
-    machine_resume(d->machine);
-    d->frozen--;
+    resume_quietly(d);
 }
 
 bool debugger_is_running(const Debugger *d)
@@ -427,6 +432,8 @@ static void on_run_state(Debugger *d)
         return;
     }
     end_steps(d);
+    if (d->machine->run_state == RUN_SHUTDOWN && !d->machine->no_shutdown)
+        return; /* the process ends */
     tell(d, tell_stopped, &(StopReport){ .hit = { .kind = STOP_PAUSE }, .cpu = debugger_cpu(d) });
 }
 
