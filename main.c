@@ -123,11 +123,21 @@ static void signals_watch(Machine *m)
 
 /* ---- the run ---- */
 
+static void triple_fault_configure(Machine *m, const Options *o)
+{
+    const char *what = o->action.triple_fault;
+    if (what && !strcmp(what, "stop"))
+        debugger_set_triple_fault(debugger_of(m), TRIPLE_FAULT_STOP);
+    else if (what && !strcmp(what, "reset"))
+        debugger_set_triple_fault(debugger_of(m), TRIPLE_FAULT_RESET);
+}
+
 static gboolean faces_create(Machine *m, const Options *o, GError **err)
 {
     if (!monitors_create(m, o, err) || !mons_create(m, o, err))
         return FALSE;
     serial_monitors_create(m, o);
+    triple_fault_configure(m, o);
     return !o->pid_file || pid_file_write(o->pid_file, err);
 }
 
@@ -161,8 +171,8 @@ static gboolean run(const Options *o, int *status, GError **err)
     if (!m)
         return FALSE;
     m->types = o->types;
-    m->no_reboot = o->no_reboot;
-    m->no_shutdown = o->no_shutdown;
+    m->no_reboot = o->no_reboot || !g_strcmp0(o->action.reboot, "shutdown");
+    m->no_shutdown = o->no_shutdown || !g_strcmp0(o->action.shutdown, "pause");
     gboolean ok = machine_live(m, o, status, err);
     block_close_all(m);
     monitor_free_all(m);

@@ -29,6 +29,7 @@ struct Debugger {
     GHashTable *faces;         /* who is there to look (debugger_attended) */
     TripleFaultStop triple_fault;
     bool non_stop;
+    bool listening;            /* CPUs tell their hits */
     unsigned last_stop;        /* what was reported last, or 0 */
     unsigned frozen;           /* paused for a moment: nobody is told */
     bool thaws;                /* ran before that */
@@ -389,6 +390,8 @@ void debugger_step(Debugger *d, Cpu *cpu, uint64_t count, bool alone, bool inter
         return;
     for (unsigned k = 0; alone && (other = debugger_cpu_at(d, k)); k++)
         stops_hold(other, other != cpu);
+    if (!d->listening)
+        debugger_stops_changed(d);
     stops_step(cpu, count, interrupts);
     resume(d);
 }
@@ -479,6 +482,7 @@ void debugger_stops_changed(Debugger *d)
         return;
     debugger_freeze(d);
     stops_set(cpu, (const StopPoint *)points->data, points->len, on_hit, d);
+    d->listening = true;
     debugger_thaw(d);
 }
 

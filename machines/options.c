@@ -45,6 +45,10 @@ static const char *const words_display[] = {"none", NULL};
 static const char *const words_vga[] = {"std", "none", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};
 
+static const char *const words_reboot[] = {"reset", "shutdown", NULL};
+static const char *const words_shutdown[] = {"poweroff", "pause", NULL};
+static const char *const words_triple_fault[] = {"auto", "stop", "reset", NULL};
+
 static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, type, "type", OPTION_STRING),
     OPTION_FIELD(MachineOptions, accel, "accel", OPTION_STRING),
@@ -95,6 +99,13 @@ static const OptionField rtc_fields[] = {
     OPTION_FIELD(RtcOptions, base, "base", OPTION_STRING),
     OPTION_CHOICE(RtcOptions, clock, "clock", words_rtc_clock),
     OPTION_FIELD_IGNORED("driftfix"),
+    OPTION_FIELD_END,
+};
+static const OptionField action_fields[] = {
+    OPTION_CHOICE(ActionOptions, reboot, "reboot", words_reboot),
+    OPTION_CHOICE(ActionOptions, shutdown, "shutdown", words_shutdown),
+    OPTION_CHOICE(ActionOptions, triple_fault, "triple-fault", words_triple_fault),
+    OPTION_FIELD_IGNORED("panic"), OPTION_FIELD_IGNORED("watchdog"),
     OPTION_FIELD_END,
 };
 static const OptionField boot_fields[] = {
@@ -423,6 +434,8 @@ static const Option table[] = {
     CALL("net", set_none, "none", NULL),
     CALL("nic", set_none, "none", NULL),
 
+    FIELDS("action", action, NULL, "[reboot=reset|shutdown][,shutdown=poweroff|pause][,triple-fault=auto|stop|reset]",
+           "what a reset, a shutdown and a triple fault of the guest do"),
     FLAG("no-reboot", no_reboot, "a reset of the guest ends the emulator"),
     FLAG("no-shutdown", no_shutdown, "a shutdown of the guest pauses the machine"),
     FLAG("S", stopped, "start paused"),
@@ -565,6 +578,7 @@ void options_free(Options *o)
     option_fields_clear(machine_fields, &o->machine);
     option_fields_clear(accel_fields, &o->accel);
     option_fields_clear(smp_fields, &o->smp);
+    option_fields_clear(action_fields, &o->action);
     g_free(o->cpu);
     g_free(o->log);
     g_free(o);

@@ -48,6 +48,13 @@ typedef struct RtcOptions {
     char *base, *clock;
 } RtcOptions;
 
+/* -action: what becomes of the guest's wishes; NULL: the first of each */
+typedef struct ActionOptions {
+    char *reboot;              /* "reset" or "shutdown" (-no-reboot) */
+    char *shutdown;            /* "poweroff" or "pause" (-no-shutdown) */
+    char *triple_fault;        /* "auto" (debugger.h), "stop" or "reset" */
+} ActionOptions;
+
 /* -boot */
 typedef struct BootOptions {
     char *order, *once;
@@ -68,6 +75,7 @@ typedef struct Options {
     MemoryOptions memory;
     SmpOptions smp;
     RtcOptions rtc;
+    ActionOptions action;
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
