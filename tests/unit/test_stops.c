@@ -42,7 +42,8 @@ static void put_code(Fixture *f, const void *code, size_t size) { memcpy(f->s.ra
 static void set_points(Fixture *f, const StopPoint *points, unsigned count, uint64_t end)
 {
     g_autofree StopPoint *all = g_new0(StopPoint, count + 1);
-    memcpy(all, points, count * sizeof *all);
+    if (count)
+        memcpy(all, points, count * sizeof *all);
     all[count] = (StopPoint){ .kind = STOP_CODE, .first = end, .last = end, .id = 99 };
     stops_set(f->s.cpu, all, count + 1, on_hit, f);
 }
