@@ -393,16 +393,4 @@ void qmp_free_all(Machine *m)
     g_free(q);
     machine_provide(m, "qmp", NULL);
 }
-
-#else
-#include "core/error.h"
-
-gboolean qmp_attach(Machine *m, CharBackend *c, bool pretty, const char *what, GError **err)
-{
-    (void)m, (void)c, (void)pretty;
-    return error_set(err, "%s: this Myna was built without json-glib; install it (Debian: libjson-glib-dev) and build anew",
-                     what);
-}
-
-void qmp_free_all(Machine *m) { (void)m; }
 #endif

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { BEGIN_ANEW = 0xff }; /* what clients send to be sure that nothing has begun: it belongs to no UTF-8 */
+
 void qmp_reader_init(QmpReader *r) { *r = (QmpReader){ .text = g_string_new(NULL) }; }
 void qmp_reader_clear(QmpReader *r) { g_string_free(r->text, TRUE); }
 
@@ -72,7 +74,7 @@ static const char *check_word(const char *w)
 static QmpRead fail(QmpReader *r, uint8_t byte, const char *why, const char **mistake)
 {
     qmp_reader_reset(r);
-    r->skipping = byte != '\n' && byte != 0xff; /* FFh: a client that wants to begin anew */
+    r->skipping = byte != '\n' && byte != BEGIN_ANEW;
     *mistake = why;
     return QMP_MISTAKE;
 }
@@ -140,12 +142,12 @@ static const char *take_plain(QmpReader *r, uint8_t byte)
 
 QmpRead qmp_reader_take(QmpReader *r, uint8_t byte, const char **mistake)
 {
-    if (byte == 0xff)
-        return fail(r, byte, "a byte that belongs to no UTF-8", mistake);
     if (r->skipping) {
-        r->skipping = byte != '\n';
+        r->skipping = byte != '\n' && byte != BEGIN_ANEW;
         return QMP_MORE;
     }
+    if (byte == BEGIN_ANEW)
+        return fail(r, byte, "a byte that belongs to no UTF-8", mistake);
     if (!r->depth) {
         g_string_truncate(r->text, 0);
         if (is_blank(byte))
