@@ -15,6 +15,8 @@
 #include "core/options.h"
 #include "debugger/debugger.h"
 #include "debugger/monitor.h"
+#include "debugger/qmp.h"
+#include "debugger/typing.h"
 #include "machines/board.h"
 #include "machines/devices.h"
 #include "machines/options.h"
@@ -62,19 +64,56 @@ static gboolean monitors_create(Machine *m, const Options *o, GError **err)
     return TRUE;
 }
 
-/* -mon chardev=ID */
+/* QMP on char devices as -qmp has them. */
+static gboolean qmps_create(Machine *m, const GPtrArray *specs, bool pretty, GError **err)
+{
+    const char *what = pretty ? "-qmp-pretty" : "-qmp";
+    for (guint i = 0; i < specs->len; i++) {
+        const char *spec = g_ptr_array_index(specs, i);
+        g_autofree char *id = g_strdup_printf("%s%u", what + 1, i);
+        if (!strcmp(spec, "none"))
+            continue;
+        CharBackend *c = char_new(m, id, spec, err);
+        if (!c || !qmp_attach(m, char_wants_mux(c) ? char_mux(c) : c, pretty, what, err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* -mon */
+typedef struct MonOptions {
+    char *chardev, *mode;
+    bool pretty;
+} MonOptions;
+
+static const char *const mon_modes[] = {"readline", "control", NULL};
+static const OptionField mon_fields[] = {
+    OPTION_FIELD(MonOptions, chardev, "chardev", OPTION_STRING),
+    OPTION_CHOICE(MonOptions, mode, "mode", mon_modes),
+    OPTION_FIELD(MonOptions, pretty, "pretty", OPTION_BOOL),
+    OPTION_FIELD_IGNORED("id"),
+    OPTION_FIELD_END,
+};
+
+static gboolean mon_start(Machine *m, const MonOptions *o, GError **err)
+{
+    CharBackend *c = o->chardev ? char_find(m, o->chardev) : NULL;
+    if (!c)
+        return error_set(err, "-mon: there is no -chardev of the id '%s'", o->chardev ? o->chardev : "");
+    if (!g_strcmp0(o->mode, "control"))
+        return qmp_attach(m, char_wants_mux(c) ? char_mux(c) : c, o->pretty, "-mon", err);
+    monitor_start(m, c);
+    return TRUE;
+}
+
 static gboolean mons_create(Machine *m, const Options *o, GError **err)
 {
     for (guint i = 0; i < o->mons->len; i++) {
-        GPtrArray *pairs = option_pairs_parse(g_ptr_array_index(o->mons, i), "chardev");
-        const char *id = option_pairs_get(pairs, "chardev");
-        CharBackend *c = id ? char_find(m, id) : NULL;
-        if (c)
-            monitor_start(m, c);
-        else
-            error_set(err, "-mon: there is no -chardev of the id '%s'", id ? id : "");
-        g_ptr_array_unref(pairs);
-        if (!c)
+        MonOptions mon = {0};
+        gboolean ok = option_fields_parse("-mon", g_ptr_array_index(o->mons, i), "chardev", mon_fields, &mon, err) &&
+                      mon_start(m, &mon, err);
+        option_fields_clear(mon_fields, &mon);
+        if (!ok)
             return FALSE;
     }
     return TRUE;
@@ -134,7 +173,8 @@ static void triple_fault_configure(Machine *m, const Options *o)
 
 static gboolean faces_create(Machine *m, const Options *o, GError **err)
 {
-    if (!monitors_create(m, o, err) || !mons_create(m, o, err))
+    if (!monitors_create(m, o, err) || !mons_create(m, o, err) || !qmps_create(m, o->qmps, false, err) ||
+        !qmps_create(m, o->pretty_qmps, true, err))
         return FALSE;
     serial_monitors_create(m, o);
     triple_fault_configure(m, o);
@@ -171,11 +211,14 @@ static gboolean run(const Options *o, int *status, GError **err)
     if (!m)
         return FALSE;
     m->types = o->types;
+    machine_provide(m, "name", o->name);
     m->no_reboot = o->no_reboot || !g_strcmp0(o->action.reboot, "shutdown");
     m->no_shutdown = o->no_shutdown || !g_strcmp0(o->action.shutdown, "pause");
     gboolean ok = machine_live(m, o, status, err);
     block_close_all(m);
     monitor_free_all(m);
+    qmp_free_all(m);
+    typing_free(m);
     debugger_free(m);
     char_free_all(m);
     machine_free(m);

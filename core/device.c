@@ -24,6 +24,11 @@ static const struct {
 
 #define for_each_property(p, type_) for (const Property *p = (type_)->properties; p && p->name; p++)
 
+const char *property_type_name(PropertyType type)
+{
+    return property_types[type].shown;
+}
+
 static void *property_field(Device *dev, const Property *p)
 {
     return (uint8_t *)dev + p->offset;

@@ -80,6 +80,9 @@ GPtrArray *machine_devices(Machine *m);
 Device *device_find(Machine *m, const char *id);
 Device *device_first(Machine *m, const DeviceType *type);
 
+/* "uint32", "str", "chardev": as help shows it. */
+const char *property_type_name(PropertyType type);
+
 /* "  name = value", for the monitor. */
 void device_property_print(const Device *dev, const Property *p, GString *out);
 

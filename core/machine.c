@@ -109,7 +109,8 @@ static void tell_event(Machine *m, const MachineEvent *e)
 static void tell(Machine *m, MachineEventKind kind)
 {
     const Request *r = impl(m)->current;
-    tell_event(m, &(MachineEvent) { .kind = kind, .guest = r && r->guest, .reason = r ? r->reason : NULL });
+    tell_event(m, &(MachineEvent) { .kind = kind, .guest = r && r->guest, .reason = r ? r->reason : NULL,
+                                    .no_reboot = kind == MACHINE_SHUTDOWN && r && r->kind == REQUEST_RESET });
 }
 
 /* ====================================================================================== run states and reset ===== */

@@ -43,6 +43,7 @@ typedef enum MachineEventKind {
 typedef struct MachineEvent {
     MachineEventKind kind;
     bool guest;                   /* of a reset or shutdown: the guest wanted it, not a face or a signal */
+    bool no_reboot;               /* a shutdown that would be a reset without -no-reboot */
     const char *reason;           /* of a request; NULL: none was given */
 } MachineEvent;
 

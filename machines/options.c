@@ -426,7 +426,9 @@ static const Option table[] = {
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
     LIST("parallel", parallels, "CHARDEV", NULL),
     LIST("monitor", monitors, "CHARDEV", "where the monitor is"),
-    LIST("mon", mons, "[chardev=]ID", "the same, for a -chardev"),
+    LIST("mon", mons, "[chardev=]ID[,mode=control][,pretty=on]", "a monitor, or QMP, on a -chardev"),
+    LIST("qmp", qmps, "CHARDEV", "QMP, the monitor for programs, in JSON"),
+    LIST("qmp-pretty", pretty_qmps, "CHARDEV", "the same, for people who read it"),
     LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
     CALL("display", set_display, "NAME", "window (help: list)"),
     CALL("vga", set_vga, "NAME", "graphics card"),
@@ -538,7 +540,7 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 /* The plain lists of strings: their addresses with &, themselves without. */
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
-     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons}
+     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps}
 
 static void lists_make(Options *o)
 {
@@ -600,9 +602,9 @@ static bool any_has(const GPtrArray *list, const char *part)
 static void options_default(Options *o)
 {
     bool serial = !o->nodefaults && !o->serials->len && !any_has(o->devices, "isa-serial");
-    bool monitor = !o->nodefaults && !o->monitors->len && !o->mons->len;
+    bool monitor = !o->nodefaults && !o->monitors->len && !o->mons->len && !o->qmps->len && !o->pretty_qmps->len;
     bool terminal = o->nographic && !any_has(o->serials, "stdio") && !any_has(o->monitors, "stdio") &&
-                    !any_has(o->chardevs, "stdio");
+                    !any_has(o->chardevs, "stdio") && !any_has(o->qmps, "stdio") && !any_has(o->pretty_qmps, "stdio");
     if (serial)
         g_ptr_array_add(o->serials, g_strdup(!terminal ? "vc" : monitor ? "mon:stdio" : "stdio"));
     else if (monitor && terminal)

@@ -82,7 +82,8 @@ typedef struct Options {
     char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *net;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
-    GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons; /* char * */
+    GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
+        *qmps, *pretty_qmps;   /* char * */
     bool perf_map;             /* -perfmap */
     bool snapshot, nographic, nodefaults, no_reboot, no_shutdown, stopped;
     bool done;                 /* a list or text was printed: there is nothing to run */

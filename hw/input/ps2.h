@@ -62,6 +62,9 @@ extern const StateField ps2_keyboard_state[];
  */
 void ps2_keyboard_key(Ps2Keyboard *k, unsigned key, bool down);
 void ps2_keyboard_release_all(Ps2Keyboard *k);
+/* The key of a code of set 1, without its release bit, and whether E0h goes before it; 0: no key has it. */
+unsigned ps2_key_of_set1(uint8_t code, bool extended);
+
 uint8_t ps2_keyboard_leds(const Ps2Keyboard *k);
 
 typedef struct Ps2Mouse {

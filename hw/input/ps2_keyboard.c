@@ -163,6 +163,16 @@ static void set3_codes(const Ps2Keyboard *k, Codes *c, unsigned key, bool down)
         codes_add(c, false, !down, code);
 }
 
+unsigned ps2_key_of_set1(uint8_t code, bool extended)
+{
+    for (unsigned key = 0; key < G_N_ELEMENTS(key_codes); key++) {
+        const KeyCode *c = &key_codes[key];
+        if (c->set2 && c->extended == extended && ps2_set1_of_set2(c->set2) == code)
+            return key;
+    }
+    return 0;
+}
+
 /* In set 1 a release is bit 7 of the code. */
 static void codes_to_set1(Codes *c)
 {

@@ -1,0 +1,200 @@
+/* QMP's commands that type and move the mouse (qmp_command.h). */
+#include "config.h"
+
+#ifdef CONFIG_JSON_GLIB
+#include <inttypes.h>
+#include <string.h>
+
+#include "debugger/qmp_command.h"
+#include "debugger/typing.h"
+#include "hw/input/keys.h"
+#include "hw/input/ps2.h"
+
+/* ---- keys ---- */
+
+/* A code of set 1 whose bit 7 stands for a prefix of E0h. */
+static unsigned key_by_number(int64_t n)
+{
+    return n > 0 && n < 0x100 ? ps2_key_of_set1(n & 0x7f, n & 0x80) : 0;
+}
+
+/* QEMU's KeyValue; 0 after an error. */
+static unsigned key_of(QmpCall *c, JsonObject *o)
+{
+    bool number = !strcmp(json_object_get_string_member(o, "type"), "number");
+    JsonNode *data = json_object_get_member(o, "data");
+    GType held = json_node_get_value_type(data);
+    unsigned key;
+    if (held != (number ? G_TYPE_INT64 : G_TYPE_STRING)) {
+        qmp_fail(c, "Invalid parameter type for 'data', expected: %s", number ? "integer" : "string");
+        return 0;
+    }
+    key = number ? key_by_number(json_node_get_int(data)) : key_by_name(json_node_get_string(data));
+    if (!key && number)
+        qmp_fail(c, "Parameter 'data' does not accept value '%" PRId64 "'", json_node_get_int(data));
+    else if (!key)
+        qmp_fail(c, "Parameter 'data' does not accept value '%s'", json_node_get_string(data));
+    return key;
+}
+
+static bool run_send_key(QmpCall *c)
+{
+    g_autoptr(GError) err = NULL;
+    JsonArray *keys = json_object_get_array_member(c->arguments, "keys");
+    int64_t hold = qmp_integer(c, "hold-time", CHORD_HOLD_MS);
+    Chord chord = { .count = json_array_get_length(keys) };
+    if (chord.count > CHORD_KEYS)
+        return qmp_fail(c, "Parameter 'keys' has %u keys: at most %d can be held", chord.count, CHORD_KEYS);
+    if (hold < 1 || hold > 60000)
+        return qmp_fail(c, "Parameter 'hold-time' is %" PRId64 ": it can be 1 to 60000 milliseconds", hold);
+    chord.hold_ms = hold;
+    for (unsigned k = 0; k < chord.count; k++)
+        if (!(chord.keys[k] = key_of(c, json_array_get_object_element(keys, k))))
+            return false;
+    return !chord.count || typing_add(c->machine, &chord, &err) || qmp_fail_error(c, &err);
+}
+
+/* ---- events ---- */
+
+typedef struct MouseButton {
+    const char *name;
+    unsigned bit;     /* PS2_*; 0: the wheel */
+    int wheel;
+} MouseButton;
+
+static const MouseButton buttons[] = {
+    { "left", PS2_LEFT, 0 }, { "middle", PS2_MIDDLE, 0 }, { "right", PS2_RIGHT, 0 }, { "side", PS2_SIDE, 0 },
+    { "extra", PS2_EXTRA, 0 }, { "wheel-up", 0, -1 }, { "wheel-down", 0, 1 },
+};
+
+/* A member of an event's data, whose type is checked; NULL after an error. */
+static JsonNode *member(QmpCall *c, JsonObject *data, const char *name, GType type)
+{
+    JsonNode *v = json_object_get_member(data, name);
+    if (!v)
+        qmp_fail(c, "Parameter 'data.%s' is missing", name);
+    else if (type == G_TYPE_NONE ? !JSON_NODE_HOLDS_OBJECT(v) : json_node_get_value_type(v) != type)
+        qmp_fail(c, "Invalid parameter type for 'data.%s', expected: %s", name,
+                 type == G_TYPE_NONE ? "object" : type == G_TYPE_STRING ? "string" : type == G_TYPE_INT64 ? "integer"
+                 : "boolean");
+    else
+        return v;
+    return NULL;
+}
+
+static const QmpArgument key_arguments[];
+
+static bool send_key_event(QmpCall *c, JsonObject *data, bool try)
+{
+    Ps2Keyboard *keyboard = machine_find(c->machine, "ps2-keyboard");
+    JsonNode *down = member(c, data, "down", G_TYPE_BOOLEAN), *key = down ? member(c, data, "key", G_TYPE_NONE) : NULL;
+    if (!key)
+        return false;
+    char *wrong = qmp_arguments_check(json_node_get_object(key), key_arguments);
+    if (wrong) {
+        g_free(c->error);
+        c->error = wrong;
+        return false;
+    }
+    unsigned usage = key_of(c, json_node_get_object(key));
+    if (usage && !keyboard)
+        return qmp_fail(c, "this machine has no keyboard");
+    if (usage && !try)
+        ps2_keyboard_key(keyboard, usage, json_node_get_boolean(down));
+    return usage != 0;
+}
+
+static bool send_button_event(QmpCall *c, JsonObject *data, Ps2Mouse *mouse, bool try)
+{
+    JsonNode *down = member(c, data, "down", G_TYPE_BOOLEAN);
+    JsonNode *name = down ? member(c, data, "button", G_TYPE_STRING) : NULL;
+    if (!name)
+        return false;
+    for (unsigned k = 0; k < G_N_ELEMENTS(buttons); k++) {
+        const MouseButton *b = &buttons[k];
+        if (strcmp(b->name, json_node_get_string(name)))
+            continue;
+        bool held = json_node_get_boolean(down);
+        if (!try)
+            ps2_mouse_event(mouse, 0, 0, held ? b->wheel : 0, held ? mouse->buttons | b->bit : mouse->buttons & ~b->bit);
+        return true;
+    }
+    return qmp_fail(c, "Parameter 'button' does not accept value '%s'", json_node_get_string(name));
+}
+
+static bool send_move_event(QmpCall *c, JsonObject *data, Ps2Mouse *mouse, bool try)
+{
+    JsonNode *axis = member(c, data, "axis", G_TYPE_STRING), *v = axis ? member(c, data, "value", G_TYPE_INT64) : NULL;
+    if (!v)
+        return false;
+    int by = CLAMP(json_node_get_int(v), -0x8000, 0x7fff);
+    bool x = !strcmp(json_node_get_string(axis), "x");
+    if (!x && strcmp(json_node_get_string(axis), "y"))
+        return qmp_fail(c, "Parameter 'axis' does not accept value '%s'", json_node_get_string(axis));
+    if (!try)
+        ps2_mouse_event(mouse, x ? by : 0, x ? 0 : by, 0, mouse->buttons);
+    return true;
+}
+
+/* try: only says whether it is right. */
+static bool send_event(QmpCall *c, JsonObject *event, bool try)
+{
+    const char *type = json_object_get_string_member(event, "type");
+    JsonObject *data = json_object_get_object_member(event, "data");
+    Ps2Mouse *mouse = machine_find(c->machine, "ps2-mouse");
+    if (!strcmp(type, "key"))
+        return send_key_event(c, data, try);
+    if (!strcmp(type, "abs"))
+        return qmp_fail(c, "this machine has no pointer with absolute positions: 'rel' moves its mouse");
+    if (!mouse)
+        return qmp_fail(c, "this machine has no mouse");
+    return (!strcmp(type, "btn") ? send_button_event : send_move_event)(c, data, mouse, try);
+}
+
+/* All of them, or with an error none. */
+static bool run_send_event(QmpCall *c)
+{
+    JsonArray *events = json_object_get_array_member(c->arguments, "events");
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (guint k = 0; k < json_array_get_length(events); k++)
+            if (!send_event(c, json_array_get_object_element(events, k), pass == 0))
+                return false;
+    return true;
+}
+
+/* ---- the table ---- */
+
+static const char *const key_types[] = { "qcode", "number", NULL };
+static const char *const event_types[] = { "key", "btn", "rel", "abs", NULL };
+
+static const QmpArgument key_arguments[] = {
+    { "type", QMP_STRING, false, key_types, NULL },
+    { "data", QMP_ANY, false, NULL, NULL },
+    { .name = NULL },
+};
+
+static const QmpArgument send_key_arguments[] = {
+    { "keys", QMP_OBJECTS, false, NULL, key_arguments },
+    { "hold-time", QMP_INTEGER, true, NULL, NULL },
+    { .name = NULL },
+};
+
+static const QmpArgument event_arguments[] = {
+    { "type", QMP_STRING, false, event_types, NULL },
+    { "data", QMP_OBJECT, false, NULL, NULL },
+    { .name = NULL },
+};
+
+static const QmpArgument send_event_arguments[] = {
+    { "device", QMP_STRING, true, NULL, NULL },
+    { "head", QMP_INTEGER, true, NULL, NULL },
+    { "events", QMP_OBJECTS, false, NULL, event_arguments },
+    { .name = NULL },
+};
+
+const QmpCommand qmp_input_commands[] = {
+    { .name = "send-key", .run = run_send_key, .arguments = send_key_arguments },
+    { .name = "input-send-event", .run = run_send_event, .arguments = send_event_arguments },
+    { .name = NULL },
+};
+#endif

@@ -1,0 +1,19 @@
+/*
+ * Names of keys, as QEMU's send-key and sendkey have them (QKeyCode), for those that the keyboard has (hw/input/ps2.h).
+ */
+#ifndef MYNA_HW_INPUT_KEYS_H
+#define MYNA_HW_INPUT_KEYS_H
+
+#include <stdint.h>
+
+typedef struct KeyName {
+    const char *name;
+    uint8_t key;      /* usage in page 7 of the USB HID Usage Tables */
+} KeyName;
+
+extern const KeyName key_names[]; /* ended by an empty row */
+
+/* The key of that name; 0: none has it. */
+uint8_t key_by_name(const char *name);
+
+#endif
