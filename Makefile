@@ -118,7 +118,7 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp decode cpu fuzz guest disk hosts
+SUITES ?= layers unit fp decode cpu fuzz guest debug disk hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
@@ -139,6 +139,10 @@ SUITE_fuzz = 'fuzz=$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1' \
              'fuzz/libfuzzer=MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(FUZZ_SECONDS)'
 SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst $(comma), ,$(e)))=$(MAKE) \
               --no-print-directory check-guest ENGINE=$(e)')
+# Sessions of a monitor, gdb and others with the emulator (tests/debug).
+DEBUG_TESTS = $(sort $(notdir $(wildcard $(filter-out %/lib,$(wildcard $(SRC)/tests/debug/*)))))
+SUITE_debug = $(foreach t,$(DEBUG_TESTS),'debug/$t=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
+              LINUX=$(abspath $(BUILD))/guest $(SRC)/tests/debug/$t')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
@@ -147,11 +151,12 @@ BUILT_FOR_decode = $(BUILD)/decode-check
 BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
+BUILT_FOR_debug = all guests
 BUILT_FOR_disk = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs check-disk check-hosts check-kut
+        fuzz-decode fuzz-programs check-debug check-disk check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -180,6 +185,8 @@ check-pins: $(BUILD)/cpu-pins
 	@$(BUILD)/cpu-pins $(PINS)
 pins: $(BUILD)/cpu-pins
 	@$(BUILD)/cpu-pins --rewrite $(PINS)
+check-debug: $(BUILT_FOR_debug)
+	@$(SRC)/tests/run $(SUITE_debug)
 check-disk: $(BUILT_FOR_disk)
 	@$(SRC)/tests/run $(SUITE_disk)
 check-hosts: $(BUILT_FOR_hosts)
@@ -194,7 +201,7 @@ help:
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
-## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-disk, check-hosts  one each
+## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]
