@@ -24,6 +24,7 @@ static const CommandRow *const command_tables[] = {
     register_commands,
     run_commands,
     stop_commands,
+    symbol_commands,
 };
 
 static const CommandRow *const info_tables[] = {
@@ -31,6 +32,7 @@ static const CommandRow *const info_tables[] = {
     paging_info,
     register_info,
     stop_info,
+    symbol_info,
     table_info,
 };
 
