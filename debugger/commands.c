@@ -18,12 +18,14 @@ static const CommandRow own_commands[] = {
 
 static const CommandRow *const command_tables[] = {
     own_commands,
+    data_commands,
     machine_commands,
     memory_commands,
     paging_commands,
     register_commands,
     run_commands,
     stop_commands,
+    symbol_commands,
 };
 
 static const CommandRow *const info_tables[] = {
@@ -31,6 +33,7 @@ static const CommandRow *const info_tables[] = {
     paging_info,
     register_info,
     stop_info,
+    symbol_info,
     table_info,
 };
 

@@ -22,6 +22,26 @@ void symbols_free(Symbols *s);
  */
 gboolean symbols_load(Symbols *s, const char *path, int64_t offset, unsigned *count, GError **err);
 bool symbols_unload(Symbols *s, const char *path);
+void symbols_unload_all(Symbols *s);
+
+/*
+ * The same for an object file (a kernel module), whose sections lie where `sections` says: names, ".text", to uint64_t *.
+ * Without one .text is at the offset and others are left out.
+ */
+gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections, unsigned *count,
+                               GError **err);
+
+/* Where an ELF file's .text is linked to begin (0 in an object file); FALSE with *err where it has none. */
+gboolean symbols_text_address(const char *path, uint64_t *address, GError **err);
+
+/* Rises with each file that is loaded or unloaded: what was kept of earlier lookups is stale. */
+unsigned symbols_changes(const Symbols *s);
+
+/* File number n: its path (owned by s) and offset; false behind the last. */
+bool symbols_file(const Symbols *s, unsigned n, const char **path, int64_t *offset);
+
+/* The DWARF data (dwarf.h) of the n-th file that has any; NULL behind the last. */
+struct DwarfFile *symbols_dwarf(const Symbols *s, unsigned n);
 
 /* Files: "PATH at OFFSET: N symbols, DWARF", a line each. */
 void symbols_list_files(const Symbols *s, GString *out);
@@ -32,11 +52,18 @@ bool symbols_find(const Symbols *s, const char *name, uint64_t *address);
 /* The symbol at or below an address (in its section), with the distance; NULL: none.  Owned by s. */
 const char *symbols_name(const Symbols *s, uint64_t address, uint64_t *distance);
 
+/* The place of that symbol: first <= address < end. */
+bool symbols_bounds(const Symbols *s, uint64_t address, uint64_t *first, uint64_t *end);
+
 /* Appends " <name+0x12>" where there is one. */
 void symbols_print(const Symbols *s, uint64_t address, GString *out);
 
 /* Names that begin with a prefix, for completion: at most max; (char *), owned by the caller. */
 GPtrArray *symbols_complete(const Symbols *s, const char *prefix, unsigned max);
+
+/* All whose names begin with a prefix, by file and name. */
+typedef void SymbolsFn(void *opaque, const char *name, uint64_t address, uint64_t size);
+void symbols_each(const Symbols *s, const char *prefix, SymbolsFn *fn, void *opaque);
 
 /* "FILE:LINE" to the addresses of its statements (uint64_t); and an address to its line.  By DWARF. */
 GArray *symbols_line_addresses(Symbols *s, const char *file, unsigned line);
