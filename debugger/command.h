@@ -49,6 +49,8 @@ extern const CommandRow register_commands[], register_info[];
 extern const CommandRow table_info[];                         /* idt, gdt, ldt, tss */
 extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, tab, mem, tlb */
 
+extern const CommandRow linux_commands[];                     /* linux ps and so on */
+
 /* One line, from any face; output goes to out. */
 void command_execute(Machine *m, Monitor *from, const char *line, GString *out);
 
