@@ -156,7 +156,7 @@ uint64_t elf_entry_physical(const ElfImage *elf)
     return translated;
 }
 
-uint64_t elf_end(const ElfImage *elf)
+uint64_t elf_memory_end(const ElfImage *elf)
 {
     uint64_t end = 0;
     for (guint i = 0; i < elf->segments->len; i++) {

@@ -40,6 +40,6 @@ const uint8_t *elf_note(const ElfImage *elf, const char *owner, uint32_t type, s
 uint64_t elf_entry_physical(const ElfImage *elf);
 
 /* The end of the highest segment, physical. */
-uint64_t elf_end(const ElfImage *elf);
+uint64_t elf_memory_end(const ElfImage *elf);
 
 #endif

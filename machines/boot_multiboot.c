@@ -71,7 +71,7 @@ static gboolean elf_place(Multiboot *b, GError **err)
                       s->mem_size, err);
     }
     b->plan->cpu.entry = elf_entry_physical(&elf);
-    b->end = elf_end(&elf);
+    b->end = elf_memory_end(&elf);
     elf_close(&elf);
     if (ok && b->plan->cpu.entry > UINT32_MAX)
         return error_set(err, "-kernel %s: the entry point 0x%" PRIx64 " is not below 4 GiB", b->source->kernel,

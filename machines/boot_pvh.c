@@ -49,7 +49,7 @@ static gboolean image_place(const BootSource *source, const uint8_t *image, size
         ok = boot_add(plan, source, source->kernel, s->paddr, elf.data + s->file_offset, s->file_size, s->mem_size,
                       err);
     }
-    *end = elf_end(&elf);
+    *end = elf_memory_end(&elf);
     elf_close(&elf);
     return ok;
 }

@@ -65,7 +65,7 @@ static void test_right(void)
     g_assert_no_error(err);
     g_assert_cmpuint(elf.segments->len, ==, 1);
     g_assert_cmphex(elf_entry_physical(&elf), ==, 0x100010);
-    g_assert_cmphex(elf_end(&elf), ==, 0x100040);
+    g_assert_cmphex(elf_memory_end(&elf), ==, 0x100040);
     const uint8_t *note = elf_note(&elf, "Xen", 18, &size);
     g_assert_true(note && size == 4);
     g_assert_cmphex(ld32le(note), ==, 0x100020);
