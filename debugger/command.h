@@ -50,6 +50,7 @@ extern const CommandRow table_info[];                         /* idt, gdt, ldt, 
 extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, tab, mem, tlb */
 
 extern const CommandRow linux_commands[];                     /* linux ps and so on */
+extern const CommandRow unwind_commands[];                    /* bt, frame, up, down */
 
 /* One line, from any face; output goes to out. */
 void command_execute(Machine *m, Monitor *from, const char *line, GString *out);

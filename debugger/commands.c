@@ -25,6 +25,7 @@ static const CommandRow *const command_tables[] = {
     register_commands,
     run_commands,
     stop_commands,
+    unwind_commands,
 };
 
 static const CommandRow *const info_tables[] = {
