@@ -51,6 +51,8 @@ extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, 
 
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
 extern const CommandRow data_commands[];                      /* print, ptype, whatis */
+extern const CommandRow linux_commands[];                     /* linux ps and so on */
+extern const CommandRow unwind_commands[];                    /* bt, frame, up, down */
 
 /* One line, from any face; output goes to out. */
 void command_execute(Machine *m, Monitor *from, const char *line, GString *out);

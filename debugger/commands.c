@@ -19,6 +19,7 @@ static const CommandRow own_commands[] = {
 static const CommandRow *const command_tables[] = {
     own_commands,
     data_commands,
+    linux_commands,
     machine_commands,
     memory_commands,
     paging_commands,
@@ -26,6 +27,7 @@ static const CommandRow *const command_tables[] = {
     run_commands,
     stop_commands,
     symbol_commands,
+    unwind_commands,
 };
 
 static const CommandRow *const info_tables[] = {

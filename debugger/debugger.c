@@ -10,6 +10,7 @@
 #include "debugger/command.h"
 #include "debugger/expression.h"
 #include "debugger/symbols.h"
+#include "debugger/unwind.h"
 
 /* A hit that was not reported yet. */
 typedef struct Pending {
@@ -592,6 +593,7 @@ void debugger_free(Machine *m)
     g_ptr_array_free(d->listeners, TRUE);
     g_hash_table_destroy(d->faces);
     symbols_free(d->symbols);
+    frame_forget(m);
     g_mutex_clear(&d->lock);
     g_free(d);
     machine_provide(m, "debugger", NULL);
