@@ -12,6 +12,7 @@
 #include "cpu/mmu_nested.h"
 #include "cpu/svm_internal.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 /* ---- the VMCB ---- */
 
@@ -350,11 +351,13 @@ static void exit_guest(Cpu *cpu)
 {
     if (log_enabled(LOG_INT))
         log_exit(cpu);
+    uint64_t number = trace_event(cpu, TRACE_VMEXIT, 0, false, 0, cpu->svm.change.code);
     Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
     store_bytes(cpu, &v);
     store_guest(cpu, &v);
     cpu->svm.tables = tables_now(cpu);
     leave_guest(cpu, &v);
+    trace_event_done(cpu, number);
 }
 
 void svm_switch(Cpu *cpu)
