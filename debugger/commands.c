@@ -24,6 +24,7 @@ static const CommandRow *const command_tables[] = {
     register_commands,
     run_commands,
     stop_commands,
+    trace_commands,
 };
 
 static const CommandRow *const info_tables[] = {
@@ -32,6 +33,7 @@ static const CommandRow *const info_tables[] = {
     register_info,
     stop_info,
     table_info,
+    trace_info,
 };
 
 /* ---- rows ---- */

@@ -8,6 +8,7 @@
 #include "cpu/registers.h"
 #include "debugger/expression.h"
 #include "debugger/symbols.h"
+#include "debugger/trace_control.h"
 
 /* A hit that was not reported yet. */
 typedef struct Pending {
@@ -521,6 +522,7 @@ Debugger *debugger_of(Machine *m)
 void debugger_free(Machine *m)
 {
     Debugger *d = machine_find(m, "debugger");
+    trace_control_free(m);
     if (!d)
         return;
     m->run_state_changed = NULL;
