@@ -12,6 +12,7 @@
 #include "cpu/group.h"
 #include "cpu/mmu.h"
 #include "cpu/stops.h"
+#include "cpu/trace.h"
 
 #define HASH_BITS 17
 #define HASH_SIZE (1u << HASH_BITS)
@@ -249,6 +250,7 @@ static void *map_zero(size_t size)
 
 static void clear_jump_cache(CodeCache *c)
 {
+    trace_settle(c->cpu);
     for (unsigned k = 0; k < JUMP_CACHE_SIZE; k++)
         c->cpu->jump[k] = (JumpEntry){ .la = ~UINT64_C(0), .block = c->lone, .host = c->no_host };
 }
@@ -666,6 +668,7 @@ Block *code_find_kept(Cpu *cpu, uint64_t la)
         b = find_or_build_crossing(cpu, la, pool_offset);
     if (!b || unlikely(b->copy != NULL))
         return b;
+    trace_replace(cpu, jump_entry(cpu, la), la);
     *jump_entry(cpu, la) = (JumpEntry){ .la = la, .tag = cpu->jump_tag, .block = b,
                                         .host = b->host ? b->host : c->no_host };
     return b;

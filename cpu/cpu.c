@@ -13,6 +13,7 @@
 #include "cpu/stops.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 /* A CPU with its port to the board. */
 typedef struct CpuBox {
@@ -129,6 +130,7 @@ Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t a
     clear_tlbs(cpu);
     group_join(cpu);
     stops_join(cpu);
+    trace_join(cpu);
     cpu->code = code_cache_new(cpu);
     as_add_listener(machine->memory, memory_changed, cpu);
     ram_add_dirty_listener(machine->pool, memory_changed, cpu);
@@ -146,6 +148,7 @@ void cpu_free(Cpu *cpu)
     as_remove_listener(cpu->machine->memory, memory_changed, cpu);
     code_cache_free(cpu->code);
     stops_leave(cpu);
+    trace_leave(cpu);
     group_leave(cpu);
     insn_decoder_free(cpu->decoder);
     g_mutex_clear(&cpu->own_wait.lock);

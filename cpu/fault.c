@@ -13,6 +13,7 @@
 #include "cpu/fault.h"
 #include "cpu/stops.h"
 #include "cpu/svm.h"
+#include "cpu/trace.h"
 
 static _Noreturn void raise_exception(Cpu *cpu, unsigned vector, bool has_error, uint32_t error)
 {
@@ -191,6 +192,7 @@ static void enter_shutdown(Cpu *cpu)
 {
     if (cpu->svm.guest)
         svm_intercept_event(cpu, VMEXIT_SHUTDOWN);
+    trace_event(cpu, TRACE_TRIPLE_FAULT, cpu->fault.vector, cpu->fault.has_error, cpu->fault.error, cpu->cr2);
     cpu->run_state = CPU_SHUTDOWN;
     cpu->fault.delivering = false; /* the chain stays, for who looks */
     if (stops_triple_fault(cpu))

@@ -20,6 +20,7 @@
 #include "cpu/stops.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 /* A fetch where CS has a base or a limit below 4 GiB: the linear address, after the limit check of one byte. */
 static uint64_t fetch_linear(Cpu *cpu)
@@ -51,7 +52,7 @@ static unsigned within_limit(Cpu *cpu, const Block *b)
 static inline void run_block(Cpu *cpu, Block *b, unsigned count)
 {
     const Insn *i = b->insn;
-    uint64_t rip = cpu->rip;
+    uint64_t rip = cpu->rip, base = trace_linear_base(cpu);
     cpu->code->current = b;
     cpu->insn_end = i + count;
     cpu->insn_count += count;
@@ -63,6 +64,8 @@ static inline void run_block(Cpu *cpu, Block *b, unsigned count)
     } while (i < cpu->insn_end);
     if (!i[-1].jump)
         cpu->rip = rip & cpu->rip_mask;
+    else
+        trace_jump(cpu, &i[-1], rip - i[-1].len, base);
 }
 
 static bool may_run_on(const Cpu *cpu)
@@ -193,6 +196,8 @@ static void step_carefully(Cpu *cpu)
         check_code_breakpoints(cpu, la);
     if (mode & STEP_LOG)
         log_step(cpu);
+    if (unlikely(mode & STEP_TRACE))
+        trace_step(cpu, la);
     Block *b = code_lookup(cpu, la);
     unsigned count = within_limit(cpu, b), mark = is_marked(b);
     if (unlikely(mode & STEP_IBT))
@@ -254,7 +259,9 @@ static void do_sipi(Cpu *cpu)
 
 static void do_init(Cpu *cpu)
 {
+    uint64_t number = trace_event(cpu, TRACE_INIT, 0, false, 0, 0);
     cpu_reset_state(cpu, true);
+    trace_event_done(cpu, number);
     if (cpu->index != 0)
         cpu->run_state = CPU_WAIT_SIPI;
 }
@@ -316,6 +323,8 @@ static void do_housekeeping(Cpu *cpu)
         code_serve(cpu->code);
     if (take_event(cpu, EVENT_RESET))
         cpu_reset(cpu);
+    if (unlikely(atomic_load(&cpu->events) & EVENT_SAMPLE) && take_event(cpu, EVENT_SAMPLE))
+        trace_sample(cpu);
 }
 
 /* A request to stop that came before `attention` was cleared must not be forgotten. */

@@ -9,6 +9,7 @@
 #include "cpu/stops.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 #include "cpu/transfer64.h"
 
 #include <inttypes.h>
@@ -387,8 +388,17 @@ static void note_delivered(Cpu *cpu, const Event *e)
         stops_note_interrupt(cpu, e->vector, e->cs, e->rip);
 }
 
+static TraceEventKind trace_kind(const Event *e)
+{
+    if (e->kind == INTERRUPT_EXTERNAL)
+        return e->vector == EXC_NMI ? TRACE_NMI : TRACE_INTERRUPT;
+    return e->kind == INTERRUPT_EXCEPTION ? TRACE_EXCEPTION : TRACE_SOFTWARE;
+}
+
 static void deliver(Cpu *cpu, const Event *e)
 {
+    uint64_t cr2 = e->vector == EXC_PF && e->kind == INTERRUPT_EXCEPTION ? cpu->cr2 : 0;
+    uint64_t number = trace_event(cpu, trace_kind(e), e->vector, e->has_error, e->error, cr2);
     if (log_enabled(LOG_INT))
         log_event(cpu, e);
     if (unlikely(cpu->svm.guest))
@@ -402,6 +412,7 @@ static void deliver(Cpu *cpu, const Event *e)
     if (e->vector == EXC_DB && (e->kind == INTERRUPT_EXCEPTION || e->kind == INTERRUPT_ICEBP))
         cpu->dr[7] &= ~BIT(13); /* GD: the handler may use the debug registers (SDM vol. 3B 18.2.4) */
     note_delivered(cpu, e);
+    trace_event_done(cpu, number);
 }
 
 void interrupt_deliver(Cpu *cpu, unsigned vector, enum InterruptKind kind, bool has_error, uint32_t error)

@@ -8,6 +8,7 @@
 #include "cpu/state.h"
 #include "cpu/stops.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 static unsigned current_cpl(const Cpu *cpu)
 {
@@ -97,7 +98,8 @@ static unsigned step_mode(const Cpu *cpu)
     return (cpu->eflags & F_TF ? STEP_TF : 0) | (cpu->eflags & EFLAGS_RF ? STEP_RF : 0) |
            (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0) |
            (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0) | (awaits_endbranch(cpu) ? STEP_IBT : 0) |
-           (stops_stepping(cpu) ? STEP_DEBUG : 0);
+           (stops_stepping(cpu) ? STEP_DEBUG : 0) |
+           (cpu->trace->steps ? STEP_TRACE : 0);
 }
 
 void cpu_update_mode(Cpu *cpu)

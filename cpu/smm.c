@@ -11,6 +11,7 @@
 #include "cpu/mmu.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 #define AREA 0x8000 /* of the save area's offsets, and of the handler's entry point, from SMBASE */
 #define REVISION_32 0x20000u /* bit 17: SMBASE can be relocated */
@@ -160,6 +161,7 @@ void smm_enter(Cpu *cpu)
 {
     bool halted = cpu->run_state == CPU_HALTED;
     stops_note(cpu, STOP_SMI, 0, 0, 0, true, false);
+    uint64_t number = trace_event(cpu, TRACE_SMI, 0, false, 0, 0);
     smm_set(cpu, true);
     save_state(cpu, halted);
     svm_enter_smm(cpu);
@@ -177,6 +179,7 @@ void smm_enter(Cpu *cpu)
     cpu->dr[7] = 0x400;
     tlb_flush_worlds(cpu);
     cpu_update_mode(cpu);
+    trace_event_done(cpu, number);
 }
 
 /* What RSM refuses (SDM vol. 3C 32.7): it shuts the processor down. */

@@ -138,6 +138,7 @@ enum {
     EVENT_NMI_2 = 1 << 10,   /* a second one: while none is being handled, two can be told apart */
     EVENT_VIRTUAL = 1 << 11, /* the VMCB has a virtual interrupt or NMI for the guest (svm.h) */
     EVENT_HOLD = 1 << 12,    /* a debugger holds this CPU alone: it stays in the run loop and executes nothing */
+    EVENT_SAMPLE = 1 << 13,  /* a profile wants to know where the CPU is (trace.h) */
 };
 
 /* Interrupt shadows, bits of Cpu.shadow: in force for the one instruction that follows. */
@@ -152,6 +153,7 @@ enum {
     STEP_BRANCH = 16, /* DebugCtl.LBR: branches are recorded */
     STEP_IBT = 32,    /* the next instruction must be ENDBRANCH (cet.h) */
     STEP_DEBUG = 64,  /* a debugger counts instructions, or has one pass its mark (stops.h) */
+    STEP_TRACE = 128, /* a trace or a profile by instructions (trace.h) */
 };
 
 enum { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
@@ -233,6 +235,13 @@ typedef struct RecompiledState {
     int64_t budget;          /* instructions left in this time slice, where they are counted */
     uint64_t host_sp;        /* stack pointer of the caller of recompiled code */
 } RecompiledState;
+
+/* Branches of recompiled code, which it writes itself: trace.h. */
+#define TRACE_SLOTS 256
+typedef struct TraceRing {
+    uint32_t to[TRACE_SLOTS], from[TRACE_SLOTS];
+    uint8_t at;              /* the next slot */
+} TraceRing;
 
 struct Cpu {
     /* General registers.  gpr[16] is always 0, gpr[17] is RIP, gpr[18] is always 16: an effective address is one sum. */
@@ -332,6 +341,8 @@ struct Cpu {
     uint64_t jump_epoch[4];  /* by code_kind(): rises when the mapping of some of that code may have changed */
     uint64_t jump_tag;       /* made of one of these and key: caches keyed by linear address check it */
     JumpEntry jump[JUMP_CACHE_SIZE];
+    TraceRing trace_ring;
+    struct CpuTrace *trace;  /* trace.h */
     struct CpuWait {         /* a halted CPU sleeps until attention is set */
         GMutex lock;
         GCond cond;

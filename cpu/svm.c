@@ -12,6 +12,7 @@
 #include "cpu/mmu_nested.h"
 #include "cpu/svm_internal.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 /* ---- the VMCB ---- */
 
@@ -351,11 +352,13 @@ static void exit_guest(Cpu *cpu)
     if (log_enabled(LOG_INT))
         log_exit(cpu);
     stops_note(cpu, STOP_VMEXIT, 0, 0, 0, cpu->svm.change.code, 0);
+    uint64_t number = trace_event(cpu, TRACE_VMEXIT, 0, false, 0, cpu->svm.change.code);
     Vmcb v = vmcb_open(cpu, cpu->svm.vmcb);
     store_bytes(cpu, &v);
     store_guest(cpu, &v);
     cpu->svm.tables = tables_now(cpu);
     leave_guest(cpu, &v);
+    trace_event_done(cpu, number);
 }
 
 void svm_switch(Cpu *cpu)

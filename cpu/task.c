@@ -8,6 +8,7 @@
 #include "cpu/flags.h"
 #include "cpu/svm.h"
 #include "cpu/system.h"
+#include "cpu/trace.h"
 
 #include <inttypes.h>
 
@@ -234,10 +235,12 @@ void task_switch_run(Cpu *cpu, const TaskSwitch *t)
     if (t->kind == TASK_CALL || t->kind == TASK_INTERRUPT)
         image.flags |= EFLAGS_NT;
     ShadowTask shadow = shadow_task_leave(cpu, t->kind, image.flags & EFLAGS_VM ? 3 : image.sel[SEG_CS] & 3, t->rip);
+    uint64_t number = trace_event(cpu, TRACE_TASK, 0, false, 0, t->sel);
     segment_from_descriptor(&cpu->seg[SEG_TR], t->sel, &d);
     cpu->seg[SEG_TR].attr |= SYS_BUSY;
     enter_task(cpu, t, &image, l, &shadow);
     stops_note(cpu, STOP_TASK, t->sel, 0, 0, t->sel, 0);
+    trace_event_done(cpu, number);
 }
 
 void task_switch(Cpu *cpu, uint16_t sel, enum TaskSwitchKind kind, uint64_t next_rip, bool has_error, uint32_t error)

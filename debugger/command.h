@@ -48,6 +48,7 @@ extern const CommandRow memory_commands[];                    /* x, u, set, find
 extern const CommandRow register_commands[], register_info[];
 extern const CommandRow table_info[];                         /* idt, gdt, ldt, tss */
 extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, tab, mem, tlb */
+extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did last, traces, profiles */
 
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
 extern const CommandRow data_commands[];                      /* print, ptype, whatis */

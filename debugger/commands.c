@@ -28,6 +28,7 @@ static const CommandRow *const command_tables[] = {
     stop_commands,
     symbol_commands,
     unwind_commands,
+    trace_commands,
 };
 
 static const CommandRow *const info_tables[] = {
@@ -37,6 +38,7 @@ static const CommandRow *const info_tables[] = {
     stop_info,
     symbol_info,
     table_info,
+    trace_info,
 };
 
 /* ---- rows ---- */

@@ -11,6 +11,7 @@
 #include "debugger/expression.h"
 #include "debugger/symbols.h"
 #include "debugger/unwind.h"
+#include "debugger/trace_control.h"
 
 /* A hit that was not reported yet. */
 typedef struct Pending {
@@ -583,6 +584,7 @@ Debugger *debugger_of(Machine *m)
 void debugger_free(Machine *m)
 {
     Debugger *d = machine_find(m, "debugger");
+    trace_control_free(m);
     if (!d)
         return;
     machine_unlisten(m, &d->listener);

@@ -34,7 +34,10 @@ typedef struct EngineCalls {
     const uint8_t *(*exit)(Cpu *cpu, UnitExit *e);               /* an exit that is not linked */
     const uint8_t *(*call_next)(Cpu *cpu, const Insn *i, uint64_t page_offset); /* both: call, then next */
     const uint8_t *(*next)(Cpu *cpu);                            /* cpu->rip is where to go on */
+    /* A jump at a place (TRACE_* `from` of cpu/trace.h) to a linear address in another page that the jump cache lacks. */
+    const uint8_t *(*far)(Cpu *cpu, uint64_t la, uint64_t from);
     uint64_t (*flags)(Cpu *cpu);                                 /* EFLAGS image of the record */
+    void (*slots_full)(Cpu *cpu);                                /* trace_slots_full() */
 } EngineCalls;
 
 /* BACKEND_COUNTED: units count their instructions.  BACKEND_NARROW: leave the host's vectors of more than 256 bits alone. */

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "core/log.h"
 #include "cpu/flags.h"
+#include "cpu/trace.h"
 #include "tcg/engine.h"
 #include "tcg/log.h"
 #include "tcg/record.h"
@@ -65,6 +66,7 @@ static const uint8_t *go_on(Cpu *cpu, Block **found)
         return e->backend->leave(e->back);
     cpu->rec.page = cpu->rip & GUEST_PAGE_MASK;
     jump_entry(cpu, cpu->rip)->host = b->host;
+    trace_enter(cpu);
     return b->host;
 }
 
@@ -88,10 +90,24 @@ static bool call_within(Cpu *cpu, const Insn *i, uint64_t page_offset)
     return false;
 }
 
+static const uint8_t *go_far(Cpu *cpu, uint64_t la, uint64_t from)
+{
+    if (!(from & TRACE_FALL))
+        trace_branch(cpu, cpu->rec.page | (from & ~GUEST_PAGE_MASK), la, from >> TRACE_ROW_SHIFT & TRACE_ROW_MASK, 0);
+    cpu->rip = la;
+    return go_next(cpu);
+}
+
+/* In exact mode what comes before it, at another privilege perhaps, is settled first. */
 static const uint8_t *call_and_go_on(Cpu *cpu, const Insn *i, uint64_t page_offset)
 {
     Block *b;
+    uint64_t rip = (cpu->rec.page + page_offset) & cpu->rip_mask;
+    if (unlikely(cpu->trace->exact))
+        trace_settle(cpu);
     call_semantics(cpu, i, page_offset);
+    if (i->jump)
+        trace_jump(cpu, i, rip, 0);
     return go_on(cpu, &b);
 }
 
@@ -123,6 +139,8 @@ static uint64_t flags_image(Cpu *cpu)
 
 static void become_whole(Cpu *cpu)
 {
+    if (unlikely(cpu->trace->exact))
+        trace_settle(cpu);
     flags_record_settle(cpu);
     cpu->rec.here = false;
 }
@@ -141,6 +159,7 @@ void engine_enter(Engine *e, Cpu *cpu, const uint8_t *code)
     cpu->rec.here = true;
     cpu->code->current = NULL;
     cpu->insn_end = cpu->code->lone->insn; /* anything but NULL */
+    trace_enter(cpu);
     e->backend->enter(e->back, cpu, code);
     become_whole(cpu);
 }
@@ -228,6 +247,7 @@ static void recompile(Cpu *cpu, Block *b)
     Block *unit = code_make_unit(cpu, b, IR_MAX_INSNS);
     uint64_t la = cpu->rip; /* the segment is flat, and the block is about to run */
     e->ir.parallel = cpu->parallel;
+    e->ir.traced = cpu->trace->exact;
     if (!unit || !translate(e, unit, la))
         return;
     e->ir.x87_top = cpu->fpu.top;
@@ -293,7 +313,8 @@ bool tcg_available(void) { return backend_find() != NULL; }
 
 bool tcg_attach(Cpu *cpu, const TcgConfig *config, GError **err)
 {
-    static const EngineCalls calls = { call_within, leave_by_exit, call_and_go_on, go_next, flags_image };
+    static const EngineCalls calls = { call_within, leave_by_exit, call_and_go_on, go_next, go_far, flags_image,
+                                       trace_slots_full };
     const Backend *backend = backend_find();
     if (!backend) {
         g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "-accel tcg: there is no recompiler for this host; use -accel interp");

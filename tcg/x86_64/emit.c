@@ -1,6 +1,7 @@
 /* A unit: operations one by one, then slow paths and exits, out of line (emit.h). */
 #include "tcg/x86_64/emit.h"
 
+#include "cpu/trace.h"
 #include "tcg/x86_64/unit.h"
 
 const uint8_t host_of_guest[16] = {
@@ -193,11 +194,61 @@ static void probe_jump_cache(Emit *e, AsmLabel *miss)
     flags_clobber(e);
 }
 
+static bool is_branch(const Emit *e, unsigned insn, int64_t target)
+{
+    return e->u->block->insn[insn].jump && target != e->u->insn_offset[insn + 1];
+}
+
+/* Where a branch stands, for its slot (cpu/trace.h). */
+static uint32_t trace_place(const Emit *e, unsigned insn, int64_t target)
+{
+    return e->u->insn_offset[insn] | (uint32_t)e->u->block->insn[insn].row << TRACE_ROW_SHIFT |
+           (is_branch(e, insn, target) ? 0 : TRACE_FALL);
+}
+
+static AsmMem slot_field(size_t field) { return asm_mem_index(H_CPU, H_T0, 4, offsetof(Cpu, trace_ring) + field); }
+
+/* The next slot becomes T0's; nothing waits for these.  Flags are lost. */
+static void write_slot(Emit *e, uint32_t from)
+{
+    AsmMem at = asm_mem(H_CPU, offsetof(Cpu, trace_ring) + offsetof(TraceRing, at));
+    asm_movzx_rm(&e->a, 32, 8, H_T0, at);
+    asm_mov_mi(&e->a, 32, slot_field(offsetof(TraceRing, from)), (int32_t)from);
+    asm_unary_m(&e->a, A_INC, 8, at);
+}
+
+static void call_when_full(Emit *e)
+{
+    AsmLabel room = { 0 };
+    if (!e->u->traced)
+        return;
+    asm_jcc8(&e->a, A_NZ, &room);
+    asm_call_abs(&e->a, e->be->thunks.slots_full, A_NONE);
+    asm_bind(&e->a, &room);
+}
+
+/* In exact mode: a branch within the page. */
+static void trace_within(Emit *e, unsigned insn, int64_t target)
+{
+    if (!e->u->traced || !is_branch(e, insn, target))
+        return;
+    write_slot(e, trace_place(e, insn, target));
+    asm_mov_mi(&e->a, 32, slot_field(offsetof(TraceRing, to)), TRACE_IN_PAGE | target);
+    call_when_full(e);
+}
+
+static void trace_to_entry(Emit *e, uint32_t from)
+{
+    write_slot(e, from);
+    asm_mov_mr(&e->a, 32, slot_field(offsetof(TraceRing, to)), H_T1);
+    call_when_full(e);
+}
+
 /*
  * Goes to the entry's code.  Flags are lost.  The page is only stored when it is another one: what follows would wait
  * for a store that it need not wait for, from call to return to call.
  */
-static void jump_to_entry(Emit *e)
+static void jump_to_entry(Emit *e, uint32_t from)
 {
     AsmLabel same = { 0 };
     asm_mov_rm(&e->a, 64, H_T0, jump_field(offsetof(JumpEntry, la)));
@@ -205,7 +256,11 @@ static void jump_to_entry(Emit *e)
     asm_alu_rm(&e->a, A_CMP, 64, H_T0, REC_FIELD(page));
     asm_jcc8(&e->a, A_E, &same);
     asm_mov_mr(&e->a, 64, REC_FIELD(page), H_T0);
+    if (!e->u->traced)
+        trace_to_entry(e, from);
     asm_bind(&e->a, &same);
+    if (e->u->traced)
+        trace_to_entry(e, from);
     asm_jmp_m(&e->a, jump_field(offsetof(JumpEntry, host)));
 }
 
@@ -228,7 +283,7 @@ static void emit_jump(Emit *e)
     xmm_store(e, &e->xmm);
     if (!e->fused)
         asm_mov_rm(&e->a, 64, H_T1, REC_FIELD(next));
-    jump_to_entry(e);
+    jump_to_entry(e, trace_place(e, e->insn, -1));
 }
 
 /* The linear address of an offset in the page that executes. */
@@ -239,14 +294,16 @@ static void load_pc(Emit *e, AsmReg to, int64_t offset)
 }
 
 /* To another page: by the jump cache, else by C. */
-static void goto_far(Emit *e, int64_t target)
+static void goto_far(Emit *e, unsigned insn, int64_t target)
 {
     AsmLabel miss = { 0 };
+    uint32_t from = trace_place(e, insn, target);
     load_pc(e, H_T0, target);
     probe_jump_cache(e, &miss);
-    jump_to_entry(e);
+    jump_to_entry(e, from);
     asm_bind(&e->a, &miss);
     load_pc(e, H_T0, target);
+    asm_mov_ri(&e->a, 32, H_T1, from);
     asm_jmp_abs(&e->a, e->be->thunks.far, A_NONE);
 }
 
@@ -270,14 +327,17 @@ static bool keeps_xmm(const Emit *e, int64_t target)
     return is_own_entry(e, target) && (e->loop_xmm.valid | e->loop_xmm.opmask_valid);
 }
 
-void emit_goto(Emit *e, int64_t target)
+/* Instruction `insn` goes to a place given as an offset in the page; the record is complete. */
+static void emit_goto(Emit *e, unsigned insn, int64_t target)
 {
+    if (in_page(target))
+        trace_within(e, insn, target);
     if (is_own_entry(e, target))
         asm_jmp(&e->a, keeps_xmm(e, target) ? &e->loop : &e->entry);
     else if (in_page(target))
         new_exit(e, target, asm_jmp_patchable(&e->a, ASM_NEXT));
     else
-        goto_far(e, target);
+        goto_far(e, insn, target);
 }
 
 /* ---- conditional exits ---- */
@@ -285,7 +345,7 @@ void emit_goto(Emit *e, int64_t target)
 static void jcc_to_edge(Emit *e)
 {
     Edge *edge = &e->edge[e->edges++];
-    *edge = (Edge){ .flags = e->flags, .xmm = e->xmm, .target = e->op->imm };
+    *edge = (Edge){ .flags = e->flags, .xmm = e->xmm, .target = e->op->imm, .insn = e->insn };
     asm_jcc(&e->a, e->op->cc, &edge->label);
 }
 
@@ -306,7 +366,7 @@ void emit_jcc(Emit *e)
             xmm_store(e, &e->xmm);
     }
     bool dirty = e->xmm.dirty | e->xmm.opmask_dirty;
-    if (!in_page(op->imm) || !record_complete(&e->flags) || (dirty && !keeps) || x87_pending(&e->xmm.x87))
+    if (e->u->traced || !in_page(op->imm) || !record_complete(&e->flags) || (dirty && !keeps) || x87_pending(&e->xmm.x87))
         jcc_to_edge(e);
     else if (is_own_entry(e, op->imm))
         asm_jcc(&e->a, op->cc, keeps ? &e->loop : &e->entry);
@@ -321,7 +381,7 @@ static void emit_edge(Emit *e, Edge *edge)
     if (!keeps_xmm(e, edge->target))
         xmm_store(e, &edge->xmm);
     x87_store(e, &edge->xmm.x87);
-    emit_goto(e, edge->target);
+    emit_goto(e, edge->insn, edge->target);
 }
 
 /* The stub of an exit that is not linked. */
@@ -425,9 +485,9 @@ static void emit_exit(Emit *e)
     if (!e->u->block->insn[e->insn].jump)
         resume_here(e);
     if (e->op->far)
-        goto_far(e, e->op->imm);
+        goto_far(e, e->insn, e->op->imm);
     else
-        emit_goto(e, e->op->imm);
+        emit_goto(e, e->insn, e->op->imm);
 }
 
 static void emit_op(Emit *e)
@@ -483,7 +543,7 @@ static XmmState find_loop(const Emit *e)
         if (op->code == IR_CALL || op->code == IR_VZEROUPPER)
             return (XmmState){ 0 };
     }
-    if (!loops)
+    if (!loops || e->u->traced) /* it calls C */
         return (XmmState){ 0 };
     XmmState x = xmm_unit_use(e);
     x.x87 = e->xmm.x87;

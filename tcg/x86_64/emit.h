@@ -44,11 +44,12 @@ typedef struct Thunks {
     uint64_t exit;     /* UnitExit R14 */
     uint64_t next;     /* go on at cpu->rip */
     uint64_t elsewhere; /* the same behind a slow path, where the unit cannot go on */
-    uint64_t far;      /* go on at linear address R14 */
+    uint64_t far;      /* go on at linear address R14, from the place R15 (EngineCalls.far) */
     uint64_t unknown;  /* JumpEntry.host; R15: the entry's place */
     uint64_t micro[TLB_COUNT][2][MICRO_SIZES]; /* [write][micro_size()]: fills micro TLB slot R15 for address R14, which becomes the
                                         host pointer; the flags say "above" where the slow path must do it; returns */
     uint64_t zero_upper; /* what VZEROUPPER does to Cpu.vec; XMM0 is loaded from it afterwards */
+    uint64_t slots_full; /* EngineCalls.slots_full; keeps R15; returns */
     uint64_t mxcsr;    /* loads the guest's if it masks all exceptions, else "not equal"; changes R15; returns */
     uint64_t x87;      /* the same for the FPU's control and status words */
     uint64_t flags;    /* settles the record and brings the flags to the host's; all registers kept; returns */
@@ -135,6 +136,7 @@ typedef struct Edge {
     Flags flags;
     XmmState xmm;
     int64_t target;
+    unsigned insn;
 } Edge;
 
 /* Where an instruction finds that the guest's MXCSR or x87 control word is not loaded. */
@@ -175,8 +177,6 @@ typedef struct Emit {
 /* Where the slow path of the current instruction begins. */
 AsmLabel *emit_slow(Emit *e);
 
-/* Goes to a place given as an offset in the page; the record is complete. */
-void emit_goto(Emit *e, int64_t target);
 void emit_jcc(Emit *e);
 
 /* ---- operands (emit_alu.c) ---- */

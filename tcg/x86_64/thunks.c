@@ -110,6 +110,20 @@ static void write_goto(const X86Backend *be, Asm *a, uint64_t function, AsmLabel
     asm_jmp_r(a, H_T0);
 }
 
+/* Vector registers are in Cpu.vec where it is called; R15 is kept in a spill, as all registers go. */
+static void write_slots_full(const X86Backend *be, Asm *a, AsmLabel *mxcsr)
+{
+    asm_mov_mr(a, 64, REC_FIELD(spill[2]), H_T1);
+    store_guest(a);
+    restore_mxcsr(be, a, mxcsr);
+    asm_alu_ri(a, A_SUB, 64, A_RSP, 8);
+    call_c(a, (uintptr_t)be->calls.slots_full);
+    asm_alu_ri(a, A_ADD, 64, A_RSP, 8);
+    load_guest(a);
+    asm_mov_rm(a, 64, H_T1, REC_FIELD(spill[2]));
+    asm_ret(a);
+}
+
 /*
  * MXCSR's exception masks are bits 12 to 7 (SDM vol. 1 10.2.3): all must be set.  Bit 17 must not be, since it excuses
  * misaligned operands, and Intel's processors refuse to load it.
@@ -316,9 +330,12 @@ bool thunks_write(X86Backend *be, Asm *a)
     write_goto(be, a, (uintptr_t)be->calls.next, ordinary);
     t->unknown = begin(a);
     asm_mov_rm(a, 64, H_T0, asm_mem_index(H_CPU, H_T1, 1, offsetof(Cpu, jump) + offsetof(JumpEntry, la)));
-    t->far = asm_here(a);
     asm_mov_mr(a, 64, CPU_FIELD(rip), H_T0);
     asm_jmp_abs(a, t->next, A_NONE);
+    t->far = begin(a);
+    write_goto(be, a, (uintptr_t)be->calls.far, ordinary);
+    t->slots_full = begin(a);
+    write_slots_full(be, a, ordinary);
     t->flags = begin(a);
     write_flags(a, (uintptr_t)be->calls.flags);
     t->zero_upper = begin(a);

@@ -59,15 +59,16 @@ static void set_mode(unsigned size)
 
 /* ---- host code as text ---- */
 
-/* Offsets of Cpu but for gpr[]; pointers. */
+/* Offsets of Cpu but for gpr[]; pointers; numbers of the instruction table. */
 static char *without_addresses(const char *text)
 {
     static const struct { const char *what, *by; } masks[] = {
         { "\\[rbp \\+ 0x[0-9a-f]{3,}\\]", "[cpu]" },
-        { "\\[rbp \\+ (r[0-9a-z]+) \\+ 0x[0-9a-f]+\\]", "[cpu + \\1]" },
+        { "\\[rbp \\+ (r[0-9a-z]+(?:\\*4)?) \\+ 0x[0-9a-f]+\\]", "[cpu + \\1]" },
         { "\\[rip [+-] 0x[0-9a-f]+\\]", "[code]" },
         { "(movabs r1[45]), 0x[0-9a-f]+", "\\1, POINTER" },
         { "(mov r15d), 0x[0-9a-f]{4,}", "\\1, OFFSET" },
+        { "(mov dword ptr \\[cpu \\+ r14\\*4\\]), 0x[0-9a-f]+", "\\1, PLACE" },
     };
     char *s = g_strdup(text);
     for (unsigned k = 0; k < G_N_ELEMENTS(masks); k++) {
