@@ -48,6 +48,7 @@ extern const CommandRow memory_commands[];                    /* x, u, set, find
 extern const CommandRow register_commands[], register_info[];
 extern const CommandRow table_info[];                         /* idt, gdt, ldt, tss */
 extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, tab, mem, tlb */
+extern const CommandRow gdb_commands[];                       /* gdbserver */
 
 /* One line, from any face; output goes to out. */
 void command_execute(Machine *m, Monitor *from, const char *line, GString *out);

@@ -18,6 +18,7 @@ static const CommandRow own_commands[] = {
 
 static const CommandRow *const command_tables[] = {
     own_commands,
+    gdb_commands,
     machine_commands,
     memory_commands,
     paging_commands,
