@@ -14,6 +14,7 @@
 #include "core/machine.h"
 #include "core/options.h"
 #include "debugger/debugger.h"
+#include "debugger/gdb.h"
 #include "debugger/monitor.h"
 #include "debugger/qmp.h"
 #include "debugger/typing.h"
@@ -178,6 +179,8 @@ static gboolean faces_create(Machine *m, const Options *o, GError **err)
         return FALSE;
     serial_monitors_create(m, o);
     triple_fault_configure(m, o);
+    if (o->gdb && !gdb_open(m, o->gdb, err))
+        return FALSE;
     return !o->pid_file || pid_file_write(o->pid_file, err);
 }
 
@@ -193,6 +196,7 @@ static gboolean machine_live(Machine *m, const Options *o, int *status, GError *
     gboolean ok = faces_create(m, o, err);
     if (ok)
         *status = machine_run(m, o->stopped);
+    gdb_free(m);
     o->board->destroy(board);
     if (o->pid_file)
         unlink(o->pid_file);

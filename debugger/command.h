@@ -54,6 +54,7 @@ extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload
 extern const CommandRow data_commands[];                      /* print, ptype, whatis */
 extern const CommandRow linux_commands[];                     /* linux ps and so on */
 extern const CommandRow unwind_commands[];                    /* bt, frame, up, down */
+extern const CommandRow gdb_commands[];                       /* gdbserver */
 
 /* One line, from any face; output goes to out. */
 void command_execute(Machine *m, Monitor *from, const char *line, GString *out);

@@ -20,6 +20,7 @@ static const CommandRow *const command_tables[] = {
     own_commands,
     data_commands,
     linux_commands,
+    gdb_commands,
     machine_commands,
     memory_commands,
     paging_commands,

@@ -324,6 +324,14 @@ static gboolean set_none(Options *o, const char *argument, GError **err)
     return !strcmp(argument, "none") || error_unknown(err, "-net", "network", argument, words);
 }
 
+static gboolean set_gdb_default(Options *o, const char *argument, GError **err)
+{
+    (void)argument, (void)err;
+    g_free(o->gdb);
+    o->gdb = g_strdup("tcp::1234");
+    return TRUE;
+}
+
 static void list_device_types(const DeviceType *const *types)
 {
     for (; *types; types++) {
@@ -429,6 +437,8 @@ static const Option table[] = {
     LIST("mon", mons, "[chardev=]ID[,mode=control][,pretty=on]", "a monitor, or QMP, on a -chardev"),
     LIST("qmp", qmps, "CHARDEV", "QMP, the monitor for programs, in JSON"),
     LIST("qmp-pretty", pretty_qmps, "CHARDEV", "the same, for people who read it"),
+    STRING("gdb", gdb, "DEVICE", "where gdb may connect: tcp::PORT, unix:PATH, stdio, pty, ..."),
+    CALL("s", set_gdb_default, NULL, "the same as -gdb tcp::1234"),
     LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
     CALL("display", set_display, "NAME", "window (help: list)"),
     CALL("vga", set_vga, "NAME", "graphics card"),
@@ -604,7 +614,8 @@ static void options_default(Options *o)
     bool serial = !o->nodefaults && !o->serials->len && !any_has(o->devices, "isa-serial");
     bool monitor = !o->nodefaults && !o->monitors->len && !o->mons->len && !o->qmps->len && !o->pretty_qmps->len;
     bool terminal = o->nographic && !any_has(o->serials, "stdio") && !any_has(o->monitors, "stdio") &&
-                    !any_has(o->chardevs, "stdio") && !any_has(o->qmps, "stdio") && !any_has(o->pretty_qmps, "stdio");
+                    !any_has(o->chardevs, "stdio") && !any_has(o->qmps, "stdio") && !any_has(o->pretty_qmps, "stdio") &&
+                    g_strcmp0(o->gdb, "stdio");
     if (serial)
         g_ptr_array_add(o->serials, g_strdup(!terminal ? "vc" : monitor ? "mon:stdio" : "stdio"));
     else if (monitor && terminal)

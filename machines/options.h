@@ -84,6 +84,7 @@ typedef struct Options {
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
         *qmps, *pretty_qmps;   /* char * */
+    char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool snapshot, nographic, nodefaults, no_reboot, no_shutdown, stopped;
     bool done;                 /* a list or text was printed: there is nothing to run */

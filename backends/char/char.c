@@ -81,6 +81,12 @@ bool char_is_open(const CharBackend *c)
     return c->first ? c->first->opened : c->opened;
 }
 
+void char_free(CharBackend *c)
+{
+    if (c)
+        g_ptr_array_remove(char_list(c->machine), c);
+}
+
 void char_free_all(Machine *m)
 {
     GPtrArray *list = char_list(m);

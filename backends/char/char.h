@@ -64,6 +64,9 @@ bool char_wants_mux(const CharBackend *c);
 /* Prints the kinds (`-chardev help`). */
 void char_list_kinds(void);
 
+/* Frees one before the machine ends; its front end may ask for it.  NULL: nothing happens. */
+void char_free(CharBackend *c);
+
 void char_free_all(Machine *m);
 
 #endif
