@@ -108,9 +108,13 @@ endif
 # `make bench`.
 -include $(SRC)/tests/bench/bench.mk
 
-.PHONY: run guest
+.PHONY: run guest guest-debug
 guest:
 	@$(SRC)/scripts/make-guest $(BUILD)/guest
+# The same with a disk to start it from and the kernel's symbols, for tests/debug; what cannot be had is said and left out.
+guest-debug: guest
+	@$(SRC)/scripts/make-guest-disk $(BUILD)/guest || [ $$? = 77 ]
+	@$(SRC)/scripts/make-guest-symbols $(BUILD)/guest || [ $$? = 77 ]
 
 run: $(BUILD)/myna
 	@$(SRC)/scripts/install-deps
@@ -200,6 +204,7 @@ help:
 	@sed -n 's/^##//p' $(SRC)/Makefile
 ## make                 builds build/myna, after configure when that has not been called
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
+## make guest-debug     that guest with a disk and the kernel's symbols, for check-debug
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
 ## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]

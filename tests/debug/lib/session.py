@@ -1,9 +1,8 @@
 """Sessions with a running Myna, for the scripts of tests/debug: its monitor, its console, real debuggers, TAP lines.
 
-Environment: MYNA (build/myna), GUESTS (build/tests/guest), LINUX (build/guest: vmlinuz and initrd.gz), SYMBOLS (a
-vmlinux with debugging information that fits it).  ACCEL: more options, as "interp" or "tcg,hot=1", of -accel.
+Environment: MYNA (build/myna), GUESTS (build/tests/guest), LINUX (build/guest: what make guest-debug makes), SYMBOLS
+(another vmlinux with debugging information).  ACCEL: more options, as "interp" or "tcg,hot=1", of -accel.
 """
-import glob
 import os
 import re
 import shutil
@@ -190,9 +189,16 @@ def linux_release():
 
 
 def linux_symbols():
-    """A vmlinux with debugging information for that kernel (Debian: linux-image-RELEASE-dbg), or None."""
-    paths = [os.environ.get('SYMBOLS', '')] + glob.glob(f'/usr/lib/debug/boot/vmlinux-{linux_release()}')
+    """A vmlinux with debugging information for that kernel (make guest-debug), or None."""
+    paths = [os.environ.get('SYMBOLS', ''), os.path.join(LINUX, 'vmlinux'),
+             f'/usr/lib/debug/boot/vmlinux-{linux_release()}']
     return next((p for p in paths if p and os.path.exists(p)), None)
+
+
+def linux_disk():
+    """A disk that starts the same by SeaBIOS and GRUB (make guest-debug), or None."""
+    path = os.path.join(LINUX, 'disk.img')
+    return path if os.path.exists(path) else None
 
 
 def linux(*arguments, append='', **options):
