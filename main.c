@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/options.h"
+#include "debugger/command.h"
 #include "debugger/debugger.h"
 #include "debugger/gdb.h"
 #include "debugger/monitor.h"
@@ -184,6 +185,19 @@ static gboolean faces_create(Machine *m, const Options *o, GError **err)
     return !o->pid_file || pid_file_write(o->pid_file, err);
 }
 
+/* -debug-script FILE */
+static gboolean script_run(Machine *m, const Options *o, bool *waits, GError **err)
+{
+    if (!o->debug_script)
+        return TRUE;
+    machine_lock(m);
+    gboolean ok = command_execute_file(m, o->debug_script, waits, err);
+    machine_unlock(m);
+    if (!ok)
+        g_prefix_error(err, "-debug-script: ");
+    return ok;
+}
+
 /* Makes board and faces, runs, takes all apart; the exit status is in *status. */
 static gboolean machine_live(Machine *m, const Options *o, int *status, GError **err)
 {
@@ -193,9 +207,10 @@ static gboolean machine_live(Machine *m, const Options *o, int *status, GError *
     void *board = o->board->create(m, o, err);
     if (!board)
         return FALSE;
-    gboolean ok = faces_create(m, o, err);
+    bool waits = false; /* for a stop: the script has let the machine run, or will */
+    gboolean ok = faces_create(m, o, err) && script_run(m, o, &waits, err);
     if (ok)
-        *status = machine_run(m, o->stopped);
+        *status = machine_run(m, o->stopped || waits);
     gdb_free(m);
     o->board->destroy(board);
     if (o->pid_file)

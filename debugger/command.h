@@ -10,6 +10,7 @@
 #include "debugger/debugger.h"
 
 typedef struct Monitor Monitor;
+typedef struct CommandRun CommandRun;
 
 /* What a command works on. */
 typedef struct MonitorCommand {
@@ -18,6 +19,8 @@ typedef struct MonitorCommand {
     Monitor *monitor;      /* where it was typed; NULL: the gdb port, QMP, a script at the start */
     const char *arguments; /* the rest of the line, without leading blanks; of "x/8xg $rsp": "/8xg $rsp" */
     GString *out;          /* what it prints */
+    bool color;            /* that goes to a terminal which shows colours (command_color) */
+    CommandRun *run;       /* what comes after it, for script_commands.c */
 } MonitorCommand;
 
 /* What an argument is, for completion: one letter for each, in order; the last one repeats. */
@@ -43,6 +46,7 @@ typedef struct CommandRow {
 /* Tables; "info" rows are those of `info WHAT`. */
 extern const CommandRow machine_commands[], machine_info[];   /* the machine and its devices */
 extern const CommandRow run_commands[];                       /* c, s, n, finish, until */
+extern const CommandRow script_commands[];                    /* script, wait, echo, pager, color */
 extern const CommandRow stop_commands[], stop_info[];         /* breakpoints and watchpoints */
 extern const CommandRow memory_commands[];                    /* x, u, set, find, loadmem, dump-guest-memory */
 extern const CommandRow register_commands[], register_info[];
@@ -56,12 +60,46 @@ extern const CommandRow linux_commands[];                     /* linux ps and so
 extern const CommandRow unwind_commands[];                    /* bt, frame, up, down */
 extern const CommandRow gdb_commands[];                       /* gdbserver */
 
-/* One line, from any face; output goes to out. */
+/*
+ * One line, from any face; output goes to out.  Commands are separated by ';'.  After one that lets the machine run, the
+ * rest of the line (or of a script) is run when it stops; its output goes to `from`, or else to a monitor in use, or else
+ * to standard output.  `CMD | SHELL COMMAND` and `CMD > FILE` are for monitors and scripts (command_line.h).
+ */
 void command_execute(Machine *m, Monitor *from, const char *line, GString *out);
+
+/*
+ * -debug-script: the lines of a file, before the machine starts.  Whether it waits for a stop now is in *waits.  FALSE
+ * with *err when it cannot be read.
+ */
+gboolean command_execute_file(Machine *m, const char *path, bool *waits, GError **err);
+
+/* Lines (char *, copied) to be run soon, after a stop and before what waits for it: what a stop has as its commands. */
+void command_execute_later(Machine *m, Monitor *from, const GPtrArray *lines);
+
+/* Whether something of this monitor waits for a stop; drops that (the number of lines it had); its client went away. */
+bool command_waits(Machine *m, const Monitor *mon);
+unsigned command_cancel(Machine *m, const Monitor *mon);
+void command_detach(Machine *m, const Monitor *mon);
+void command_cancel_all(Machine *m);
 
 /* Every row in the order of its name (CommandRow *); info: those of `info`.  Owned by the callee. */
 const GPtrArray *command_rows(bool info);
+/* By name or alias. */
 const CommandRow *command_find(const char *name, bool info);
+/* The same, or by the beginning of one name or alias; else NULL, with a line about it in out (which may be NULL). */
+const CommandRow *command_resolve(const char *name, bool info, GString *out);
+
+/* Colours, used sparingly: what to print before a text and (COLOR_END) after it; "" where there is no colour. */
+typedef enum CommandColor { COLOR_END, COLOR_STRONG, COLOR_CHANGED, COLOR_NAME } CommandColor;
+const char *command_color(const MonitorCommand *c, CommandColor color);
+
+/*
+ * What a word may become: (char *), sorted, owned by the caller; *start: where it begins in `text`, which ends at the
+ * cursor.  A word that is complete by itself ends in a blank.
+ */
+GPtrArray *command_complete(Machine *m, const char *text, gsize *start);
+/* What all of them begin with; "" of none.  Newly allocated. */
+char *command_common_prefix(const GPtrArray *names);
 
 /* Splits the next blank-separated word ("..." quotes) off *rest; NULL at the end.  Newly allocated. */
 char *command_word(const char **rest);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "core/error.h"
-#include "debugger/command.h"
+#include "debugger/command_run.h"
 #include "debugger/expression.h"
 
 static void command_help(MonitorCommand *c);
@@ -26,6 +26,7 @@ static const CommandRow *const command_tables[] = {
     paging_commands,
     register_commands,
     run_commands,
+    script_commands,
     stop_commands,
     symbol_commands,
     unwind_commands,
@@ -72,36 +73,89 @@ const GPtrArray *command_rows(bool info)
     return rows[info];
 }
 
-/* Whether `name` is one of the blank-separated words of `list` (may be NULL). */
-static bool list_has(const char *list, const char *name)
+/* The word of the blank-separated `list` (may be NULL) that is `name`, or that begins with it; NULL: none. */
+static const char *list_find(const char *list, const char *name, bool whole)
 {
     size_t n = strlen(name);
     for (const char *p = list; p && *p; p += strspn(p, " ")) {
         size_t length = strcspn(p, " ");
-        if (length == n && !memcmp(p, name, n))
-            return true;
+        if ((whole ? length == n : length >= n) && !memcmp(p, name, n))
+            return p;
         p += length;
     }
-    return false;
+    return NULL;
+}
+
+static bool row_has(const CommandRow *r, const char *name, bool whole)
+{
+    return list_find(r->name, name, whole) || list_find(r->aliases, name, whole);
 }
 
 const CommandRow *command_find(const char *name, bool info)
 {
     const GPtrArray *rows = command_rows(info);
-    for (guint k = 0; *name && k < rows->len; k++) {
-        const CommandRow *r = g_ptr_array_index(rows, k);
-        if (!strcmp(r->name, name) || list_has(r->aliases, name))
-            return r;
-    }
+    for (guint k = 0; *name && k < rows->len; k++)
+        if (row_has(rows->pdata[k], name, true))
+            return rows->pdata[k];
+    return NULL;
+}
+
+/* ---- names that are none ---- */
+
+static const char *nearest(const char *name, bool info)
+{
+    const GPtrArray *rows = command_rows(info);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (guint k = 0; k < rows->len; k++)
+        g_ptr_array_add(names, (gpointer)((const CommandRow *)rows->pdata[k])->name);
+    return nearest_name(name, (const char *const *)names->pdata, names->len);
+}
+
+static void unknown(const char *name, bool info, GString *out)
+{
+    const char *near = nearest(name, info);
+    g_string_append_printf(out, "unknown %s '%s'", info ? "info" : "command", name);
+    if (near)
+        g_string_append_printf(out, ": did you mean '%s'?", near);
+    g_string_append(out, info ? " ('info' lists all)\n" : " ('help' lists all)\n");
+}
+
+static void ambiguous(const char *name, bool info, const GPtrArray *found, GString *out)
+{
+    g_string_append_printf(out, "ambiguous %s '%s':", info ? "info" : "command", name);
+    for (guint k = 0; k < found->len; k++)
+        g_string_append_printf(out, "%s %s", k ? "," : "", ((const CommandRow *)found->pdata[k])->name);
+    g_string_append_c(out, '\n');
+}
+
+const CommandRow *command_resolve(const char *name, bool info, GString *out)
+{
+    const CommandRow *r = command_find(name, info);
+    const GPtrArray *rows = command_rows(info);
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    if (r)
+        return r;
+    for (guint k = 0; *name && k < rows->len; k++)
+        if (row_has(rows->pdata[k], name, false))
+            g_ptr_array_add(found, rows->pdata[k]);
+    if (found->len == 1)
+        return found->pdata[0];
+    if (out && found->len)
+        ambiguous(name, info, found, out);
+    else if (out)
+        unknown(name, info, out);
     return NULL;
 }
 
 /* ---- help ---- */
 
+#define HELP_COLUMN 32
+
 static void print_row(const char *before, const CommandRow *r, GString *out)
 {
     g_autofree char *head = g_strdup_printf("%s%s %s", before, r->name, r->arguments);
-    g_string_append_printf(out, "%-32s %s\n", head, r->help);
+    g_string_append_printf(out, strlen(head) > HELP_COLUMN ? "%s\n%*s %s\n" : "%s%*s %s\n", head,
+                           strlen(head) > HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - (int)strlen(head), "", r->help);
 }
 
 static void print_rows(bool info, GString *out)
@@ -113,24 +167,21 @@ static void print_rows(bool info, GString *out)
 
 static void print_help(const char *before, const CommandRow *r, GString *out)
 {
-    print_row(before, r, out);
+    g_string_append_printf(out, "usage: %s%s%s%s\n  %s\n", before, r->name, *r->arguments ? " " : "", r->arguments,
+                           r->help);
     if (r->aliases)
         g_string_append_printf(out, "  also: %s\n", r->aliases);
     if (r->more)
-        g_string_append_printf(out, "%s", r->more);
+        g_string_append(out, r->more);
 }
 
-static void unknown(const char *what, const char *name, bool info, GString *out)
+static void help_info(MonitorCommand *c, const char *what)
 {
-    const GPtrArray *rows = command_rows(info);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    for (guint k = 0; k < rows->len; k++)
-        g_ptr_array_add(names, (gpointer)((const CommandRow *)g_ptr_array_index(rows, k))->name);
-    const char *near = nearest_name(name, (const char *const *)names->pdata, names->len);
-    g_string_append_printf(out, "unknown %s '%s'", what, name);
-    if (near)
-        g_string_append_printf(out, ": did you mean '%s'?", near);
-    g_string_append(out, " ('help' lists all)\n");
+    const CommandRow *r = what ? command_resolve(what, true, c->out) : NULL;
+    if (!what)
+        print_rows(true, c->out);
+    else if (r)
+        print_help("info ", r, c->out);
 }
 
 /* help; help NAME; help info WHAT */
@@ -138,22 +189,18 @@ static void command_help(MonitorCommand *c)
 {
     const char *rest = c->arguments;
     g_autofree char *name = command_word(&rest), *what = command_word(&rest);
-    const CommandRow *r = name ? command_find(name, false) : NULL, *info = what ? command_find(what, true) : NULL;
+    const CommandRow *r = name ? command_resolve(name, false, c->out) : NULL;
     if (!name) {
         print_rows(false, c->out);
         print_rows(true, c->out);
-    } else if (!r) {
-        unknown("command", name, false, c->out);
-    } else if (r->run != command_info) {
+    } else if (r && r->run == command_info) {
+        help_info(c, what);
+    } else if (r) {
         print_help("", r, c->out);
-    } else if (info) {
-        print_help("info ", info, c->out);
-    } else {
-        print_rows(true, c->out);
     }
 }
 
-/* ---- running a line ---- */
+/* ---- running a command ---- */
 
 static void run_row(MonitorCommand *c, const CommandRow *r)
 {
@@ -165,33 +212,32 @@ static void run_row(MonitorCommand *c, const CommandRow *r)
 }
 
 /* The first word is a name, which "/" ends too: x/8xg. */
-static void run_line(MonitorCommand *c, const char *what, bool info, const char *line)
+static const CommandRow *run_line(MonitorCommand *c, bool info, const char *line)
 {
     line += strspn(line, " \t");
     size_t n = strcspn(line, " \t/");
     g_autofree char *name = g_strndup(line, n);
-    const CommandRow *r = command_find(name, info);
+    const CommandRow *r = command_resolve(name, info, c->out);
     c->arguments = line + n + strspn(line + n, " \t");
     if (r)
         run_row(c, r);
-    else
-        unknown(what, name, info, c->out);
+    return r;
 }
 
 static void command_info(MonitorCommand *c)
 {
     if (*c->arguments)
-        run_line(c, "info", true, c->arguments);
+        run_line(c, true, c->arguments);
     else
         print_rows(true, c->out);
 }
 
-void command_execute(Machine *m, Monitor *from, const char *line, GString *out)
+const CommandRow *command_run_text(MonitorCommand *c, const char *text) { return run_line(c, false, text); }
+
+const char *command_color(const MonitorCommand *c, CommandColor color)
 {
-    g_autofree char *text = g_strchomp(g_strdup(line));
-    MonitorCommand c = { .machine = m, .debugger = debugger_of(m), .monitor = from, .out = out };
-    if (text[strspn(text, " \t")])
-        run_line(&c, "command", false, text);
+    static const char *const sequences[] = { "\033[0m", "\033[1m", "\033[1;33m", "\033[36m" };
+    return c->color ? sequences[color] : "";
 }
 
 /* ---- arguments ---- */

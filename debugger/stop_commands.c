@@ -362,6 +362,7 @@ static void for_stops(MonitorCommand *c, void (*fn)(MonitorCommand *c, Stop *s))
     debugger_freeze(c->debugger);
     if (!*rest) {
         g_autoptr(GPtrArray) all = g_ptr_array_copy(debugger_stops(c->debugger), NULL, NULL);
+        g_ptr_array_set_free_func(all, NULL); /* the copy owns nothing */
         for (guint k = 0; k < all->len; k++)
             if (!((Stop *)all->pdata[k])->owner)
                 fn(c, all->pdata[k]);

@@ -451,6 +451,7 @@ static const Option table[] = {
     FLAG("no-reboot", no_reboot, "a reset of the guest ends the emulator"),
     FLAG("no-shutdown", no_shutdown, "a shutdown of the guest pauses the machine"),
     FLAG("S", stopped, "start paused"),
+    STRING("debug-script", debug_script, "FILE", "runs a file of monitor commands before the machine starts"),
     CALL("d", set_log, "ITEM[,ITEM]...", "what to log (help: list)"),
     STRING("dfilter", log_filter, "RANGE[,RANGE]...", "log code of these addresses only: A..B, A+SIZE or B-SIZE"),
     STRING("D", log_file, "FILE", "where to log, instead of standard error"),

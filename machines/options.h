@@ -79,7 +79,7 @@ typedef struct Options {
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
-    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *net;
+    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *net, *debug_script;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "backends/char/backend.h"
@@ -351,6 +352,36 @@ CharBackend *char_new(Machine *m, const char *id, const char *spec, GError **err
 bool char_wants_mux(const CharBackend *c)
 {
     return c->mux_wanted;
+}
+
+bool char_terminal_size(const CharBackend *c, unsigned *rows, unsigned *columns)
+{
+    struct winsize w;
+    const CharBackend *first = c->first ? c->first : c;
+    if (!first->interactive || ioctl(first->output, TIOCGWINSZ, &w))
+        return false;
+    *rows = w.ws_row ? w.ws_row : 24; /* zeros: nobody has set it */
+    *columns = w.ws_col ? w.ws_col : 80;
+    return true;
+}
+
+bool char_has_output(const CharBackend *c)
+{
+    const CharBackend *first = c->first ? c->first : c;
+    return first->output >= 0;
+}
+
+bool char_is_stream(const CharBackend *c)
+{
+    const CharBackend *first = c->first ? c->first : c;
+    return !first->interactive && !first->hung_up;
+}
+
+void char_take_keys(CharBackend *c)
+{
+    CharBackend *first = c->first ? c->first : c;
+    if (first->share_keys)
+        first->share_keys(first);
 }
 
 void char_list_kinds(void)

@@ -22,7 +22,8 @@ typedef struct CharFrontend {
     void (*writable)(void *opaque);                                    /* char_write_some() may go on */
 } CharFrontend;
 
-enum { CHAR_OPENED, CHAR_CLOSED, CHAR_BREAK };
+/* CHAR_HIDDEN: the other half of a mux has the keys now; CHAR_OPENED again: this one. */
+enum { CHAR_OPENED, CHAR_CLOSED, CHAR_BREAK, CHAR_HIDDEN };
 
 /*
  * Makes a back end from QEMU's -serial/-monitor notation: stdio, mon:stdio, file:PATH, pty, null, none, vc, unix:PATH,
@@ -60,6 +61,18 @@ CharBackend *char_mux(CharBackend *c);
 
 /* Whether mon:... or mux=on asked for it. */
 bool char_wants_mux(const CharBackend *c);
+
+/* The size of the terminal that a person sits at; false when there is none, or nothing is known about it. */
+bool char_terminal_size(const CharBackend *c, unsigned *rows, unsigned *columns);
+
+/* Whether what is written goes anywhere at all: not of null, nor of vc where there is no window. */
+bool char_has_output(const CharBackend *c);
+
+/* Whether bytes go to a file or pipe as they are, so that lines end in "\n" and not in "\r\n". */
+bool char_is_stream(const CharBackend *c);
+
+/* Ctrl-C and the like become input, where they were signals to the process. */
+void char_take_keys(CharBackend *c);
 
 /* Prints the kinds (`-chardev help`). */
 void char_list_kinds(void);

@@ -72,8 +72,7 @@ static void mux_help(CharMux *mux)
 static void mux_switch(CharMux *mux)
 {
     mux->focus = !mux->focus;
-    if (mux->focus)
-        char_frontend_event(mux->half[1], CHAR_OPENED);
+    char_frontend_event(mux->half[1], mux->focus ? CHAR_OPENED : CHAR_HIDDEN);
 }
 
 /* The key after Ctrl-A. */
