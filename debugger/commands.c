@@ -21,6 +21,7 @@ static const CommandRow *const command_tables[] = {
     data_commands,
     linux_commands,
     gdb_commands,
+    input_commands,
     machine_commands,
     memory_commands,
     paging_commands,

@@ -71,10 +71,13 @@ static const char *check_word(const char *w)
 
 /* ---- bytes ---- */
 
+/* Return is what a terminal in raw mode sends. */
+static bool ends_line(uint8_t byte) { return byte == '\n' || byte == '\r' || byte == BEGIN_ANEW; }
+
 static QmpRead fail(QmpReader *r, uint8_t byte, const char *why, const char **mistake)
 {
     qmp_reader_reset(r);
-    r->skipping = byte != '\n' && byte != BEGIN_ANEW;
+    r->skipping = !ends_line(byte);
     *mistake = why;
     return QMP_MISTAKE;
 }
@@ -143,7 +146,7 @@ static const char *take_plain(QmpReader *r, uint8_t byte)
 QmpRead qmp_reader_take(QmpReader *r, uint8_t byte, const char **mistake)
 {
     if (r->skipping) {
-        r->skipping = byte != '\n' && byte != BEGIN_ANEW;
+        r->skipping = !ends_line(byte);
         return QMP_MORE;
     }
     if (byte == BEGIN_ANEW)
