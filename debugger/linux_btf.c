@@ -201,7 +201,8 @@ static bool find_member(Search *s, uint32_t structure, uint64_t base, unsigned d
     BtfType t;
     if (!depth || !get_plain_type(s->b, structure, &t) || (t.kind != BTF_STRUCT && t.kind != BTF_UNION))
         return false;
-    for (uint32_t k = 0; k < t.count && s->left; k++, s->left--) {
+    for (uint32_t k = 0; k < t.count && s->left; k++) {
+        s->left--;
         const uint8_t *m = t.more + 12 * k;
         uint32_t type = ld32le(m + 4), offset = ld32le(m + 8);
         unsigned bits = t.flag ? offset >> 24 : 0;
