@@ -51,7 +51,8 @@ extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, 
 extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did last, traces, profiles */
 
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
-extern const CommandRow data_commands[];                      /* print, ptype, whatis */
+extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
+extern const CommandRow source_commands[], source_info[];     /* list, directory, line */
 extern const CommandRow linux_commands[];                     /* linux ps and so on */
 extern const CommandRow unwind_commands[];                    /* bt, frame, up, down */
 extern const CommandRow gdb_commands[];                       /* gdbserver */

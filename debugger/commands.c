@@ -26,6 +26,7 @@ static const CommandRow *const command_tables[] = {
     paging_commands,
     register_commands,
     run_commands,
+    source_commands,
     stop_commands,
     symbol_commands,
     unwind_commands,
@@ -33,9 +34,11 @@ static const CommandRow *const command_tables[] = {
 };
 
 static const CommandRow *const info_tables[] = {
+    data_info,
     machine_info,
     paging_info,
     register_info,
+    source_info,
     stop_info,
     symbol_info,
     table_info,
