@@ -57,6 +57,8 @@ extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did l
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
 extern const CommandRow data_commands[];                      /* print, ptype, whatis */
 extern const CommandRow input_commands[];                     /* sendkey */
+extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
+extern const CommandRow source_commands[], source_info[];     /* list, directory, line */
 extern const CommandRow linux_commands[];                     /* linux ps and so on */
 extern const CommandRow unwind_commands[];                    /* bt, frame, up, down */
 extern const CommandRow gdb_commands[];                       /* gdbserver */

@@ -28,6 +28,7 @@ static const CommandRow *const command_tables[] = {
     register_commands,
     run_commands,
     script_commands,
+    source_commands,
     stop_commands,
     symbol_commands,
     unwind_commands,
@@ -35,9 +36,11 @@ static const CommandRow *const command_tables[] = {
 };
 
 static const CommandRow *const info_tables[] = {
+    data_info,
     machine_info,
     paging_info,
     register_info,
+    source_info,
     stop_info,
     symbol_info,
     table_info,

@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "debugger/command.h"
+#include "debugger/dwarf.h"
 #include "debugger/expression.h"
+#include "debugger/symbols.h"
 
 /* "/x" at the beginning of the arguments; 0: none.  False after a message. */
 static bool take_format(MonitorCommand *c, const char **rest, char *format)
@@ -21,10 +23,13 @@ static bool take_format(MonitorCommand *c, const char **rest, char *format)
     return true;
 }
 
+/* In the frame that was chosen; the innermost one's registers are the CPU's, and can be assigned to. */
 static Expression *parse(MonitorCommand *c, const char *text)
 {
     g_autoptr(GError) err = NULL;
-    Expression *e = expression_parse(c->debugger, debugger_cpu(c->debugger), text, &err);
+    unsigned number;
+    Frame f = frame_chosen(c->debugger, &number);
+    Expression *e = expression_parse_in(c->debugger, debugger_cpu(c->debugger), number ? &f : NULL, text, NULL, &err);
     if (!e)
         g_string_append_printf(c->out, "%s\n", err->message);
     return e;
@@ -59,6 +64,47 @@ static void print_type(MonitorCommand *c, bool whole)
 
 static void command_ptype(MonitorCommand *c) { print_type(c, true); }
 static void command_whatis(MonitorCommand *c) { print_type(c, false); }
+
+/* ---- variables of a function ---- */
+
+static void print_variable(MonitorCommand *c, const Frame *f, const char *name)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *quoted = g_strdup_printf("'%s'", name);
+    Cpu *cpu = debugger_cpu(c->debugger);
+    Expression *e = expression_parse_in(c->debugger, cpu, f, quoted, NULL, &err);
+    g_string_append_printf(c->out, "%s = ", name);
+    if (!e || !expression_print(e, cpu, 0, c->out, &err))
+        g_string_append(c->out, err->message);
+    g_string_append_c(c->out, '\n');
+    expression_free(e);
+}
+
+static void print_variables(MonitorCommand *c, bool parameters)
+{
+    Frame f = frame_chosen(c->debugger, NULL);
+    size_t before = c->out->len;
+    DwarfFile *file;
+    for (unsigned k = 0; (file = symbols_dwarf(debugger_symbols(c->debugger), k)); k++) {
+        g_autoptr(GPtrArray) names = dwarf_names(file, frame_lookup_pc(&f), parameters);
+        for (guint n = 0; n < names->len; n++)
+            print_variable(c, &f, names->pdata[n]);
+    }
+    if (before == c->out->len)
+        g_string_append_printf(c->out, "no %s here%s\n", parameters ? "parameters" : "local variables",
+                               symbols_dwarf(debugger_symbols(c->debugger), 0) ? "" : ": no DWARF data are loaded");
+}
+
+static void info_locals(MonitorCommand *c) { print_variables(c, false); }
+static void info_args(MonitorCommand *c) { print_variables(c, true); }
+
+const CommandRow data_info[] = {
+    { .name = "args", .arguments = "", .help = "parameters of the function that the frame is in", .run = info_args,
+      .paused = true },
+    { .name = "locals", .arguments = "", .help = "local variables of the function that the frame is in",
+      .run = info_locals, .paused = true },
+    { .name = NULL },
+};
 
 const CommandRow data_commands[] = {
     { .name = "print", .aliases = "pr inspect", .arguments = "[/FORMAT] EXPRESSION", .help = "the value of an expression",

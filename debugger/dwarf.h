@@ -10,7 +10,7 @@
 #ifndef MYNA_DEBUGGER_DWARF_H
 #define MYNA_DEBUGGER_DWARF_H
 
-#include "debugger/frame.h"
+#include "debugger/unwind.h"
 #include "debugger/type.h"
 
 typedef struct DwarfFile DwarfFile;

@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "debugger/dwarf.h"
 
-#if 1
+#ifndef CONFIG_LIBDW
 
 DwarfFile *dwarf_file_new(const char *path, int64_t offset, const GHashTable *sections)
 {

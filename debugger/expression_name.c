@@ -142,7 +142,7 @@ static Symbols *symbols_of(Parse *p) { return debugger_symbols(p->debugger); }
 uint64_t parse_scope(Parse *p)
 {
     if (p->e->has_frame)
-        return frame_place(&p->e->frame);
+        return frame_lookup_pc(&p->e->frame);
     return p->cpu ? cpu_linear_pc(p->cpu) : 0;
 }
 

@@ -12,15 +12,11 @@
 static gboolean memory_place(const Work *w, const Node *n, Place *place)
 {
     place->kind = n->kind == NODE_MEMORY ? PLACE_MEMORY : PLACE_PHYSICAL;
-    if (!node_value(w, n->a, &place->address))
-        return FALSE;
-    if (w->cpu->code_size != SZ64 && !w->cpu->long_mode && place->kind == PLACE_MEMORY)
-        place->address = (uint32_t)place->address;
-    return TRUE;
+    return node_value(w, n->a, &place->address);
 }
 
 /* A register of the frame that is looked at, which may be known, or not any more. */
-static gboolean frame_place_of(const Work *w, unsigned reg, unsigned bits, Place *place)
+static gboolean frame_register_place(const Work *w, unsigned reg, unsigned bits, Place *place)
 {
     if (!(w->frame->known >> reg & 1))
         return error_set(w->err, "not known in this frame");
@@ -32,12 +28,12 @@ static gboolean frame_place_of(const Work *w, unsigned reg, unsigned bits, Place
 
 static gboolean register_place(const Work *w, const Node *n, Place *place)
 {
-    static const char names[FRAME_REGISTERS][4] = { "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9",
+    static const char names[DWARF_REGISTERS][4] = { "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9",
                                                     "r10", "r11", "r12", "r13", "r14", "r15", "rip" };
-    for (unsigned k = 0; w->frame && k < FRAME_REGISTERS; k++)
+    for (unsigned k = 0; w->frame && k < DWARF_REGISTERS; k++)
         if (!strcmp(names[k], n->reg.name) || (names[k][0] == 'r' && n->reg.bits == 32 && n->reg.name[0] == 'e' &&
                                                !strcmp(names[k] + 1, n->reg.name + 1)))
-            return frame_place_of(w, k, n->reg.bits, place);
+            return frame_register_place(w, k, n->reg.bits, place);
     place->kind = PLACE_REGISTER;
     place->reg = n->reg;
     return TRUE;
@@ -46,12 +42,12 @@ static gboolean register_place(const Work *w, const Node *n, Place *place)
 /* A register by DWARF's number: of the CPU, so that it can be written. */
 static gboolean dwarf_register_place(const Work *w, unsigned reg, Place *place)
 {
-    static const char names[FRAME_PC][4] = { "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10",
+    static const char names[DWARF_RA][4] = { "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10",
                                              "r11", "r12", "r13", "r14", "r15" };
-    if (reg >= FRAME_PC)
+    if (reg >= DWARF_RA)
         return error_set(w->err, "in register %u of DWARF's numbering, which is not supported", reg);
     if (w->frame)
-        return frame_place_of(w, reg, 64, place);
+        return frame_register_place(w, reg, 64, place);
     place->kind = PLACE_REGISTER;
     return cpu_register_find(w->cpu, names[reg], &place->reg) || error_set(w->err, "no register '%s'", names[reg]);
 }
@@ -61,7 +57,7 @@ static gboolean variable_place(const Work *w, const Node *n, Place *place)
     DwarfPlace at;
     Frame now;
     if (!w->frame)
-        frame_of_cpu(w->cpu, &now);
+        now = frame_innermost(w->cpu);
     if (!dwarf_variable_place(n->variable, w->cpu, w->frame ? w->frame : &now, &at, w->err))
         return FALSE;
     switch (at.kind) {
@@ -121,11 +117,14 @@ static gboolean read_register(const Work *w, const Place *place, void *buf, size
     return read_bytes(w, place, bytes, sizeof bytes, buf, size);
 }
 
+/* Linear addresses have 32 bits outside long mode. */
+static uint64_t reachable(const Work *w, uint64_t address) { return w->cpu->long_mode ? address : (uint32_t)address; }
+
 gboolean place_read(const Work *w, const Place *place, void *buf, size_t size)
 {
     switch (place->kind) {
     case PLACE_MEMORY:
-        return debugger_read(w->cpu, place->address, buf, size) ||
+        return debugger_read(w->cpu, reachable(w, place->address), buf, size) ||
                error_set(w->err, "cannot read memory at 0x%" PRIx64, place->address);
     case PLACE_PHYSICAL:
         as_read_bytes(w->cpu->machine->memory, place->address, buf, size);
@@ -177,7 +176,7 @@ static gboolean write_bytes(const Work *w, const Place *place, const void *bytes
 {
     switch (place->kind) {
     case PLACE_MEMORY:
-        return debugger_write(w->cpu, place->address, bytes, size) ||
+        return debugger_write(w->cpu, reachable(w, place->address), bytes, size) ||
                error_set(w->err, "cannot write memory at 0x%" PRIx64, place->address);
     case PLACE_PHYSICAL:
         as_write_bytes(w->cpu->machine->memory, place->address, bytes, size);

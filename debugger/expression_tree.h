@@ -10,7 +10,7 @@
 #include "cpu/registers.h"
 #include "debugger/dwarf.h"
 #include "debugger/expression.h"
-#include "debugger/frame.h"
+#include "debugger/unwind.h"
 #include "debugger/type.h"
 
 typedef enum NodeKind {
@@ -108,6 +108,12 @@ typedef struct Place {
     unsigned skip;         /* bytes into the register or bytes */
     unsigned bit_offset, bits;
 } Place;
+
+/* CS:RIP as a linear address. */
+static inline uint64_t cpu_linear_pc(const Cpu *cpu)
+{
+    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
 
 static inline bool node_is_place(const Node *n) { return n->kind >= NODE_MEMORY; }
 gboolean node_value(const Work *w, const Node *n, uint64_t *v);

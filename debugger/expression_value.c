@@ -172,7 +172,7 @@ static uint64_t stack_pointer(const Work *w)
 {
     const Cpu *cpu = w->cpu;
     if (w->frame)
-        return w->frame->reg[FRAME_RSP];
+        return w->frame->reg[DWARF_RSP];
     return cpu->code_size == SZ64 ? cpu->gpr[R_SP] : linear(cpu, cpu->seg[SEG_SS].base, cpu->gpr[R_SP] & cpu->sp_mask);
 }
 

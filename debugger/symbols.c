@@ -10,17 +10,20 @@
 
 #include "core/error.h"
 #include "debugger/dwarf.h"
+#include "debugger/source.h"
 #include "debugger/symbols_file.h"
 
 struct Symbols {
     GPtrArray *files;   /* SymbolFile * */
     unsigned changes;
+    Source *source;
 };
 
 Symbols *symbols_new(void)
 {
     Symbols *s = g_new0(Symbols, 1);
     s->files = g_ptr_array_new_with_free_func((GDestroyNotify)symbol_file_free);
+    s->source = source_new();
     return s;
 }
 
@@ -29,9 +32,11 @@ void symbols_free(Symbols *s)
     if (!s)
         return;
     g_ptr_array_free(s->files, TRUE);
+    source_free(s->source);
     g_free(s);
 }
 
+Source *symbols_source(Symbols *s) { return s->source; }
 unsigned symbols_changes(const Symbols *s) { return s->changes; }
 
 static const SymbolFile *file_at(const Symbols *s, guint n) { return n < s->files->len ? s->files->pdata[n] : NULL; }

@@ -43,6 +43,9 @@ bool symbols_file(const Symbols *s, unsigned n, const char **path, int64_t *offs
 /* The DWARF data (dwarf.h) of the n-th file that has any; NULL behind the last. */
 struct DwarfFile *symbols_dwarf(const Symbols *s, unsigned n);
 
+/* Where source text is looked for (source.h). */
+struct Source *symbols_source(Symbols *s);
+
 /* Files: "PATH at OFFSET: N symbols, DWARF", a line each. */
 void symbols_list_files(const Symbols *s, GString *out);
 

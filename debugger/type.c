@@ -104,6 +104,8 @@ static uint64_t size_of(const Type *t, unsigned depth)
 {
     uint64_t each;
     t = type_strip(t);
+    if (type_is_record(t) && !t->size) /* perhaps only declared here: looking at its members completes it */
+        type_members(t);
     if (t->kind != TYPE_ARRAY || !depth)
         return t->size;
     each = size_of(type_target(t), depth - 1);
