@@ -21,8 +21,12 @@ static const CommandRow *const command_tables[] = {
     data_commands,
     linux_commands,
     gdb_commands,
+    disassemble_commands,
+    dump_commands,
     machine_commands,
+    memory_change_commands,
     memory_commands,
+    memory_search_commands,
     paging_commands,
     register_commands,
     run_commands,
@@ -30,9 +34,11 @@ static const CommandRow *const command_tables[] = {
     symbol_commands,
     unwind_commands,
     trace_commands,
+    vector_commands,
 };
 
 static const CommandRow *const info_tables[] = {
+    device_info,
     machine_info,
     paging_info,
     register_info,
@@ -40,6 +46,7 @@ static const CommandRow *const info_tables[] = {
     symbol_info,
     table_info,
     trace_info,
+    tss_info,
 };
 
 /* ---- rows ---- */

@@ -309,6 +309,7 @@ static gboolean settings_parse(const char *what, const CharKind *kind, const cha
 static CharBackend *backend_open(Machine *m, const char *id, const CharKind *kind, const CharSettings *s, GError **err)
 {
     CharBackend *c = char_register(m, id);
+    c->kind = kind->name;
     c->mux_wanted = s->mux;
     if (kind->open(c, s, err)) {
         if (s->mux && c->share_keys)
@@ -351,6 +352,16 @@ CharBackend *char_new(Machine *m, const char *id, const char *spec, GError **err
 bool char_wants_mux(const CharBackend *c)
 {
     return c->mux_wanted;
+}
+
+const char *char_kind_name(const CharBackend *c)
+{
+    return c->kind;
+}
+
+bool char_is_connected(const CharBackend *c)
+{
+    return c->frontend != NULL;
 }
 
 void char_list_kinds(void)

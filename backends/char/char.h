@@ -61,6 +61,10 @@ CharBackend *char_mux(CharBackend *c);
 /* Whether mon:... or mux=on asked for it. */
 bool char_wants_mux(const CharBackend *c);
 
+/* "stdio"; and whether a front end is there: for the monitor. */
+const char *char_kind_name(const CharBackend *c);
+bool char_is_connected(const CharBackend *c);
+
 /* Prints the kinds (`-chardev help`). */
 void char_list_kinds(void);
 
