@@ -1064,7 +1064,7 @@ static void dump_tree(AddressSpace *as, GString *out)
     }
 }
 
-static void dump_view(AddressSpace *as, GString *out)
+void as_dump_flat(AddressSpace *as, GString *out)
 {
     g_string_append_printf(out, "FlatView\n AS \"%s\", root: %s\n", as->name, as->root->name);
     for (unsigned i = 0; i < as->ranges->len; i++) {
@@ -1084,5 +1084,5 @@ static void dump_view(AddressSpace *as, GString *out)
 void as_dump(AddressSpace *as, GString *out)
 {
     dump_tree(as, out);
-    dump_view(as, out);
+    as_dump_flat(as, out);
 }

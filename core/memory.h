@@ -137,4 +137,7 @@ void as_load_bytes(AddressSpace *as, uint64_t addr, const void *buf, uint64_t si
 /* The tree and the flat view as text, in the form of QEMU's `info mtree`. */
 void as_dump(AddressSpace *as, GString *out);
 
+/* The flat view alone. */
+void as_dump_flat(AddressSpace *as, GString *out);
+
 #endif

@@ -45,17 +45,20 @@ typedef struct CommandRow {
 
 /* Tables; "info" rows are those of `info WHAT`. */
 extern const CommandRow machine_commands[], machine_info[];   /* the machine and its devices */
+extern const CommandRow device_info[];                        /* irq, ioapic, pci, block, chardev, roms, clock */
 extern const CommandRow run_commands[];                       /* c, s, n, finish, until */
 extern const CommandRow script_commands[];                    /* script, wait, echo, pager, color */
 extern const CommandRow stop_commands[], stop_info[];         /* breakpoints and watchpoints */
-extern const CommandRow memory_commands[];                    /* x, u, set, find, loadmem, dump-guest-memory */
+extern const CommandRow memory_commands[];                    /* x, print-stack */
+extern const CommandRow memory_change_commands[];             /* set, loadmem, memsave, in, out */
+extern const CommandRow memory_search_commands[];             /* find, crc */
+extern const CommandRow disassemble_commands[], dump_commands[];
 extern const CommandRow register_commands[], register_info[];
-extern const CommandRow table_info[];                         /* idt, gdt, ldt, tss */
+extern const CommandRow vector_commands[];                    /* fp, mmx, sse, ymm, zmm */
+extern const CommandRow table_info[], tss_info[];             /* idt, ivt, gdt, ldt, tss */
 extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, tab, mem, tlb */
 extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did last, traces, profiles */
-
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
-extern const CommandRow data_commands[];                      /* print, ptype, whatis */
 extern const CommandRow input_commands[];                     /* sendkey */
 extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
 extern const CommandRow source_commands[], source_info[];     /* list, directory, line */

@@ -19,11 +19,15 @@ static const CommandRow own_commands[] = {
 static const CommandRow *const command_tables[] = {
     own_commands,
     data_commands,
-    linux_commands,
+    disassemble_commands,
+    dump_commands,
     gdb_commands,
     input_commands,
+    linux_commands,
     machine_commands,
+    memory_change_commands,
     memory_commands,
+    memory_search_commands,
     paging_commands,
     register_commands,
     run_commands,
@@ -31,12 +35,14 @@ static const CommandRow *const command_tables[] = {
     source_commands,
     stop_commands,
     symbol_commands,
-    unwind_commands,
     trace_commands,
+    unwind_commands,
+    vector_commands,
 };
 
 static const CommandRow *const info_tables[] = {
     data_info,
+    device_info,
     machine_info,
     paging_info,
     register_info,
@@ -45,6 +51,7 @@ static const CommandRow *const info_tables[] = {
     symbol_info,
     table_info,
     trace_info,
+    tss_info,
 };
 
 /* ---- rows ---- */

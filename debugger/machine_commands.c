@@ -4,19 +4,37 @@
 
 #include "core/version.h"
 #include "debugger/command.h"
+#include "debugger/symbols.h"
 #include "hw/display/console.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "tcg/tcg.h"
 
+static const char *mode_name(const Cpu *cpu)
+{
+    static const char *const sizes[3] = { [SZ16] = "16-bit", [SZ32] = "32-bit", [SZ64] = "64-bit" };
+    if (cpu->in_smm)
+        return "SMM";
+    return cpu_real_mode(cpu) ? "real mode" : cpu_v86(cpu) ? "virtual-8086 mode" : sizes[cpu->code_size];
+}
+
+static const char *world_name(const Cpu *cpu)
+{
+    return !cpu->svm.guest ? "" : cpu->svm.nested ? ", a guest (SVM, nested paging)" : ", a guest (SVM)";
+}
+
 static void info_cpus(MonitorCommand *c)
 {
     static const char *const states[] = { "", " (halted)", " (waits for SIPI)", " (shut down)" };
     Cpu *cpu;
-    for (unsigned k = 0; (cpu = debugger_cpu_at(c->debugger, k)); k++)
-        g_string_append_printf(c->out, "%c CPU #%u: apic id %u, pc 0x%016" PRIx64 "%s\n",
-                               cpu == debugger_cpu(c->debugger) ? '*' : ' ', k, cpu->apic_id,
-                               cpu->seg[SEG_CS].base + cpu->rip, states[cpu->run_state]);
+    for (unsigned k = 0; (cpu = debugger_cpu_at(c->debugger, k)); k++) {
+        uint64_t la = cpu->seg[SEG_CS].base + cpu->rip;
+        char mark = cpu == debugger_cpu(c->debugger) ? '*' : ' ';
+        g_string_append_printf(c->out, "%c CPU #%u: apic id %u, pc 0x%016" PRIx64 "%s, %s, CPL %u%s", mark, k,
+                               cpu->apic_id, la, states[cpu->run_state], mode_name(cpu), cpu->cpl, world_name(cpu));
+        symbols_print(debugger_symbols(c->debugger), la, c->out);
+        g_string_append_c(c->out, '\n');
+    }
 }
 
 /* The recompiler of each CPU. */
@@ -54,10 +72,15 @@ static void info_status(MonitorCommand *c)
 
 static void info_version(MonitorCommand *c) { g_string_append(c->out, "Myna " MYNA_VERSION "\n"); }
 
+/* -f: what each address leads to alone. */
 static void info_mtree(MonitorCommand *c)
 {
-    as_dump(c->machine->memory, c->out);
-    as_dump(c->machine->ports, c->out);
+    bool flat = !strcmp(c->arguments, "-f");
+    if (*c->arguments && !flat)
+        g_string_append_printf(c->out, "info mtree: '%s': there is only -f\n", c->arguments);
+    else
+        for (unsigned k = 0; k < 2; k++)
+            (flat ? as_dump_flat : as_dump)(k ? c->machine->ports : c->machine->memory, c->out);
 }
 
 /* Devices and their state tables: what -device made, and what the board has. */
@@ -139,7 +162,7 @@ const CommandRow machine_info[] = {
     { .name = "jit", .arguments = "", .help = "the recompiler: units, code memory, time, what it does not translate",
       .run = info_jit, .paused = true },
     { .name = "lapic", .arguments = "", .help = "local APIC", .run = info_lapic },
-    { .name = "mtree", .arguments = "", .help = "memory and port map", .run = info_mtree },
+    { .name = "mtree", .arguments = "[-f]", .help = "memory and port map; -f: flat", .run = info_mtree },
     { .name = "pic", .arguments = "", .help = "8259 interrupt controllers", .run = info_pic },
     { .name = "qtree", .arguments = "", .help = "devices and their properties", .run = info_qtree },
     { .name = "status", .arguments = "", .help = "running or paused", .run = info_status },

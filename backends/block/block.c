@@ -19,6 +19,7 @@ typedef struct BlockList BlockList;
 struct BlockBackend {
     BlockList *list;
     char *id;
+    char *file;         /* name of the image, or NULL */
     bool cdrom, readonly;
     bool shared;        /* other drives may read the file too */
     Image *image;       /* NULL: no medium */
@@ -210,6 +211,7 @@ static void backend_free(gpointer p)
     if (b->image)
         image_close(b->image);
     g_free(b->id);
+    g_free(b->file);
     g_free(b);
 }
 
@@ -296,6 +298,7 @@ BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
     BlockBackend *b = g_new0(BlockBackend, 1);
     b->list = machine_find(m, "block") ?: list_new(m);
     b->id = g_strdup(o.id);
+    b->file = g_strdup(o.file);
     b->cdrom = o.cdrom;
     b->readonly = o.readonly;
     b->shared = may_share(&o);
@@ -331,6 +334,11 @@ void block_close_all(Machine *m)
 const char *block_id(const BlockBackend *b)
 {
     return b->id;
+}
+
+const char *block_file(const BlockBackend *b)
+{
+    return b->file;
 }
 
 uint64_t block_size(const BlockBackend *b)

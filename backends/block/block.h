@@ -34,6 +34,7 @@ BlockBackend *block_nth(Machine *m, unsigned n); /* in the order they were opene
 void block_close_all(Machine *m);
 
 const char *block_id(const BlockBackend *b);
+const char *block_file(const BlockBackend *b); /* its image's name; NULL without a medium */
 uint64_t block_size(const BlockBackend *b);   /* bytes; 0 without a medium */
 bool block_readonly(const BlockBackend *b);
 bool block_inserted(const BlockBackend *b);

@@ -29,6 +29,7 @@ typedef struct CharMux CharMux;
 struct CharBackend {
     Machine *machine;
     char *id;
+    const char *kind;        /* its name, as the user wrote it: "stdio"; of a second half "mux" */
     bool mux_wanted;         /* mon:... or mux=on */
     const CharFrontend *frontend;
     void *opaque;

@@ -310,6 +310,7 @@ static gboolean settings_parse(const char *what, const CharKind *kind, const cha
 static CharBackend *backend_open(Machine *m, const char *id, const CharKind *kind, const CharSettings *s, GError **err)
 {
     CharBackend *c = char_register(m, id);
+    c->kind = kind->name;
     c->mux_wanted = s->mux;
     if (kind->open(c, s, err)) {
         if (s->mux && c->share_keys)
@@ -382,6 +383,16 @@ void char_take_keys(CharBackend *c)
     CharBackend *first = c->first ? c->first : c;
     if (first->share_keys)
         first->share_keys(first);
+}
+
+const char *char_kind_name(const CharBackend *c)
+{
+    return c->kind;
+}
+
+bool char_is_connected(const CharBackend *c)
+{
+    return c->frontend != NULL;
 }
 
 void char_list_kinds(void)

@@ -74,6 +74,10 @@ bool char_is_stream(const CharBackend *c);
 /* Ctrl-C and the like become input, where they were signals to the process. */
 void char_take_keys(CharBackend *c);
 
+/* "stdio"; and whether a front end is there: for the monitor. */
+const char *char_kind_name(const CharBackend *c);
+bool char_is_connected(const CharBackend *c);
+
 /* Prints the kinds (`-chardev help`). */
 void char_list_kinds(void);
 

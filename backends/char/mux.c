@@ -127,6 +127,7 @@ CharBackend *char_mux(CharBackend *c)
     CharMux *mux = g_new0(CharMux, 1);
     mux->half[0] = c;
     mux->half[1] = char_register(c->machine, id);
+    mux->half[1]->kind = "mux";
     mux->half[1]->first = c;
     g_free(id);
     c->mux = mux;

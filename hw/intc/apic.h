@@ -51,10 +51,17 @@ IrqLine lapic_lint0(Lapic *apic);
 /* Text for the monitor's `info lapic`. */
 void lapic_dump(Lapic *apic, GString *out);
 
+/* Of it the vectors in service and requested, a line each. */
+void lapic_dump_vectors(const Lapic *apic, GString *out);
+
 /* The I/O APIC: 24 pins, registers at FEC00000h. */
 extern const DeviceType ioapic_type;
 typedef struct IoApic IoApic;
 Region *ioapic_region(IoApic *io);
 IrqLine ioapic_line(IoApic *io, unsigned pin);
+
+/* Text for the monitor: registers and each pin's entry; or only the pins that are asserted or wait for their end. */
+void ioapic_dump(const IoApic *io, GString *out);
+void ioapic_dump_pending(const IoApic *io, GString *out);
 
 #endif

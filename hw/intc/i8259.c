@@ -380,6 +380,18 @@ static gboolean i8259_post_load(Device *dev, GError **err)
     return TRUE;
 }
 
+void i8259_dump(const Device *dev, GString *out)
+{
+    const I8259 *s = (const I8259 *)dev;
+
+    for (unsigned i = 0; i < 2; i++) {
+        const Chip *c = &s->chip[i];
+        g_string_append_printf(out, "pic%u: irr=%02x imr=%02x isr=%02x lines=%02x irq_base=%02x elcr=%02x\n", i,
+                               c->irr, c->imr, c->isr, c->lines, c->base, c->elcr);
+    }
+    g_string_append_printf(out, "pic INTR output: %d\n", s->intr_level);
+}
+
 const DeviceType i8259_type = {
     .name = "isa-i8259",
     .description = "pair of 8259A interrupt controllers",

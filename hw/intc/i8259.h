@@ -21,4 +21,7 @@ void i8259_connect(Device *dev, IrqLine intr);
 /* INTA: the vector of the request to serve, a spurious one if all were withdrawn; never negative. */
 int i8259_acknowledge(Device *dev);
 
+/* Text for the monitor: what is requested, in service and masked. */
+void i8259_dump(const Device *dev, GString *out);
+
 #endif

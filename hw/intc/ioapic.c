@@ -1,6 +1,8 @@
 /*
  * The I/O APIC: 24 redirection entries (Intel 82093AA datasheet; EOI register of version 20h).
  */
+#include <inttypes.h>
+
 #include "core/log.h"
 #include "core/machine.h"
 #include "hw/intc/apic.h"
@@ -127,6 +129,31 @@ static void ioapic_write(void *opaque, uint64_t offset, uint64_t v, unsigned siz
 static const RegionOps ioapic_ops = { .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4 };
 
 Region *ioapic_region(IoApic *io) { return io->region; }
+
+static void dump_pin(const IoApic *io, unsigned pin, GString *out)
+{
+    static const char *const modes[8] = { "fixed", "lowest", "SMI", "?", "NMI", "INIT", "?", "ExtINT" };
+    uint64_t e = io->entry[pin];
+    g_string_append_printf(out, "  pin %2u 0x%016" PRIx64 " dest=%u vec=0x%02x %s active-%s %s %s %s%s%s\n", pin, e,
+                           (unsigned)(e >> 56), (unsigned)e & 0xff, e & ENTRY_LEVEL ? "level" : "edge ",
+                           e & BIT(13) ? "lo" : "hi", e & ENTRY_MASKED ? "masked" : "      ", modes[e >> 8 & 7],
+                           e & BIT(11) ? "logical" : "physical", io->levels >> pin & 1 ? ", asserted" : "",
+                           e & ENTRY_REMOTE_IRR ? ", waits for EOI" : "");
+}
+
+void ioapic_dump(const IoApic *io, GString *out)
+{
+    g_string_append_printf(out, "%s: ver=0x20 id=0x%02x sel=0x%02x\n", io->dev.id, io->id, io->select);
+    for (unsigned pin = 0; pin < PINS; pin++)
+        dump_pin(io, pin, out);
+}
+
+void ioapic_dump_pending(const IoApic *io, GString *out)
+{
+    for (unsigned pin = 0; pin < PINS; pin++)
+        if ((io->levels >> pin & 1) || (io->entry[pin] & ENTRY_REMOTE_IRR))
+            dump_pin(io, pin, out);
+}
 
 static gboolean ioapic_create(Device *dev, GError **err)
 {

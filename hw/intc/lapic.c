@@ -708,6 +708,18 @@ void lapic_connect(Lapic *a, const CpuPort *port, bool boot_cpu, int (*pic_ackno
     a->pic = pic;
 }
 
+void lapic_dump_vectors(const Lapic *a, GString *out)
+{
+    const struct { const char *name; const uint32_t *set; } sets[] = { { "ISR", a->isr }, { "IRR", a->irr } };
+    for (unsigned s = 0; s < 2; s++) {
+        g_string_append_printf(out, "%s     ", sets[s].name);
+        for (unsigned v = 0; v < 256; v++)
+            if (vector_test(sets[s].set, v))
+                g_string_append_printf(out, " %u%s", v, vector_test(a->tmr, v) ? "(level)" : "");
+        g_string_append_c(out, '\n');
+    }
+}
+
 void lapic_dump(Lapic *a, GString *out)
 {
     static const char *const names[LVT_COUNT] = { "LVTT", "LVTTHMR", "LVTPC", "LVT0", "LVT1", "LVTERR" };
@@ -721,14 +733,7 @@ void lapic_dump(Lapic *a, GString *out)
                            a->svr & SVR_ENABLE ? "enabled" : "disabled", a->svr & 0xff);
     g_string_append_printf(out, "ICR      0x%016" PRIx64 "\nESR      0x%08x\nTPR 0x%02x PPR 0x%02x\n", a->icr, a->esr,
                            a->tpr, processor_priority(a));
-    const struct { const char *name; const uint32_t *set; } sets[] = { { "ISR", a->isr }, { "IRR", a->irr } };
-    for (unsigned s = 0; s < 2; s++) {
-        g_string_append_printf(out, "%s     ", sets[s].name);
-        for (unsigned v = 0; v < 256; v++)
-            if (vector_test(sets[s].set, v))
-                g_string_append_printf(out, " %u%s", v, vector_test(a->tmr, v) ? "(level)" : "");
-        g_string_append_c(out, '\n');
-    }
+    lapic_dump_vectors(a, out);
 }
 
 static gboolean lapic_create(Device *dev, GError **err)
