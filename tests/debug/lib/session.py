@@ -60,6 +60,7 @@ class Session:
     def __init__(self, *arguments, paused=False, serial=True, monitor=True):
         self.folder = tempfile.mkdtemp(prefix='myna-debug-')
         self.console_text, self.output = '', ''
+        self.transcript = ''  # all that the monitor has printed
         command = [MYNA, '-display', 'none', '-no-reboot']
         if 'ACCEL' in os.environ:
             command += ['-accel', os.environ['ACCEL']]
@@ -115,7 +116,9 @@ class Session:
             if got == '' or (got is None and time.monotonic() > end):
                 text, self.output = self.output, ''
                 return text
-            self.output += (got or '').replace('\r', '')
+            got = (got or '').replace('\r', '')
+            self.output += got
+            self.transcript += got
         text, self.output = self.output.split(PROMPT, 1)
         return text
 
