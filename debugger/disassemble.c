@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debugger/monitor.h"
 #include "debugger/symbols.h"
 #include "util/bits.h"
 
@@ -249,7 +250,9 @@ static void command_u(MonitorCommand *c)
     unsigned long count = r.count ? r.count : r.has_last ? LINES_MAX : LINES;
     for (count = MIN(count, LINES_MAX); count; count--)
         if ((r.has_last && r.from > r.last) || !code_view_line(&v, &r.from, c->out))
-            return;
+            break;
+    g_autofree char *next = g_strdup_printf("u %.*s 0x%" PRIx64, (int)(p - c->arguments), c->arguments, r.from);
+    monitor_repeat(c->monitor, next);
 }
 
 const CommandRow disassemble_commands[] = {

@@ -4,6 +4,7 @@
 
 #include "debugger/command.h"
 #include "debugger/disassemble.h"
+#include "debugger/monitor.h"
 #include "debugger/symbols.h"
 #include "util/bits.h"
 #include "util/endian.h"
@@ -230,10 +231,14 @@ static void dump_memory(MonitorCommand *c, bool physical)
     const char *p = c->arguments;
     if (!parse_format(c, &p, &d) || !code_view_option(c, &d.view, &p))
         return;
-    if (!*p)
+    if (!*p) {
         g_string_append(c->out, "usage: x /COUNTFORMATSIZE ADDRESS, e.g. x /8xg rsp or x /5i $pc\n");
-    else if (command_value(c, p, &d.address))
+    } else if (command_value(c, p, &d.address)) {
         dump_run(c, &d);
+        g_autofree char *next = g_strdup_printf("%s %.*s 0x%" PRIx64, physical ? "xp" : "x", (int)(p - c->arguments),
+                                                c->arguments, d.address);
+        monitor_repeat(c->monitor, next);
+    }
 }
 
 static void command_x(MonitorCommand *c) { dump_memory(c, false); }

@@ -109,12 +109,16 @@ static bool repeats(const char *line)
     return !strpbrk(line, ";|>") && is_command(command_resolve(name, false, NULL), commands);
 }
 
-void monitor_repeat(Monitor *mon, const char *line)
+static void set_repeat(Monitor *mon, const char *line)
 {
-    if (!mon)
-        return;
     g_free(mon->repeat);
     mon->repeat = g_strdup(line);
+}
+
+void monitor_repeat(Monitor *mon, const char *line)
+{
+    if (mon && mon->repeat)
+        set_repeat(mon, line);
 }
 
 static void execute(Monitor *mon, const char *line)
@@ -139,7 +143,7 @@ void monitor_take_line(Monitor *mon, const char *line)
     mon->busy = true;
     if (!empty) {
         line_history_add(&mon->history, line);
-        monitor_repeat(mon, repeats(line) ? line : NULL);
+        set_repeat(mon, repeats(line) ? line : NULL);
     }
     if (text)
         execute(mon, text);

@@ -31,7 +31,7 @@ void monitor_ready(Monitor *mon);
 
 /*
  * What an empty line runs next, for commands that list something and go on where they ended: called when they run.
- * NULL line: nothing.  NULL monitor: there is no next.
+ * Nothing happens where an empty line would not repeat them (a line with a pipe), or with NULL for the monitor.
  */
 void monitor_repeat(Monitor *mon, const char *line);
 

@@ -50,14 +50,14 @@ static void set_modes(int fd)
 
 static bool open_terminal(Editor *e)
 {
-    e->slave = -1;
+    e->slave[0] = e->slave[1] = -1;
     e->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     const char *name = e->master >= 0 && !grantpt(e->master) && !unlockpt(e->master) ? ptsname(e->master) : NULL;
     if (name)
-        e->slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (e->slave < 0)
+        e->slave[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (e->slave[0] < 0 || (e->slave[1] = fcntl(e->slave[0], F_DUPFD_CLOEXEC, 0)) < 0)
         return false;
-    set_modes(e->slave);
+    set_modes(e->slave[0]);
     set_size(e->master, 24, 80);
     follow_size(e);
     fcntl(e->master, F_SETFL, O_RDWR | O_NONBLOCK);
@@ -252,6 +252,8 @@ static Editor *edit_make(Monitor *mon)
     g_queue_init(&e->asked);
     choose_terminal(e);
     if (!open_terminal(e)) {
+        if (e->slave[0] >= 0)
+            close(e->slave[0]);
         editor_free(e);
         return NULL;
     }

@@ -33,7 +33,7 @@ struct Editor {
     GSource *requests;
 
     /* Set before the thread starts. */
-    int slave;
+    int slave[2];         /* to read, to write */
     const char *terminal; /* its kind; NULL: as $TERM */
     bool dumb;            /* without escape sequences */
     GPtrArray *history;   /* char *, oldest first */

@@ -288,9 +288,10 @@ static unsigned char on_tab(EditLine *el, int key)
 static void set_up_keys(EditLine *el)
 {
     el_set(el, EL_EDITOR, "emacs");
-    el_set(el, EL_ADDFN, "myna-interrupt", "clear the line or stop the machine", on_interrupt);
-    el_set(el, EL_ADDFN, "myna-delete", "delete the character under the cursor", on_delete);
-    el_set(el, EL_ADDFN, "myna-complete", "complete the word", on_tab);
+    /* Wide ones: of the others libedit makes copies, and never frees them. */
+    el_wset(el, EL_ADDFN, L"myna-interrupt", L"clear the line or stop the machine", on_interrupt);
+    el_wset(el, EL_ADDFN, L"myna-delete", L"delete the character under the cursor", on_delete);
+    el_wset(el, EL_ADDFN, L"myna-complete", L"complete the word", on_tab);
     el_set(el, EL_BIND, "^C", "myna-interrupt", NULL);
     el_set(el, EL_BIND, "^D", "myna-delete", NULL);
     el_set(el, EL_BIND, "^I", "myna-complete", NULL);
@@ -313,8 +314,8 @@ static void set_up(Line *l)
 {
     Editor *e = l->e;
     HistEvent ev;
-    l->in = fdopen(e->slave, "r");
-    l->out = fdopen(dup(e->slave), "w");
+    l->in = fdopen(e->slave[0], "r");
+    l->out = fdopen(e->slave[1], "w");
     l->el = el_init("myna", l->in, l->out, l->out);
     l->history = history_init();
     history(l->history, &ev, H_SETSIZE, 1000);

@@ -6,6 +6,7 @@
 #include "debugger/command.h"
 #include "debugger/dwarf.h"
 #include "debugger/expression.h"
+#include "debugger/monitor.h"
 #include "debugger/source.h"
 #include "debugger/symbols.h"
 
@@ -131,6 +132,7 @@ static void command_list(MonitorCommand *c)
         list_around(c, &(LinePlace){ .file = s->file, .folder = s->folder, .line = line });
     else if (place_of_text(c, text, &file, &p) || place_of_expression(c, text, &address, &p))
         list_around(c, &p);
+    monitor_repeat(c->monitor, !strcmp(text, "-") ? "list -" : "list");
 }
 
 /* ---- where text is ---- */

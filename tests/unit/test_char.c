@@ -231,8 +231,10 @@ static void test_mux(void)
     line_type(&l, "\1cinfo", &l.second, "info");
     g_assert_cmpint(l.second.last_event, ==, CHAR_OPENED);
     g_assert_cmpstr(l.first.got->str, ==, "a\1b");
-    line_type(&l, "\1b\1Cz", &l.first, "a\1bz");
+    line_type(&l, "\1b", &l.second, "info");
     g_assert_cmpint(l.second.last_event, ==, CHAR_BREAK);
+    line_type(&l, "\1Cz", &l.first, "a\1bz");
+    g_assert_cmpint(l.second.last_event, ==, CHAR_HIDDEN);
     char_write(second, "mon", 3);
     g_assert_cmpint(read(l.peer, buf, sizeof buf), ==, 3);
     line_type(&l, "\1h", &l.first, "a\1bz");

@@ -118,7 +118,7 @@ static void test_accel(void)
 static void test_values(void)
 {
     Options *o = parse_right("-M pc-i440fx,accel=kvm:interp,nopit,max-ram-below-4g=2G --m 1G -smp cores=2,threads=1,sockets=1 "
-                             "-kernel k -append a~b,c -no-reboot -S -rtc base=localtime -fw_cfg name=a,string=b");
+                             "-kernel k -append a~b,c -no-reboot -S -rtc base=localtime -fw_cfg name=a,string=b -debug-script rc");
     g_assert_cmpstr(o->board->name, ==, "pc");
     g_assert_false(o->machine.pit);
     g_assert_true(o->machine.hpet);
@@ -129,6 +129,7 @@ static void test_values(void)
     g_assert_true(o->no_reboot && o->stopped && !o->no_shutdown);
     g_assert_cmpstr(o->rtc.base, ==, "localtime");
     g_assert_cmpuint(o->fw_cfgs->len, ==, 1);
+    g_assert_cmpstr(o->debug_script, ==, "rc");
     options_free(o);
     o = parse_right("-m 300");
     g_assert_cmpuint(o->memory.size, ==, 300 * MiB);
