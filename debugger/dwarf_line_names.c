@@ -60,7 +60,8 @@ bool dwarf_section(DwarfFile *f, const char *name, const uint8_t **data, size_t 
     GElf_Shdr s;
     size_t strings;
     Elf *elf = dwarf_getelf(f->dwarf);
-    if (elf_getshdrstrndx(elf, &strings))
+    const char *ident = elf_getident(elf, NULL);
+    if (!ident || ident[EI_DATA] != ELFDATA2LSB || elf_getshdrstrndx(elf, &strings))
         return false;
     for (Elf_Scn *scn = NULL; (scn = elf_nextscn(elf, scn));) {
         const char *is = gelf_getshdr(scn, &s) ? elf_strptr(elf, strings, s.sh_name) : NULL;

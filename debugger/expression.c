@@ -131,6 +131,8 @@ Expression *expression_parse_in(Debugger *d, Cpu *cpu, const Frame *frame, const
         expression_free(p.e);
         return NULL;
     }
+    while (p.at > text && g_ascii_isspace(p.at[-1])) /* they were looked behind for an operator */
+        p.at--;
     if (end)
         *end = p.at;
     return p.e;

@@ -104,6 +104,8 @@ static void print_enum(const Printer *p, const Type *t, uint64_t v)
         const TypeMember *m = &g_array_index(constants, TypeMember, k);
         if ((uint64_t)m->value == v) {
             g_string_append(p->out, m->name);
+            if (!p->inside)
+                g_string_append_printf(p->out, " (%" PRId64 ")", m->value);
             return;
         }
     }

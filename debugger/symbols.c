@@ -103,6 +103,12 @@ gboolean symbols_load(Symbols *s, const char *path, int64_t offset, unsigned *co
     return symbols_load_sections(s, path, offset, NULL, count, err);
 }
 
+void symbols_load_elf(Symbols *s, const char *path)
+{
+    if (is_elf(path))
+        symbols_load(s, path, 0, NULL, NULL);
+}
+
 bool symbols_unload(Symbols *s, const char *path)
 {
     g_autofree char *full = g_canonicalize_filename(path, NULL);

@@ -21,6 +21,10 @@ void symbols_free(Symbols *s);
  * *count.  FALSE with *err.  Loading a file again replaces it.
  */
 gboolean symbols_load(Symbols *s, const char *path, int64_t offset, unsigned *count, GError **err);
+
+/* The same for what may be an ELF file with symbols, or anything else; without a word. */
+void symbols_load_elf(Symbols *s, const char *path);
+
 bool symbols_unload(Symbols *s, const char *path);
 void symbols_unload_all(Symbols *s);
 
