@@ -189,6 +189,8 @@ static void print_pointer(const Printer *p, const Type *written, const Type *t, 
 
 static void print_function(const Printer *p, const Type *t, uint64_t v)
 {
+    if (print_formatted(p, &type_number, v))
+        return;
     g_string_append_c(p->out, '{');
     type_declare(t, NULL, p->out);
     g_string_append_printf(p->out, "} 0x%" PRIx64, v);
