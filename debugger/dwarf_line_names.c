@@ -1,6 +1,6 @@
 /*
- * The files that a unit's line table names, without decoding the table: a kernel has thousands of them, whose rows would
- * fill hundreds of megabytes.  (DWARF 5 section 6.2.4; versions 2 to 4 have the lists as plain strings.)
+ * The files that a unit's line table names, without decoding the table: a kernel has thousands of them, whose rows
+ * would fill hundreds of megabytes.  (DWARF 5 section 6.2.4; versions 2 to 4 have the lists as plain strings.)
  */
 #include "config.h"
 

@@ -275,14 +275,18 @@ static bool is_complete(Dwarf_Die *die, void *opaque)
     return dwarf_tag(die) == GPOINTER_TO_INT(opaque) && !is_declaration(die);
 }
 
-static const char *tag_name(int tag) { return tag == DW_TAG_union_type ? "union" : tag == DW_TAG_enumeration_type ? "enum" : "struct"; }
+static const char *tag_name(int tag)
+{
+    return tag == DW_TAG_union_type ? "union" : tag == DW_TAG_enumeration_type ? "enum" : "struct";
+}
 
 /* A structure that this unit only declares is defined in another. */
 static void complete(DwarfFile *f, Type *t, Dwarf_Die *die)
 {
     Dwarf_Die whole;
     int tag = dwarf_tag(die);
-    if (!is_declaration(die) || !t->name || !(t->kind == TYPE_STRUCT || t->kind == TYPE_UNION || t->kind == TYPE_ENUM) ||
+    bool tagged = t->kind == TYPE_STRUCT || t->kind == TYPE_UNION || t->kind == TYPE_ENUM;
+    if (!is_declaration(die) || !t->name || !tagged ||
         !dwarf_find(f, tag_name(tag), t->name, 0, is_complete, GINT_TO_POINTER(tag), &whole))
         return;
     *die = whole;

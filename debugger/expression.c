@@ -118,7 +118,8 @@ static Node *parse_whole(Parse *p)
     return parse_expression(p);
 }
 
-Expression *expression_parse_in(Debugger *d, Cpu *cpu, const Frame *frame, const char *text, const char **end, GError **err)
+Expression *expression_parse_in(Debugger *d, Cpu *cpu, const Frame *frame, const char *text, const char **end,
+                                GError **err)
 {
     Parse p = { .debugger = d, .cpu = cpu, .start = text, .at = text, .e = expression_new(frame), .err = err };
     p.e->root = parse_whole(&p);

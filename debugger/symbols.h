@@ -29,11 +29,11 @@ bool symbols_unload(Symbols *s, const char *path);
 void symbols_unload_all(Symbols *s);
 
 /*
- * The same for an object file (a kernel module), whose sections lie where `sections` says: names, ".text", to uint64_t *.
- * Without one .text is at the offset and others are left out.
+ * The same for an object file (a kernel module), whose sections lie where `sections` says: names, ".text", to
+ * uint64_t *.  Without one .text is at the offset and others are left out.
  */
-gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections, unsigned *count,
-                               GError **err);
+gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections,
+                               unsigned *count, GError **err);
 
 /* Where an ELF file's .text is linked to begin (0 in an object file); FALSE with *err where it has none. */
 gboolean symbols_text_address(const char *path, uint64_t *address, GError **err);

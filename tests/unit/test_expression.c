@@ -373,7 +373,8 @@ static void test_symbols(void)
     g_autoptr(GError) err = NULL;
     int fd = g_mkstemp(path);
     g_assert_cmpint(fd, >=, 0);
-    g_assert_true(g_file_set_contents(path, "1000 main\n2000 f.isra.0\n3000 rax\n4000 __per_cpu_offset\n10 counter\n", -1, NULL));
+    g_assert_true(g_file_set_contents(path, "1000 main\n2000 f.isra.0\n3000 rax\n4000 __per_cpu_offset\n10 counter\n",
+                                      -1, NULL));
     g_assert_true(symbols_load(debugger_symbols(debugger_of(s.cpu->machine)), path, 0, NULL, &err));
     close(fd);
     g_unlink(path);
@@ -398,10 +399,10 @@ static void test_symbols(void)
 static void random_expression(GString *out)
 {
     static const char *const tokens[] = {
-        "1", "0x10", "10h", "0b1", "rax", "$pc", "$zf", "xmm0", "st0", "cs", "ss:sp", "'A'", "'x", "u8[", "u32[", "phys64[", "]",
-        "(", ")", "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "<", ">", "<=", "==", "&&", "||", "<<", ">>", "?", ":", ".",
-        "->", "[", "(u32 *)", "(char)", "(struct x *)", "sizeof", "sizeof(int)", "unsigned", "per_cpu(", ",", " ", "@", "\xff",
-        "18446744073709551615", "-9223372036854775807", "double", "(double *)", "0x8000000000000000",
+        "1", "0x10", "10h", "0b1", "rax", "$pc", "$zf", "xmm0", "st0", "cs", "ss:sp", "'A'", "'x", "u8[", "u32[",
+        "phys64[", "]", "(", ")", "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "<", ">", "<=", "==", "&&", "||", "<<", ">>",
+        "?", ":", ".", "->", "[", "(u32 *)", "(char)", "(struct x *)", "sizeof", "sizeof(int)", "unsigned", "per_cpu(", ",",
+        " ", "@", "\xff", "18446744073709551615", "-9223372036854775807", "double", "(double *)", "0x8000000000000000",
     };
     for (int n = g_test_rand_int_range(1, 16); n; n--)
         g_string_append(out, tokens[g_test_rand_int_range(0, G_N_ELEMENTS(tokens))]);

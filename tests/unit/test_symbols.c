@@ -1,4 +1,4 @@
-/* Symbols, lines, types and variables of files (debugger/symbols.h): texts, ELF files made by hand, and this program. */
+/* Symbols, lines, types and variables (debugger/symbols.h) of texts, of ELF files made by hand, and of this program. */
 #include "config.h"
 
 #include <glib/gstdio.h>
@@ -71,7 +71,8 @@ static void test_system_map(void)
 {
     Symbols *s = symbols_new();
     uint64_t v;
-    g_assert_cmpuint(load(s, "0000000000000000 D __per_cpu_start\n0000000000000010 D counter\n0000000000000100 D __per_cpu_end\n"
+    g_assert_cmpuint(load(s, "0000000000000000 D __per_cpu_start\n0000000000000010 D counter\n"
+                             "0000000000000100 D __per_cpu_end\n"
                              "ffffffff81000000 T _text\nffffffff81000000 t local\nffffffff81000040 t f\n"
                              "ffffffff81000080 T f\nffffffff81000100 B _end\n"
                              "                 U printf\n", 0x1000), ==, 8);
@@ -140,7 +141,7 @@ static void test_reload(void)
     g_assert_cmpuint(symbols_changes(s), !=, before);
     g_assert_false(symbols_find(s, "old", &v));
     g_assert_cmphex(find(s, "new"), ==, 0x2100);
-    g_assert_true(g_file_set_contents(path, "what is this\n", -1, NULL)); /* a file that is broken leaves all as it was */
+    g_assert_true(g_file_set_contents(path, "what is this\n", -1, NULL)); /* a broken file leaves all as it was */
     g_assert_false(symbols_load(s, path, 0, NULL, NULL));
     g_assert_cmphex(find(s, "new"), ==, 0x2100);
     symbols_list_files(s, out);
@@ -363,7 +364,8 @@ static void test_lines(void)
     uint64_t address = find(s, "marker_function"), first, end;
     const char *file = NULL;
     unsigned line = 0;
-    g_assert_cmphex(address - find(s, "test_lines"), ==, (uint64_t)((uintptr_t)marker_function - (uintptr_t)test_lines));
+    g_assert_cmphex(address - find(s, "test_lines"), ==,
+                    (uint64_t)((uintptr_t)marker_function - (uintptr_t)test_lines));
     g_assert_true(symbols_line(s, address, &file, &line));
     g_assert_cmpuint(line, ==, line_of_marker);
     g_assert_true(g_str_has_suffix(file, "tests/unit/test_symbols.c"));
@@ -373,7 +375,8 @@ static void test_lines(void)
     g_autoptr(GArray) all = symbols_line_addresses(s, "test_symbols.c", line_of_marker + 1);
     g_assert_cmpuint(all->len, >, 0);
     g_assert_true(g_array_index(all, uint64_t, 0) >= address && g_array_index(all, uint64_t, 0) < end);
-    g_autoptr(GArray) none = symbols_line_addresses(s, "ymbols.c", 1), far = symbols_line_addresses(s, "test_symbols.c", 99999);
+    g_autoptr(GArray) none = symbols_line_addresses(s, "ymbols.c", 1);
+    g_autoptr(GArray) far = symbols_line_addresses(s, "test_symbols.c", 99999);
     g_assert_cmpuint(none->len + far->len, ==, 0);
     symbols_free(s);
 }
