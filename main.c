@@ -18,6 +18,7 @@
 #include "debugger/gdb.h"
 #include "debugger/monitor.h"
 #include "debugger/qmp.h"
+#include "debugger/symbols.h"
 #include "debugger/typing.h"
 #include "machines/board.h"
 #include "machines/devices.h"
@@ -173,6 +174,13 @@ static void triple_fault_configure(Machine *m, const Options *o)
         debugger_set_triple_fault(debugger_of(m), TRIPLE_FAULT_RESET);
 }
 
+/* Symbols of a kernel that is an ELF file, where somebody may ask for them; that it has none is no mistake. */
+static void kernel_symbols_load(Machine *m, const Options *o)
+{
+    if (o->kernel && machine_find(m, "debugger"))
+        symbols_load_elf(debugger_symbols(debugger_of(m)), o->kernel);
+}
+
 static gboolean faces_create(Machine *m, const Options *o, GError **err)
 {
     if (!monitors_create(m, o, err) || !mons_create(m, o, err) || !qmps_create(m, o->qmps, false, err) ||
@@ -182,6 +190,7 @@ static gboolean faces_create(Machine *m, const Options *o, GError **err)
     triple_fault_configure(m, o);
     if (o->gdb && !gdb_open(m, o->gdb, err))
         return FALSE;
+    kernel_symbols_load(m, o);
     return !o->pid_file || pid_file_write(o->pid_file, err);
 }
 

@@ -107,13 +107,13 @@ const CommandRow data_info[] = {
 };
 
 const CommandRow data_commands[] = {
-    { .name = "print", .aliases = "pr inspect", .arguments = "[/FORMAT] EXPRESSION", .help = "the value of an expression",
-      .run = command_print, .completes = COMPLETE_SYMBOL, .paused = true,
+    { .name = "print", .aliases = "pr inspect", .arguments = "[/FORMAT] EXPRESSION",
+      .help = "the value of an expression", .run = command_print, .completes = COMPLETE_SYMBOL, .paused = true,
       .more = "  FORMAT: x hexadecimal, d decimal, u unsigned, o octal, t binary, c character, a address, s string.\n"
-              "  EXPRESSION: C's operators over numbers (10, 0x10, 10h, 0b11), registers (rax, $rax; $pc and $sp are linear),\n"
-              "  flags ($zf), symbols ('name' where a register is called so), memory (u8[rsp], u32[], phys16[], *(u32 *)rsp),\n"
-              "  SELECTOR:OFFSET (ss:sp, 0x7c0:0), and with DWARF variables and types (task->comm, (struct page *)rdi,\n"
-              "  sizeof(struct page), per_cpu(VARIABLE, CPU), this_cpu(VARIABLE)).\n" },
+              "  EXPRESSION: C's operators over numbers (10, 0x10, 10h, 0b11), registers (rax, $rax; $pc and $sp are\n"
+              "  linear), flags ($zf), symbols ('name' where a register is called so), memory (u8[rsp], u32[],\n"
+              "  phys16[], *(u32 *)rsp), SELECTOR:OFFSET (ss:sp, 0x7c0:0), and with DWARF variables and types\n"
+              "  (task->comm, (struct page *)rdi, sizeof(struct page), per_cpu(VAR, CPU), this_cpu(VAR)).\n" },
     { .name = "ptype", .arguments = "EXPRESSION|TYPE", .help = "the definition of a type", .run = command_ptype,
       .completes = COMPLETE_SYMBOL, .paused = true },
     { .name = "whatis", .arguments = "EXPRESSION|TYPE", .help = "the type of an expression", .run = command_whatis,

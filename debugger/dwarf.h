@@ -4,8 +4,8 @@
  * Nothing is read before it is asked for, and only units that matter are: one for an address, by .debug_aranges; for a
  * name those units in which the name occurs at all.  A kernel's 500 MB are ready at once.
  *
- * Addresses are where the program lies, the file's offset included.  Any thread may call; a lock is held within.  A file
- * that was changed on disk since has no data any more.  Without libdw there is none, and all functions find nothing.
+ * Addresses are where the program lies, the file's offset included.  Any thread may call; a lock is held within.  A
+ * file that was changed on disk since has no data any more.  Without libdw there is none, and nothing is found.
  */
 #ifndef MYNA_DEBUGGER_DWARF_H
 #define MYNA_DEBUGGER_DWARF_H

@@ -70,7 +70,10 @@ bool dwarf_function_at(DwarfFile *f, uint64_t linked, Dwarf_Die *function);
  */
 int dwarf_scopes_at(DwarfFile *f, uint64_t linked, Dwarf_Die **scopes);
 
-/* A DIE that `accept` takes, with that name: in the unit around `scope` (live) first.  `kind` tells searches apart. */
+/*
+ * A DIE that `accept` takes, with that name: in the unit around `scope` (live) first.  `kind` tells searches apart; of
+ * "constant" the DIE is that of the enumeration.
+ */
 typedef bool DwarfAccept(Dwarf_Die *die, void *opaque);
 bool dwarf_find(DwarfFile *f, const char *kind, const char *name, uint64_t scope, DwarfAccept *accept, void *opaque,
                 Dwarf_Die *out);
@@ -82,7 +85,7 @@ const char *dwarf_die_name(Dwarf_Die *die);
 const Type *dwarf_type_of(DwarfFile *f, Dwarf_Die *die);
 const Type *dwarf_type_from(DwarfFile *f, Dwarf_Die *die);
 
-/* A section's bytes as they are in the file; false: none, or compressed. */
+/* A section's bytes as they are in the file; false: none, compressed, or numbers in it are big-endian. */
 bool dwarf_section(DwarfFile *f, const char *name, const uint8_t **data, size_t *size);
 
 /* Whether a unit has lines of a file that is called so (dwarf_line_names.c); it may say so where it cannot tell. */

@@ -1,6 +1,6 @@
 /*
- * The files that a unit's line table names, without decoding the table: a kernel has thousands of them, whose rows would
- * fill hundreds of megabytes.  (DWARF 5 section 6.2.4; versions 2 to 4 have the lists as plain strings.)
+ * The files that a unit's line table names, without decoding the table: a kernel has thousands of them, whose rows
+ * would fill hundreds of megabytes.  (DWARF 5 section 6.2.4; versions 2 to 4 have the lists as plain strings.)
  */
 #include "config.h"
 
@@ -60,7 +60,8 @@ bool dwarf_section(DwarfFile *f, const char *name, const uint8_t **data, size_t 
     GElf_Shdr s;
     size_t strings;
     Elf *elf = dwarf_getelf(f->dwarf);
-    if (elf_getshdrstrndx(elf, &strings))
+    const char *ident = elf_getident(elf, NULL);
+    if (!ident || ident[EI_DATA] != ELFDATA2LSB || elf_getshdrstrndx(elf, &strings))
         return false;
     for (Elf_Scn *scn = NULL; (scn = elf_nextscn(elf, scn));) {
         const char *is = gelf_getshdr(scn, &s) ? elf_strptr(elf, strings, s.sh_name) : NULL;

@@ -35,8 +35,8 @@ static gboolean push(Evaluation *e, uint64_t v)
 /* i386 numbers its registers otherwise: eax ecx edx ebx esp ebp esi edi eip (i386 psABI table 2.14). */
 static unsigned register_number(const Evaluation *e, unsigned reg)
 {
-    static const uint8_t i386[9] = { DWARF_RAX, DWARF_RCX, DWARF_RDX, DWARF_RBX, DWARF_RSP, DWARF_RBP, DWARF_RSI, DWARF_RDI,
-                                     DWARF_RA };
+    static const uint8_t i386[9] = { DWARF_RAX, DWARF_RCX, DWARF_RDX, DWARF_RBX, DWARF_RSP, DWARF_RBP, DWARF_RSI,
+                                     DWARF_RDI, DWARF_RA };
     if (e->c->file->pointer_size == 8)
         return reg;
     return reg < sizeof i386 ? i386[reg] : DWARF_REGISTERS;

@@ -92,7 +92,7 @@ static bool is_it(Dwarf_Die *die, const char *name, DwarfAccept *accept, void *o
     return is && !strcmp(is, name) && accept(die, opaque);
 }
 
-/* Constants of enumerations are one level down. */
+/* Constants of enumerations are one level down; what is found of them is the enumeration. */
 static bool find_in_children(Dwarf_Die *parent, const char *name, bool constants, DwarfAccept *accept, void *opaque,
                              Dwarf_Die *out)
 {
@@ -103,10 +103,8 @@ static bool find_in_children(Dwarf_Die *parent, const char *name, bool constants
         if (!constants && is_it(out, name, accept, opaque))
             return true;
         if (constants && dwarf_tag(&die) == DW_TAG_enumeration_type &&
-            find_in_children(&die, name, false, accept, opaque, &constant)) {
-            *out = constant;
+            find_in_children(&die, name, false, accept, opaque, &constant))
             return true;
-        }
         *out = die;
     } while (!dwarf_siblingof(out, out));
     return false;

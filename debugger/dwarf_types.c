@@ -3,7 +3,6 @@
 
 #ifdef CONFIG_LIBDW
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "debugger/dwarf_internal.h"
@@ -276,14 +275,18 @@ static bool is_complete(Dwarf_Die *die, void *opaque)
     return dwarf_tag(die) == GPOINTER_TO_INT(opaque) && !is_declaration(die);
 }
 
-static const char *tag_name(int tag) { return tag == DW_TAG_union_type ? "union" : tag == DW_TAG_enumeration_type ? "enum" : "struct"; }
+static const char *tag_name(int tag)
+{
+    return tag == DW_TAG_union_type ? "union" : tag == DW_TAG_enumeration_type ? "enum" : "struct";
+}
 
 /* A structure that this unit only declares is defined in another. */
 static void complete(DwarfFile *f, Type *t, Dwarf_Die *die)
 {
     Dwarf_Die whole;
     int tag = dwarf_tag(die);
-    if (!is_declaration(die) || !t->name || !(t->kind == TYPE_STRUCT || t->kind == TYPE_UNION || t->kind == TYPE_ENUM) ||
+    bool tagged = t->kind == TYPE_STRUCT || t->kind == TYPE_UNION || t->kind == TYPE_ENUM;
+    if (!is_declaration(die) || !t->name || !tagged ||
         !dwarf_find(f, tag_name(tag), t->name, 0, is_complete, GINT_TO_POINTER(tag), &whole))
         return;
     *die = whole;
@@ -404,25 +407,24 @@ static bool is_constant(Dwarf_Die *die, void *opaque)
     return dwarf_tag(die) == DW_TAG_enumerator;
 }
 
-static const Type *enum_around(DwarfFile *f, Dwarf_Die *constant)
-{
-    Dwarf_Die *scopes = NULL;
-    int count = dwarf_getscopes_die(constant, &scopes);
-    const Type *t = count > 1 ? dwarf_type_from(f, &scopes[1]) : NULL;
-    free(scopes);
-    return t;
-}
-
 const Type *dwarf_constant(DwarfFile *f, const char *name, uint64_t scope, int64_t *value)
 {
     Dwarf_Die die;
     const Type *t = NULL;
     if (!dwarf_enter(f))
         return NULL;
-    if (dwarf_find(f, "constant", name, scope, is_constant, NULL, &die) && (t = enum_around(f, &die)))
-        *value = constant_of(&die);
+    if (dwarf_find(f, "constant", name, scope, is_constant, NULL, &die))
+        t = dwarf_type_from(f, &die);
     dwarf_leave(f);
-    return t;
+    const GArray *constants = t ? type_members(t) : NULL;
+    for (guint k = 0; constants && k < constants->len; k++) {
+        const TypeMember *m = &g_array_index(constants, TypeMember, k);
+        if (!strcmp(m->name, name)) {
+            *value = m->value;
+            return t;
+        }
+    }
+    return NULL;
 }
 
 #endif

@@ -118,7 +118,8 @@ static Node *parse_whole(Parse *p)
     return parse_expression(p);
 }
 
-Expression *expression_parse_in(Debugger *d, Cpu *cpu, const Frame *frame, const char *text, const char **end, GError **err)
+Expression *expression_parse_in(Debugger *d, Cpu *cpu, const Frame *frame, const char *text, const char **end,
+                                GError **err)
 {
     Parse p = { .debugger = d, .cpu = cpu, .start = text, .at = text, .e = expression_new(frame), .err = err };
     p.e->root = parse_whole(&p);
@@ -131,6 +132,8 @@ Expression *expression_parse_in(Debugger *d, Cpu *cpu, const Frame *frame, const
         expression_free(p.e);
         return NULL;
     }
+    while (p.at > text && g_ascii_isspace(p.at[-1])) /* they were looked behind for an operator */
+        p.at--;
     if (end)
         *end = p.at;
     return p.e;

@@ -19,7 +19,7 @@
 Expression *expression_parse(Debugger *d, Cpu *cpu, const char *text, GError **err);
 /* The same up to where the expression ends; *end is behind it. */
 Expression *expression_parse_prefix(Debugger *d, Cpu *cpu, const char *text, const char **end, GError **err);
-/* The same in a frame of a call stack (unwind.h; copied; NULL: the CPU's registers now); end may be NULL: all of text. */
+/* The same in a frame of a call stack (unwind.h; copied; NULL: the CPU's registers); end may be NULL: all of text. */
 struct Frame;
 Expression *expression_parse_in(Debugger *d, Cpu *cpu, const struct Frame *frame, const char *text, const char **end,
                                 GError **err);

@@ -104,6 +104,8 @@ static void print_enum(const Printer *p, const Type *t, uint64_t v)
         const TypeMember *m = &g_array_index(constants, TypeMember, k);
         if ((uint64_t)m->value == v) {
             g_string_append(p->out, m->name);
+            if (!p->inside)
+                g_string_append_printf(p->out, " (%" PRId64 ")", m->value);
             return;
         }
     }
@@ -187,6 +189,8 @@ static void print_pointer(const Printer *p, const Type *written, const Type *t, 
 
 static void print_function(const Printer *p, const Type *t, uint64_t v)
 {
+    if (print_formatted(p, &type_number, v))
+        return;
     g_string_append_c(p->out, '{');
     type_declare(t, NULL, p->out);
     g_string_append_printf(p->out, "} 0x%" PRIx64, v);

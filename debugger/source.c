@@ -115,8 +115,8 @@ bool source_list(Source *s, const char *file, const char *folder, unsigned first
     gsize size;
     note(s, file, folder, first, last);
     if (!path || !g_file_get_contents(path, &text, &size, NULL) || size > FILE_MAX) {
-        g_string_append_printf(out, "%u to %u in %s: its text is not there ('directory FOLDER' says where to look)\n", first,
-                               last, s->file);
+        g_string_append_printf(out, "%u to %u in %s: its text is not there ('directory FOLDER' says where to look)\n",
+                               first, last, s->file);
         return true;
     }
     append_lines(text, first, last, out);

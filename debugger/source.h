@@ -30,8 +30,8 @@ void source_substitute(Source *s, const char *from, const char *to);
 char *source_find(const Source *s, const char *file, const char *folder);
 
 /*
- * Appends lines first..last as "LINE\tTEXT", with what is there of them, and notes them as listed; without the text, one
- * line that names the file and says what to do.  False when the file is shorter.
+ * Appends lines first..last as "LINE\tTEXT", with what is there of them, and notes them as listed; without the text,
+ * one line that names the file and says what to do.  False when the file is shorter.
  */
 bool source_list(Source *s, const char *file, const char *folder, unsigned first, unsigned last, GString *out);
 

@@ -229,8 +229,9 @@ static void info_line(MonitorCommand *c)
 }
 
 const CommandRow source_commands[] = {
-    { .name = "directory", .arguments = "[FOLDER]", .help = "look for source text under FOLDER too; without, forget all",
-      .run = command_directory, .completes = COMPLETE_FILE },
+    { .name = "directory", .arguments = "[FOLDER]",
+      .help = "look for source text under FOLDER too; without, forget all", .run = command_directory,
+      .completes = COMPLETE_FILE },
     { .name = "list", .aliases = "l", .arguments = "[FUNCTION|FILE:LINE|LINE|ADDRESS|-]",
       .help = "source text; without arguments, what follows", .run = command_list, .completes = COMPLETE_SYMBOL,
       .paused = true, .more = "  'list .' is where the CPU stands, 'list -' what comes before what was listed.\n" },

@@ -81,8 +81,8 @@ static gboolean read_file(SymbolFile *f, const GHashTable *sections, GError **er
     return TRUE;
 }
 
-gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections, unsigned *count,
-                               GError **err)
+gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections,
+                               unsigned *count, GError **err)
 {
     g_autofree char *full = g_canonicalize_filename(path, NULL);
     SymbolFile *f = symbol_file_new(full, offset);
@@ -101,6 +101,12 @@ gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, con
 gboolean symbols_load(Symbols *s, const char *path, int64_t offset, unsigned *count, GError **err)
 {
     return symbols_load_sections(s, path, offset, NULL, count, err);
+}
+
+void symbols_load_elf(Symbols *s, const char *path)
+{
+    if (is_elf(path))
+        symbols_load(s, path, 0, NULL, NULL);
 }
 
 bool symbols_unload(Symbols *s, const char *path)
@@ -125,7 +131,8 @@ void symbols_unload_all(Symbols *s)
 /* "0x1000", "-0x1000" */
 static void print_offset(GString *out, int64_t offset)
 {
-    g_string_append_printf(out, "%s0x%" PRIx64, offset < 0 ? "-" : "", offset < 0 ? -(uint64_t)offset : (uint64_t)offset);
+    uint64_t distance = offset < 0 ? -(uint64_t)offset : (uint64_t)offset;
+    g_string_append_printf(out, "%s0x%" PRIx64, offset < 0 ? "-" : "", distance);
 }
 
 void symbols_list_files(const Symbols *s, GString *out)

@@ -21,15 +21,19 @@ void symbols_free(Symbols *s);
  * *count.  FALSE with *err.  Loading a file again replaces it.
  */
 gboolean symbols_load(Symbols *s, const char *path, int64_t offset, unsigned *count, GError **err);
+
+/* The same for what may be an ELF file with symbols, or anything else; without a word. */
+void symbols_load_elf(Symbols *s, const char *path);
+
 bool symbols_unload(Symbols *s, const char *path);
 void symbols_unload_all(Symbols *s);
 
 /*
- * The same for an object file (a kernel module), whose sections lie where `sections` says: names, ".text", to uint64_t *.
- * Without one .text is at the offset and others are left out.
+ * The same for an object file (a kernel module), whose sections lie where `sections` says: names, ".text", to
+ * uint64_t *.  Without one .text is at the offset and others are left out.
  */
-gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections, unsigned *count,
-                               GError **err);
+gboolean symbols_load_sections(Symbols *s, const char *path, int64_t offset, const GHashTable *sections,
+                               unsigned *count, GError **err);
 
 /* Where an ELF file's .text is linked to begin (0 in an object file); FALSE with *err where it has none. */
 gboolean symbols_text_address(const char *path, uint64_t *address, GError **err);

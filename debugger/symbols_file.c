@@ -39,7 +39,8 @@ static Symbol *symbol(const SymbolFile *f, guint n) { return &g_array_index(f->a
 void symbol_file_add(SymbolFile *f, const char *name, uint64_t address, uint64_t end, uint64_t limit, unsigned rank,
                      bool absolute)
 {
-    Symbol s = { .name = g_string_chunk_insert(f->names, name), .address = address, .absolute = absolute, .rank = rank };
+    Symbol s = { .name = g_string_chunk_insert(f->names, name), .address = address, .absolute = absolute,
+                 .rank = rank };
     if (end > address) {
         s.end = end;
     } else {

@@ -17,7 +17,7 @@ typedef struct Symbol {
     uint64_t address;
     uint64_t end;      /* first address behind it; while a file is read: 0 where that is not known */
     uint8_t rank;      /* RANK_* */
-    bool absolute;     /* a number, or an offset in a CPU's data: not moved with the file, and no address has its name */
+    bool absolute;     /* a number, or an offset in a CPU's data: not moved with the file, and names no address */
 } Symbol;
 
 typedef struct SymbolFile {

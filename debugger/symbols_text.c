@@ -109,8 +109,8 @@ gboolean symbols_read_text(SymbolFile *f, char *text, size_t size, GError **err)
         g_autofree char *shown = g_strndup(p, 60);
         Line line = split(p);
         if (!read_line(f, &line))
-            return error_set(err, "%s: line %u is '%s': expected 'ADDRESS [TYPE] NAME' or 'SEGMENT:OFFSET NAME'", f->path,
-                             number, g_strdelimit(shown, "\r\n", ' '));
+            return error_set(err, "%s: line %u is '%s': expected 'ADDRESS [TYPE] NAME' or 'SEGMENT:OFFSET NAME'",
+                             f->path, number, g_strdelimit(shown, "\r\n", ' '));
     }
     return TRUE;
 }
