@@ -195,7 +195,7 @@ static Rule find_register(Evaluation *e, Dwarf_Frame *df, unsigned number, uint6
     size_t count;
     if (dwarf_frame_register(df, number, memory, &ops, &count))
         return RULE_UNKNOWN;
-    if (!count && !ops) /* undefined */
+    if (!count && ops) /* undefined */
         return RULE_UNKNOWN;
     if (!count) /* the same */
         return frame_register(e->f, number, v) ? RULE_KNOWN : RULE_UNKNOWN;
