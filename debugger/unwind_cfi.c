@@ -1,6 +1,6 @@
 /*
- * Callers by DWARF's call frame information (DWARF 5, 6.4) of the ELF files whose symbols are loaded: .debug_frame, else
- * .eh_frame; libdw reads them.
+ * Callers by DWARF's call frame information (DWARF 5, 6.4) of the ELF files whose symbols are loaded: .debug_frame,
+ * else .eh_frame; libdw reads them.
  */
 #include "config.h"
 
