@@ -55,8 +55,8 @@ static Btf *read_btf(const Linux *l, GError **err)
     uint8_t *data = g_malloc(stop - start);
     if (!linux_read(l->cpu, start, data, stop - start)) {
         g_free(data);
-        error_set(err, "the kernel is not in memory at 0x%016" PRIx64 ", where its symbols say: is it up, and are they "
-                  "those of this kernel? (linux symbols FILE)", start);
+        error_set(err, "the kernel is not in memory at 0x%016" PRIx64 ", where its symbols say: is it up, and are "
+                  "they those of this kernel? (linux symbols FILE)", start);
         return NULL;
     }
     return btf_new(g_bytes_new_take(data, stop - start), err);

@@ -63,7 +63,10 @@ static bool get_type(const Btf *b, uint32_t number, BtfType *t)
 }
 
 /* Strings end within their section (btf_new). */
-static const char *get_name(const Btf *b, uint32_t offset) { return offset < b->strings_size ? b->strings + offset : ""; }
+static const char *get_name(const Btf *b, uint32_t offset)
+{
+    return offset < b->strings_size ? b->strings + offset : "";
+}
 
 /* Types follow each other without an index: one is made. */
 static void index_types(Btf *b)
@@ -121,7 +124,10 @@ void btf_free(Btf *b)
     g_free(b);
 }
 
-uint32_t btf_find(const Btf *b, const char *name) { return GPOINTER_TO_UINT(g_hash_table_lookup(b->structures, name)); }
+uint32_t btf_find(const Btf *b, const char *name)
+{
+    return GPOINTER_TO_UINT(g_hash_table_lookup(b->structures, name));
+}
 
 /* The type itself, behind its names and qualifiers. */
 static bool get_plain_type(const Btf *b, uint32_t number, BtfType *t)
@@ -164,7 +170,7 @@ bool btf_size(const Btf *b, uint32_t type, uint64_t *size)
     return false;
 }
 
-/* Fills in where a member is, by its offset in bits and, of a bit-field, its bits; one may be in the INT itself too. */
+/* Fills in where a member is, by its offset in bits and, of a bit-field, its bits; the INT may say them too. */
 static bool place(const Btf *b, uint32_t type, uint64_t bit, unsigned bits, BtfField *f)
 {
     BtfType t;

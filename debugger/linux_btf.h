@@ -1,5 +1,5 @@
 /*
- * BTF: the kernel's own description of its types (Linux, Documentation/bpf/btf.rst), as far as structures are read by it.
+ * BTF: the kernel's own description of its types (Linux, Documentation/bpf/btf.rst), as far as structures need it.
  *
  * Data may be damaged or made to harm: every index and offset is checked.
  */

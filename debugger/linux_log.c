@@ -1,5 +1,5 @@
 /*
- * A Linux guest's messages: the ring buffer of printk (linux.h; kernel/printk/printk_ringbuffer.h, Linux 5.10 and later).
+ * A Linux guest's messages (linux.h): the ring buffer of printk (kernel/printk/printk_ringbuffer.h, Linux 5.10 and on).
  *
  * A ring of descriptors says where in a ring of text each message lies.  Both go round: places are logical, and rise
  * for ever; what is not as the counters say has been overwritten.

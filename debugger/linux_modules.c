@@ -48,8 +48,8 @@ static gboolean get_place(const Linux *l, const ModuleLayout *at, LinuxModule *m
 {
     uint64_t init, size;
     if (!at->part_count)
-        return linux_get(l, m->object, &at->base, &m->base, err) && linux_get(l, m->object, &at->size, &m->size, err) &&
-               linux_get(l, m->object, &at->init_size, &init, err) && (m->size += init, TRUE);
+        return linux_get(l, m->object, &at->base, &m->base, err) &&
+               linux_get(l, m->object, &at->size, &m->size, err) && linux_get(l, m->object, &at->init_size, &init, err) && (m->size += init, TRUE);
     uint64_t part = m->object + at->parts.offset;
     if (!linux_get(l, part, &at->part_base, &m->base, err))
         return FALSE;

@@ -61,6 +61,7 @@ gboolean linux_find_slide(Cpu *cpu, const Symbols *s, const char *path, int64_t 
         *slide = 0;
         return TRUE;
     }
-    return error_set(err, "neither the IDT nor the SYSCALL entry of CPU %u leads into the kernel of %s: it is not up yet, "
-                     "or not that kernel; if you know how far it was moved: symbols %s OFFSET", cpu->index, path, path);
+    return error_set(err, "neither the IDT nor the SYSCALL entry of CPU %u leads into the kernel of %s: it is not up "
+                     "yet, or not that kernel; if you know how far it was moved: symbols %s OFFSET",
+                     cpu->index, path, path);
 }

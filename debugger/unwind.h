@@ -1,8 +1,8 @@
 /*
  * Backtraces: who called the code that a CPU executes, in any of its modes.
  *
- * Overview.  A frame's caller is found by what is known of its code, best first: Linux's own tables (ORC, in the guest's
- * memory), DWARF's call frame information of a loaded ELF file, the chain of frame pointers; at last the stack is
+ * Overview.  A frame's caller is found by what is known of its code, best first: Linux's own tables (ORC, in the
+ * guest's memory), DWARF's call frame information of a loaded ELF file, the chain of frame pointers; at last the stack is
  * searched for what looks like a return address.  Interrupts and exceptions are gone through where the tables say what
  * was pushed.  The trace ends at the outermost frame, where nothing can be read, or where the stack pointer does not
  * move: it never goes round.

@@ -1,6 +1,6 @@
 /*
- * Callers by DWARF's call frame information (DWARF 5, 6.4) of the ELF files whose symbols are loaded: .debug_frame, else
- * .eh_frame; libdw reads them.
+ * Callers by DWARF's call frame information (DWARF 5, 6.4) of the ELF files whose symbols are loaded: .debug_frame,
+ * else .eh_frame; libdw reads them.
  */
 #include "config.h"
 
@@ -195,7 +195,7 @@ static Rule find_register(Evaluation *e, Dwarf_Frame *df, unsigned number, uint6
     size_t count;
     if (dwarf_frame_register(df, number, memory, &ops, &count))
         return RULE_UNKNOWN;
-    if (!count && !ops) /* undefined */
+    if (!count && ops) /* undefined */
         return RULE_UNKNOWN;
     if (!count) /* the same */
         return frame_register(e->f, number, v) ? RULE_KNOWN : RULE_UNKNOWN;

@@ -13,7 +13,8 @@
 #include "util/endian.h"
 
 /* What an entry counts from (ORC_REG_*). */
-enum { ORC_UNDEFINED, ORC_PREV_SP, ORC_DX, ORC_DI, ORC_BP, ORC_SP, ORC_R10, ORC_R13, ORC_BP_INDIRECT, ORC_SP_INDIRECT };
+enum { ORC_UNDEFINED, ORC_PREV_SP, ORC_DX, ORC_DI, ORC_BP, ORC_SP, ORC_R10, ORC_R13, ORC_BP_INDIRECT,
+       ORC_SP_INDIRECT };
 
 typedef enum OrcType { ORC_TYPE_UNDEFINED, ORC_TYPE_END, ORC_TYPE_CALL, ORC_TYPE_REGS, ORC_TYPE_REGS_PARTIAL } OrcType;
 
@@ -165,7 +166,7 @@ static bool find_entry(Unwinder *u, uint64_t pc, Orc *e)
 
 /* ---- the caller ---- */
 
-/* The stack pointer that an entry counts from, its offset added; false when its register is not known. */
+/* The stack pointer that an entry counts from, its offset added; nothing when its register is not known. */
 static Unwound find_sp(Unwinder *u, const Frame *f, const Orc *e, uint64_t *sp)
 {
     static const uint8_t registers[] = {
@@ -222,8 +223,8 @@ static Unwound take_interrupted(Unwinder *u, const Frame *f, uint64_t at, Frame 
 static Unwound take_registers(Unwinder *u, const Frame *f, uint64_t at, Frame *caller)
 {
     enum { PT_REGS_WORDS = 15, IRET_OFFSET = 16 * 8 };
-    static const uint8_t order[PT_REGS_WORDS] = { 15, 14, 13, 12, DWARF_RBP, DWARF_RBX, 11, 10, 9, 8, DWARF_RAX, DWARF_RCX,
-                                                  DWARF_RDX, DWARF_RSI, DWARF_RDI };
+    static const uint8_t order[PT_REGS_WORDS] = { 15, 14, 13, 12, DWARF_RBP, DWARF_RBX, 11, 10, 9, 8, DWARF_RAX,
+                                                  DWARF_RCX, DWARF_RDX, DWARF_RSI, DWARF_RDI };
     Unwound found = take_interrupted(u, f, at + IRET_OFFSET, caller);
     for (unsigned k = 0; found == UNWOUND_CALLER && k < PT_REGS_WORDS; k++) {
         uint64_t v;

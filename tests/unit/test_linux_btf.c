@@ -80,7 +80,8 @@ static GByteArray *finish(Maker *m)
 
 /*
  * struct inner { long value; };  typedef struct inner inner_t;
- * struct task { long a; char comm[16]; union { int pid; struct { const inner_t in; long other; }; }; unsigned b:3, c:5; };
+ * struct task { long a; char comm[16]; union { int pid; struct { const inner_t in; long other; }; };
+ *               unsigned b:3, c:5; };
  * struct old { unsigned d:4 (bits 4 to 7, in the INT's own way); int *p[2]; };
  */
 static GByteArray *make_types(void)

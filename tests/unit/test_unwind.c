@@ -1,6 +1,6 @@
 /*
- * debugger/unwind*.c: backtraces of stacks made by hand, in code of 16, 32 and 64 bits and by a kernel's own tables; of
- * damaged ones too.
+ * debugger/unwind*.c: backtraces of stacks made by hand, in code of 16, 32 and 64 bits and by a kernel's own tables;
+ * of damaged ones too.
  */
 #include "debugger/unwind.h"
 
@@ -300,8 +300,8 @@ static void load_orc_symbols(Fixture *f, unsigned count)
 }
 
 /*
- * A function without a frame pointer, its caller with one, an interrupt's entry that pushed all registers, and the code
- * that it interrupted: of the kernel, on a stack of its own.
+ * A function without a frame pointer, its caller with one, an interrupt's entry that pushed all registers, and the
+ * code that it interrupted: of the kernel, on a stack of its own.
  */
 static void put_kernel_stack(Fixture *f)
 {
@@ -402,7 +402,8 @@ static void test_orc_damaged(void)
         OrcRow rows[64];
         for (unsigned k = 0; k < G_N_ELEMENTS(rows); k++)
             rows[k] = (OrcRow){ CODE + 0x400 * k + g_rand_int_range(random, 0, round % 2 ? 0x400 : 0x8000),
-                                g_rand_int_range(random, -0x100, 0x100) & ~7, g_rand_int_range(random, -0x40, 0x40) & ~7,
+                                g_rand_int_range(random, -0x100, 0x100) & ~7,
+                                g_rand_int_range(random, -0x40, 0x40) & ~7,
                                 g_rand_int(random) & 15, g_rand_int(random) & 15, g_rand_int(random) & 7 };
         put_orc(&f, rows, G_N_ELEMENTS(rows));
         g_autoptr(Backtrace) b = trace(&f);
