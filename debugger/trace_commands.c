@@ -105,7 +105,8 @@ static void print_event(MonitorCommand *c, const TraceEvent *e)
         g_string_append_printf(c->out, " (0x%" PRIx64 ")", e->la);
     symbols_print(debugger_symbols(c->debugger), e->la, c->out);
     g_string_append_printf(c->out, " SP 0x%" PRIx64 " CPL %u", e->sp, e->cpl);
-    g_string_append(c->out, e->delivered ? " -> " : ", not delivered");
+    if (e->kind != TRACE_TRIPLE_FAULT)
+        g_string_append(c->out, e->delivered ? " -> " : ", not delivered");
     if (e->delivered)
         print_place(c, e->to);
     g_string_append_c(c->out, '\n');
