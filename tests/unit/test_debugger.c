@@ -29,7 +29,7 @@ static void on_stopped(void *opaque, const StopReport *r)
 
 static void on_resumed(void *opaque) { ((Fixture *)opaque)->resumed++; }
 
-static void add_cpu(Fixture *f, const CpuModel *model, bool recompiled)
+static void add_cpu(Fixture *f, const CpuModel *model, bool recompiled, bool single)
 {
     unsigned n = f->cpus++;
     g_autofree char *name = g_strdup_printf("cpu%u", n);
@@ -40,7 +40,7 @@ static void add_cpu(Fixture *f, const CpuModel *model, bool recompiled)
     s.cpu->gpr[R_SP] = 0x7000 - 0x400 * n;
     machine_provide(f->machine, name, s.cpu);
     if (recompiled && tcg_available())
-        g_assert_true(tcg_attach(s.cpu, &(TcgConfig){ .hot_after = 2 }, NULL));
+        g_assert_true(tcg_attach(s.cpu, &(TcgConfig){ .hot_after = 2, .counted = single }, NULL));
 }
 
 /* Threads do not outlive the machine. */
@@ -66,7 +66,7 @@ static Fixture *fixture_new(unsigned cpus, bool recompiled, bool single)
     f->ram = region_host(r);
     f->machine->cpu_count = cpus;
     while (f->cpus < cpus)
-        add_cpu(f, model, recompiled);
+        add_cpu(f, model, recompiled, single);
     f->debugger = debugger_of(f->machine);
     f->listener = (DebuggerListener){ .stopped = on_stopped, .resumed = on_resumed, .opaque = f };
     debugger_listen(f->debugger, &f->listener);
