@@ -112,6 +112,8 @@ static void search_units(Search *s, bool (*wanted)(const Search *s, const DwarfU
     }
 }
 
+/* "mm/mmap.c" is not "arch/x86/mm/mmap.c" where there are both. */
+static bool is_exactly(const Search *s, const DwarfUnit *unit) { return !g_strcmp0(unit->name, s->name); }
 static bool is_named(const Search *s, const DwarfUnit *unit) { return dwarf_path_ends(unit->name, s->name); }
 
 static bool mentions(const Search *s, const DwarfUnit *unit)
@@ -140,7 +142,9 @@ void dwarf_line_addresses(DwarfFile *f, const char *file, unsigned line, GArray 
     Search s = { .file = f, .name = file, .line = line, .addresses = found };
     if (!dwarf_enter(f))
         return;
-    search_units(&s, is_named);
+    search_units(&s, is_exactly);
+    if (!found->len)
+        search_units(&s, is_named);
     if (!found->len)
         search_units(&s, mentions);
     g_array_sort(found, compare_addresses);
@@ -154,15 +158,17 @@ void dwarf_line_addresses(DwarfFile *f, const char *file, unsigned line, GArray 
 static bool find_source(DwarfFile *f, const char *file, const char **name, const char **folder)
 {
     const GArray *units = dwarf_units(f);
+    const DwarfUnit *found = NULL;
     for (guint k = 0; k < units->len; k++) {
         const DwarfUnit *u = &g_array_index(units, DwarfUnit, k);
-        if (!dwarf_path_ends(u->name, file))
-            continue;
-        *name = u->name;
-        *folder = u->folder;
-        return true;
+        if (!g_strcmp0(u->name, file) || (!found && dwarf_path_ends(u->name, file)))
+            found = u;
     }
-    return false;
+    if (found) {
+        *name = found->name;
+        *folder = found->folder;
+    }
+    return found;
 }
 
 bool dwarf_find_source(DwarfFile *f, const char *file, const char **name, const char **folder)

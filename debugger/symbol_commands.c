@@ -64,6 +64,15 @@ static void command_ldsym(MonitorCommand *c)
         g_string_append(c->out, "usage: ldsym [global] FILE [OFFSET]\n");
 }
 
+/* An address up to the next -s, which could be a subtraction otherwise. */
+static bool take_address(MonitorCommand *c, const char **rest, uint64_t *address)
+{
+    const char *next = strstr(*rest, " -s ");
+    g_autofree char *text = next ? g_strndup(*rest, next - *rest) : g_strdup(*rest);
+    *rest = next ? next : "";
+    return command_value(c, text, address);
+}
+
 /* "-s SECTION ADDRESS" and so on; NULL after a message. */
 static GHashTable *take_sections(MonitorCommand *c, const char *rest)
 {
@@ -74,7 +83,7 @@ static GHashTable *take_sections(MonitorCommand *c, const char *rest)
         if (!section)
             g_string_append_printf(c->out, "'%s': expected -s SECTION ADDRESS\n", word);
         rest += strspn(rest, " \t");
-        if (!section || !command_next_value(c, &rest, &address)) {
+        if (!section || !take_address(c, &rest, &address)) {
             g_free(section);
             g_free(word);
             return NULL;
@@ -97,7 +106,7 @@ static void command_add_symbol_file(MonitorCommand *c)
         g_string_append(c->out, "usage: add-symbol-file FILE ADDRESS-OF-.TEXT [-s SECTION ADDRESS]...\n");
         return;
     }
-    if (!command_next_value(c, &rest, &text))
+    if (!take_address(c, &rest, &text))
         return;
     g_autoptr(GHashTable) sections = take_sections(c, rest);
     if (!sections)

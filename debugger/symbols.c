@@ -128,22 +128,13 @@ void symbols_unload_all(Symbols *s)
     s->changes++;
 }
 
-/* "0x1000", "-0x1000" */
-static void print_offset(GString *out, int64_t offset)
-{
-    uint64_t distance = offset < 0 ? -(uint64_t)offset : (uint64_t)offset;
-    g_string_append_printf(out, "%s0x%" PRIx64, offset < 0 ? "-" : "", distance);
-}
-
 void symbols_list_files(const Symbols *s, GString *out)
 {
     for (guint k = 0; k < s->files->len; k++) {
         const SymbolFile *f = file_at(s, k);
         g_string_append(out, f->path);
-        if (f->offset) {
-            g_string_append(out, " at ");
-            print_offset(out, f->offset);
-        }
+        if (f->offset)
+            g_string_append_printf(out, " at 0x%" PRIx64, (uint64_t)f->offset);
         g_string_append_printf(out, ": %u symbols%s\n", f->all->len, f->dwarf ? ", DWARF" : "");
     }
 }
