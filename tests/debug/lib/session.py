@@ -5,6 +5,7 @@ Environment: MYNA (build/myna), GUESTS (build/tests/guest), LINUX (build/guest: 
 """
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -108,17 +109,23 @@ class Session:
         except OSError:
             return ''
 
+    def read_monitor(self, seconds):
+        """Some of what the monitor prints; '' at its end, None when there is nothing."""
+        got = self.receive(self.monitor, seconds)
+        if got:
+            got = got.replace('\r', '')
+            self.output += got
+            self.transcript += got
+        return got
+
     def read_until_prompt(self, seconds=PATIENCE):
         """What the monitor prints up to its next prompt."""
         end = time.monotonic() + seconds
         while PROMPT not in self.output:
-            got = self.receive(self.monitor, end - time.monotonic())
+            got = self.read_monitor(end - time.monotonic())
             if got == '' or (got is None and time.monotonic() > end):
                 text, self.output = self.output, ''
                 return text
-            got = (got or '').replace('\r', '')
-            self.output += got
-            self.transcript += got
         text, self.output = self.output.split(PROMPT, 1)
         return text
 
@@ -132,7 +139,16 @@ class Session:
     def run(self, line='c', seconds=PATIENCE):
         """A command that lets the machine go on; what is printed when it stops."""
         text = self.command(line)
-        return text + self.read_until_prompt(seconds)
+        stopped = re.search('^=> |^stopped before', text, re.M)  # so soon that one prompt stands behind both
+        return text if stopped else text + self.read_until_prompt(seconds)
+
+    def settle(self):
+        """Reads all that the monitor has printed so far."""
+        self.monitor.sendall(b'echo end of the transcript\n')
+        while not re.search(r'^end of the transcript$', self.transcript, re.M) and self.process.poll() is None:
+            self.read_until_prompt()
+        self.read_until_prompt(1)
+        self.transcript = self.transcript.replace('end of the transcript', '')
 
     def read_console(self, pattern, seconds=PATIENCE):
         """Waits for a regular expression on the serial port; the text up to its end, or None."""
@@ -142,10 +158,17 @@ class Session:
             if found:
                 text, self.console_text = self.console_text[:found.end()], self.console_text[found.end():]
                 return text
-            got = self.receive(self.serial, min(end - time.monotonic(), 1))
+            ready = select.select([self.serial] + ([self.monitor] if self.monitor else []), [], [], 1)[0]
+            if self.monitor in ready and self.read_monitor(0) == '':
+                return None
+            got = self.receive(self.serial, 0) if self.serial in ready else None
             if got == '' or time.monotonic() > end:
                 return None
             self.console_text += (got or '').replace('\r', '')
+
+    def await_shell(self, seconds=PATIENCE):
+        """Waits for the prompt of the guest's shell, which may ask the terminal for the cursor's place."""
+        return self.read_console(r'# (?:\x1b\[6n)?$', seconds)
 
     def type(self, text):
         self.serial.sendall(text.encode())
@@ -205,6 +228,6 @@ def linux_disk():
 
 
 def linux(*arguments, append='', **options):
-    """A session with Debian's kernel and a shell on the serial port; await it with read_console('# $')."""
+    """A session with Debian's kernel and a shell on the serial port; await it with await_shell()."""
     return Session('-m', '256', '-kernel', os.path.join(LINUX, 'vmlinuz'), '-initrd', os.path.join(LINUX, 'initrd.gz'),
                    '-append', f'console=ttyS0 quiet {append}'.strip(), *arguments, **options)
