@@ -20,12 +20,15 @@ typedef struct Pending {
     StopPoint point;   /* what was hit */
 } Pending;
 
+/* Numbers from here on are of stops that the user does not see. */
+#define HIDDEN_IDS (1u << 31)
+
 struct Debugger {
     Machine *machine;
     Cpu *current;
     Symbols *symbols;
     GPtrArray *stops;          /* Stop *; changes while no CPU runs */
-    unsigned next_id;
+    unsigned next_id, next_hidden; /* of the user's stops, and of those that faces set for themselves */
     GPtrArray *listeners;      /* const DebuggerListener * */
     MachineListener listener;
     GHashTable *faces;         /* who is there to look (debugger_attended) */
@@ -502,7 +505,7 @@ static void stop_free(gpointer p)
 Stop *debugger_stop_add(Debugger *d, const Stop *init)
 {
     Stop *s = g_memdup2(init, sizeof *init);
-    s->point.id = ++d->next_id;
+    s->point.id = s->owner ? HIDDEN_IDS + ++d->next_hidden : ++d->next_id;
     debugger_freeze(d);
     g_ptr_array_add(d->stops, s);
     debugger_stops_changed(d);

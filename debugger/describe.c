@@ -146,7 +146,7 @@ void debugger_describe(Debugger *d, const StopReport *r, GString *out)
         g_string_append(out, "stopped before the reset: 'continue' goes on with it\n");
         return;
     }
-    if (kind_name(r))
+    if (kind_name(r) && !(r->stop && r->stop->owner)) /* a step over a call ends at a stop that nobody sees */
         describe_hit(d, r, out);
     describe_instruction(d, r->cpu, out);
 }

@@ -4,6 +4,7 @@
 
 #include "cpu/decode.h"
 #include "debugger/command.h"
+#include "debugger/unwind.h"
 
 static bool must_be_paused(MonitorCommand *c)
 {
@@ -82,6 +83,34 @@ static void command_next(MonitorCommand *c)
         debugger_step(c->debugger, cpu, 1, true, false);
 }
 
+/* Bochs's p goes on, gdb's prints. */
+static void command_p(MonitorCommand *c)
+{
+    if (*c->arguments)
+        command_find("print", false)->run(c);
+    else
+        command_next(c);
+}
+
+/* To where the chosen frame goes back, with its own stack gone. */
+static void command_finish(MonitorCommand *c)
+{
+    unsigned number;
+    Cpu *cpu = debugger_cpu(c->debugger);
+    if (!must_be_paused(c))
+        return;
+    frame_chosen(c->debugger, &number);
+    g_autoptr(Backtrace) b = unwind(c->debugger, cpu, number + 2);
+    if (b->frames->len < number + 2) {
+        g_string_append_printf(c->out, "this frame's caller is not known%s%s\n", b->why ? ": " : "", b->why ? b->why : "");
+        return;
+    }
+    const Frame *caller = &g_array_index(b->frames, Frame, number + 1);
+    g_string_append(c->out, "Run to ");
+    frame_print(c->debugger, caller, number + 1, c->out);
+    debugger_run_to(c->debugger, cpu, caller->pc, caller->known >> DWARF_RSP & 1 ? caller->reg[DWARF_RSP] : 0);
+}
+
 static void command_until(MonitorCommand *c)
 {
     uint64_t la;
@@ -92,8 +121,12 @@ static void command_until(MonitorCommand *c)
 const CommandRow run_commands[] = {
     { .name = "continue", .aliases = "c cont", .arguments = "[COUNT]",
       .help = "go on after a stop; with COUNT, pass over that many hits less one", .run = command_continue },
-    { .name = "next", .aliases = "n ni nexti p proceed", .arguments = "",
+    { .name = "finish", .aliases = "fin", .arguments = "", .help = "run until the chosen frame returns",
+      .run = command_finish },
+    { .name = "next", .aliases = "n ni nexti proceed", .arguments = "",
       .help = "one instruction, over calls, INT, REP and LOOP", .run = command_next },
+    { .name = "p", .arguments = "[EXPRESSION]", .help = "next, as in Bochs; with EXPRESSION, print, as in gdb",
+      .run = command_p, .completes = COMPLETE_SYMBOL },
     { .name = "step", .aliases = "s si stepi", .arguments = "[CPU] [COUNT]",
       .help = "COUNT instructions [1] of the current CPU, or of CPU; the others hold still", .run = command_step,
       .more = "  Interrupts wait while instructions are stepped. A halted CPU goes on with the next interrupt.\n" },
