@@ -140,8 +140,8 @@ void gdb_make_memory_map(GdbPort *g, GString *out)
     const uint64_t half = UINT64_C(1) << 63, low = UINT64_C(1) << 32;
     uint64_t first = 0;
     bool rom = false;
-    g_string_append(out, "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0"
-                         "//EN\" \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>");
+    g_string_append(out, "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map "
+                         "V1.0//EN\" \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>");
     for (uint64_t at = 0; at < low;) {
         AsTarget t = as_lookup(g->machine->memory, at);
         if (is_rom(&t) != rom && at) {

@@ -1,8 +1,8 @@
 /*
  * Running through the gdb port: c, s, vCont, and what the client is told when the machine stops (gdb manual E.2, E.3).
  *
- * The machine stops as a whole, unless the client asked for non-stop mode (gdb_nonstop.c).  CPUs that a vCont says nothing
- * of are held back until the next stop.
+ * The machine stops as a whole, unless the client asked for non-stop mode (gdb_nonstop.c).  CPUs that a vCont says
+ * nothing of are held back until the next stop.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -12,19 +12,22 @@
 
 /* ---- what happened ---- */
 
-/* "watch:ADDRESS;" or "swbreak:;", for what the client has set. */
+/*
+ * "watch:ADDRESS;" or "swbreak:;", for what the client has set.  Not in 64-bit code what it has set by a cut address: it
+ * would look for the breakpoint at the whole one, not find it, and go on.
+ */
 static void put_reason(const GdbPort *g, GString *out, const StopReport *r)
 {
     static const char *const watches[] = { "watch", "rwatch", "awatch" };
     const GdbStop *s = gdb_stop_of(g, r->stop);
-    if (!s)
+    if (!s || (s->cut && r->cpu->code_size == SZ64))
         return;
     if (s->type == '0' && g->swbreak)
         g_string_append(out, "swbreak:;");
     else if (s->type == '1' && g->hwbreak)
         g_string_append(out, "hwbreak:;");
-    else if (s->type >= '2') /* gdb looks whether the address is one that it watches */
-        g_string_append_printf(out, "%s:%" PRIx64 ";", watches[s->type - '2'], MAX(r->hit.address, s->address));
+    else if (s->type >= '2')
+        g_string_append_printf(out, "%s:%" PRIx64 ";", watches[s->type - '2'], r->hit.address);
 }
 
 char *gdb_stop_reply(GdbPort *g, const StopReport *r, Cpu *cpu, unsigned signal)
