@@ -163,6 +163,12 @@ gboolean gdb_set_pc(Cpu *cpu, uint64_t la, GError **err);
 void gdb_choose_cpu(GdbPort *g, Cpu *cpu);
 const char *gdb_cpu_state(const Cpu *cpu);
 
+/* The 64-bit form of an address in the topmost 2 GiB of either address space: gdb may have cut it (gdb_stops.c). */
+static inline uint64_t gdb_full_address(uint64_t address)
+{
+    return address >> 31 == 1 ? address | UINT64_C(0xffffffff) << 32 : address;
+}
+
 const GdbStop *gdb_stop_of(const GdbPort *g, const Stop *s);
 void gdb_stops_clear(GdbPort *g);
 

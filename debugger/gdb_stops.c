@@ -20,12 +20,6 @@ static int find_stop(const GdbPort *g, const GdbStop *like)
     return -1;
 }
 
-/* The 64-bit form of an address in the topmost 2 GiB of either address space. */
-static uint64_t full_address(uint64_t address)
-{
-    return address >> 31 == 1 ? address | UINT64_C(0xffffffff) << 32 : address;
-}
-
 const GdbStop *gdb_stop_of(const GdbPort *g, const Stop *stop)
 {
     for (guint k = 0; stop && k < g->stops->len; k++) {
@@ -55,7 +49,7 @@ static bool parse_stop(const char *p, GdbStop *s)
     if (s->type < '2')
         s->length = 1;
     uint64_t given = s->address;
-    s->address = full_address(given);
+    s->address = gdb_full_address(given);
     s->cut = s->address != given;
     return s->length && s->address + (s->length - 1) >= s->address;
 }
