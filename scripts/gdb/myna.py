@@ -82,6 +82,8 @@ class RealModeUnwinder(gdb.unwinder.Unwinder):
         read = gdb.selected_inferior().read_memory
         register = lambda name: int(pending_frame.read_register(name)) & 0xffffffff
         pc, sp, bp = register('eip'), register('esp'), register('ebp') & 0xffff
+        if register('mode') != 16 or not pc:
+            return None
         word = lambda at: int.from_bytes(bytes(read(at, 2)), 'little')
         try:
             place, pushed = self.places(pending_frame, bytes(read(pc, 2)), sp, bp)
