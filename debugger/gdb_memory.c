@@ -106,7 +106,8 @@ static void run_M(GdbPort *g, const char *rest, size_t packet)
 {
     uint64_t address, size;
     const char *end = rest + packet;
-    if (!parse_range(&rest, &address, &size, ':') || (uint64_t)(end - rest) != 2 * size) {
+    if (!parse_range(&rest, &address, &size, ':') || (end - rest) % 2 ||
+        (uint64_t)(end - rest) / 2 != size) {
         gdb_reply_error(g, GDB_EINVAL);
         return;
     }

@@ -98,12 +98,23 @@ void gdb_on_output(void *opaque, const char *text)
         gdb_send_output(g, text);
 }
 
+/* A machine that does not go on (the guest has shut down) leaves no client waiting. */
+static void end_vain_wait(GdbPort *g)
+{
+    if (!g->waiting || debugger_is_running(g->debugger))
+        return;
+    g->waiting = false;
+    g_autofree char *reply = gdb_stop_reply(g, NULL, g->cpu, GDB_SIGINT);
+    gdb_send(g, reply, strlen(reply));
+}
+
 void gdb_interrupt(GdbPort *g)
 {
     if (g->non_stop)
         gdb_nonstop_interrupt(g);
     else if (g->waiting)
         debugger_interrupt(g->debugger);
+    end_vain_wait(g);
 }
 
 static void run_question(GdbPort *g, const char *rest, size_t size)
@@ -148,6 +159,7 @@ static void act(GdbPort *g, const GdbAction *actions)
     } else {
         debugger_continue(g->debugger);
     }
+    end_vain_wait(g);
 }
 
 /* "r1000,1010" and "C05": signals mean nothing to a machine. */

@@ -341,7 +341,7 @@ static void test_memory_malformed(void)
 {
     static const char *const packets[] = {
         "m", "m1", "m1,", "mx,1", "M0,1", "M0,1:0", "M0,1:zz", "M0,2:00", "M0,ffffffffffffffff:00", "X0,5:a", "X0",
-        "x", "xffff",
+        "x", "xffff", "M0,8000000000000000:", "M0,1:000",
     };
     Client *c = client_new("max");
     for (unsigned k = 0; k < G_N_ELEMENTS(packets); k++)
@@ -429,6 +429,17 @@ static void test_interrupt(void)
     g_string_truncate(c->in, 0);
     put(c, "\003", 1);
     g_assert_cmpstr(c->in->str, ==, "");
+}
+
+/* A machine that was shut down does not go on. */
+static void test_shut_down(void)
+{
+    Client *c = client_new("max");
+    expect(c, "qC", "QC1");
+    c->machine->run_state = RUN_SHUTDOWN;
+    expect(c, "vCont;c", "T02thread:1;core:0;");
+    expect(c, "vCont;s:1", "T02thread:1;core:0;");
+    c->machine->run_state = RUN_PAUSED;
 }
 
 static void test_vcont_malformed(void)
@@ -577,6 +588,7 @@ int main(int argc, char **argv)
         { "/gdb/memory-map", test_memory_map },       { "/gdb/threads", test_threads },
         { "/gdb/stops", test_stops },                 { "/gdb/stops-cut", test_stops_cut },
         { "/gdb/interrupt", test_interrupt },
+        { "/gdb/shut-down", test_shut_down },
         { "/gdb/vcont-malformed", test_vcont_malformed }, { "/gdb/reverse", test_reverse },
         { "/gdb/non-stop", test_non_stop },           { "/gdb/monitor", test_monitor },
         { "/gdb/again", test_again },                 { "/gdb/devices", test_devices },
