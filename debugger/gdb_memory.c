@@ -9,8 +9,8 @@
 #define READ_MAX (GDB_PACKET_MAX / 2 - 2)
 
 /*
- * Addresses are 32 bits wide outside long mode, whatever gdb takes the CPU for.  In long mode it may have cut them: where
- * nothing is mapped, but at the whole address there is.
+ * Addresses are 32 bits wide outside long mode, whatever gdb takes the CPU for.  In long mode it may have cut them:
+ * where nothing is mapped, but at the whole address there is.
  */
 static uint64_t linear_address(const GdbPort *g, uint64_t address)
 {

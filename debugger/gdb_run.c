@@ -13,8 +13,8 @@
 /* ---- what happened ---- */
 
 /*
- * "watch:ADDRESS;" or "swbreak:;", for what the client has set.  Not in 64-bit code what it has set by a cut address: it
- * would look for the breakpoint at the whole one, not find it, and go on.
+ * "watch:ADDRESS;" or "swbreak:;", for what the client has set.  Not in 64-bit code what it has set by a cut address:
+ * it would look for the breakpoint at the whole one, not find it, and go on.
  */
 static void put_reason(const GdbPort *g, GString *out, const StopReport *r)
 {

@@ -1,6 +1,7 @@
 """For gdb at Myna's gdb port:  gdb -x scripts/gdb/myna.py vmlinux
 
-- The architecture follows the processor: i8086, i386 or i386:x86-64 at each stop, so that code is disassembled as it runs.
+- The architecture follows the processor: i8086, i386 or i386:x86-64 at each stop, so that code is disassembled as it
+  runs.
 - Frames of 16-bit code are found by SS:BP and SS:SP: bt, finish, up and next work in real mode.
 - What the monitor changes, gdb reads again.
 
