@@ -14,7 +14,7 @@
 #define GENERAL(name, n) ROW(name, GENERAL, 64, GPR, BASE, n)
 #define GENERAL_NUMBERED(n) ROW("r" #n, GENERAL, 64, GPR, LM, n),
 #define PARTS(a, n)                                                                                                    \
-    ROW("e" a "x", PART, 32, GPR, BASE, n), ROW(a "x", PART, 16, GPR, BASE, n), ROW(a "l", PART, 8, GPR, BASE, n),      \
+    ROW("e" a "x", PART, 32, GPR, BASE, n), ROW(a "x", PART, 16, GPR, BASE, n), ROW(a "l", PART, 8, GPR, BASE, n),     \
     ROW(a "h", PART, 8, GPR, BASE, 16 + n),
 #define PARTS_INDEX(a, n)                                                                                              \
     ROW("e" a, PART, 32, GPR, BASE, n), ROW(a, PART, 16, GPR, BASE, n), ROW(a "l", PART, 8, GPR, LM, n),

@@ -73,6 +73,12 @@ static bool peek_descriptor(Cpu *cpu, uint16_t sel, bool wide, Descriptor *d)
     return true;
 }
 
+static bool is_tss(const Cpu *cpu, uint16_t attr)
+{
+    unsigned type = attr_system_type(attr) | SYS_BUSY;
+    return type == SYS_TSS32_BUSY || (type == SYS_TSS16_BUSY && !cpu->long_mode);
+}
+
 /* Whether a segment register can hold what a descriptor says; privilege is the instructions' affair. */
 static bool is_loadable(const Cpu *cpu, unsigned seg, uint16_t sel, uint16_t attr)
 {
@@ -82,7 +88,7 @@ static bool is_loadable(const Cpu *cpu, unsigned seg, uint16_t sel, uint16_t att
     case SEG_CS: return attr_is_code(attr) && !attr_bad_long(cpu, attr);
     case SEG_SS: return attr_is_writable_data(attr);
     case SEG_LDTR: return !(sel & 4) && attr_system_type(attr) == SYS_LDT;
-    case SEG_TR: return !(sel & 4) && (attr_system_type(attr) | SYS_BUSY | (cpu->long_mode ? 0 : SYS_32)) == SYS_TSS32_BUSY;
+    case SEG_TR: return !(sel & 4) && is_tss(cpu, attr);
     default: return attr_is_readable(attr);
     }
 }
@@ -188,7 +194,7 @@ static const char *write_table_limit(Cpu *cpu, const CpuRegister *r, uint64_t v)
     return NULL;
 }
 
-/* As the instruction does it; false when that raises an exception.  A CPU that does not run needs its `unwind` no more. */
+/* As the instruction does it; false when that raises an exception.  Nothing that runs needs `unwind`. */
 static bool attempt(Cpu *cpu, void (*write)(Cpu *cpu, uint64_t v), uint64_t v)
 {
     if (_setjmp(cpu->unwind)) {

@@ -54,7 +54,10 @@ bool cpu_register_find(const Cpu *cpu, const char *name, CpuRegister *out)
 
 typedef uint64_t ReadFn(Cpu *cpu, const CpuRegister *r);
 
-static uint64_t read_gpr(Cpu *cpu, const CpuRegister *r) { return r->bits == 8 ? reg8(cpu, r->index) : cpu->gpr[r->index]; }
+static uint64_t read_gpr(Cpu *cpu, const CpuRegister *r)
+{
+    return r->bits == 8 ? reg8(cpu, r->index) : cpu->gpr[r->index];
+}
 
 static uint64_t read_flags(Cpu *cpu, const CpuRegister *r)
 {

@@ -43,7 +43,15 @@ static void on_event(void *opaque, int event)
 
 void gdb_reply_ok(GdbPort *g) { g_string_assign(g->reply, "OK"); }
 void gdb_reply_error(GdbPort *g, unsigned number) { g_string_printf(g->reply, "E%02x", number); }
-void gdb_reply_failure(GdbPort *g, const char *text) { g_string_printf(g->reply, "E.%s", text); }
+
+/* gdb shows the text as it comes: without what would have to be escaped, "GP" for "#GP". */
+void gdb_reply_failure(GdbPort *g, const char *text)
+{
+    g_string_assign(g->reply, "E.");
+    for (; *text; text++)
+        if (!strchr("#$*}", *text))
+            g_string_append_c(g->reply, *text);
+}
 
 const GdbCommand *gdb_find_command(const GdbCommand *table, const char *packet)
 {
@@ -122,6 +130,7 @@ void gdb_handle(GdbPort *g, const char *data, size_t size)
         attach(g);
     g_string_truncate(g->reply, 0);
     g->no_reply = false;
+    bool late = g->late;
     const GdbCommand *row = strlen(data) == size || strchr("XG", *data) ? find(data) : NULL;
     if (row) {
         size_t name = strlen(row->name);
@@ -133,6 +142,8 @@ void gdb_handle(GdbPort *g, const char *data, size_t size)
             debugger_thaw(g->debugger);
     }
     send_reply(g);
+    if (late)
+        gdb_nonstop_tell_late(g);
 }
 
 void gdb_handle_overlong(GdbPort *g)
@@ -207,7 +218,8 @@ static GdbPort *port_new(Machine *m, CharBackend *c, const char *device)
     g->stops = g_array_new(FALSE, FALSE, sizeof(GdbStop));
     g->cpu = debugger_cpu(g->debugger);
     g->layout = gdb_layout_new(g->cpu);
-    g->listener = (DebuggerListener){ .stopped = gdb_on_stopped, .reset = on_reset, .output = gdb_on_output, .opaque = g };
+    g->listener = (DebuggerListener){ .stopped = gdb_on_stopped, .reset = on_reset, .output = gdb_on_output,
+                                      .opaque = g };
     debugger_listen(g->debugger, &g->listener);
     machine_provide(m, "gdb", g);
     char_connect(c, &frontend, g);

@@ -1,9 +1,9 @@
 /*
- * The gdb port: a debugger that speaks gdb's remote serial protocol (gdb manual, appendix E) connects to a character back
- * end, and sees the CPUs as threads of one process.
+ * The gdb port: a debugger that speaks gdb's remote serial protocol (gdb manual, appendix E) connects to a character
+ * back end, and sees the CPUs as threads of one process.
  *
- * docs/debugging-gdb.md tells users what it offers.  One port a machine, one client at a time, any number one after the
- * other.  Main loop's thread, machine lock held.
+ * docs/debugging-gdb.md tells users what it offers.  One port a machine, one client at a time, any number one after
+ * the other.  Main loop's thread, machine lock held.
  */
 #ifndef MYNA_DEBUGGER_GDB_H
 #define MYNA_DEBUGGER_GDB_H
@@ -14,8 +14,8 @@
 
 /*
  * Opens the port on a device in QEMU's notation ("tcp::1234", "unix:PATH,server=on,wait=off", "stdio", "pty",
- * "chardev:ID"), in place of the one before; "none" closes it.  A TCP server without a host name is for this host only;
- * servers do not wait for a client.  FALSE with *err, and no port.
+ * "chardev:ID"), in place of the one before; "none" closes it.  A TCP server without a host name is for this host
+ * only; servers do not wait for a client.  FALSE with *err, and no port.
  */
 gboolean gdb_open(Machine *m, const char *device, GError **err);
 

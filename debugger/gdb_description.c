@@ -38,8 +38,8 @@ static const struct {
     unsigned size;
     const Flag *flags;
 } flag_types[] = {
-    { "i386_eflags", 4, eflags }, { "i386_mxcsr", 4, mxcsr }, { "myna_cr0", 8, cr0 }, { "myna_cr4", 8, cr4 },
-    { "myna_efer", 8, efer },
+    { "i386_eflags", 4, eflags }, { "i386_mxcsr", 4, mxcsr }, { "myna_cr0", 4, cr0 }, { "myna_cr4", 4, cr4 },
+    { "myna_efer", 4, efer },
 };
 
 static const char vec128_type[] =
@@ -56,7 +56,8 @@ static void put_flags(GString *out, const char *name, unsigned size, const Flag 
 {
     g_string_append_printf(out, "<flags id=\"%s\" size=\"%u\">", name, size);
     for (; flags->name; flags++)
-        g_string_append_printf(out, "<field name=\"%s\" start=\"%u\" end=\"%u\"/>", flags->name, flags->bit, flags->bit);
+        g_string_append_printf(out, "<field name=\"%s\" start=\"%u\" end=\"%u\"/>", flags->name, flags->bit,
+                               flags->bit);
     g_string_append(out, "</flags>");
 }
 

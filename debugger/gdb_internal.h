@@ -54,7 +54,8 @@ typedef enum GdbFrame { FRAME_NONE, FRAME_BODY, FRAME_SUM_HIGH, FRAME_SUM_LOW } 
 typedef struct GdbStop {
     char type;            /* '0' to '4', as in Z packets */
     uint64_t address, length;
-    unsigned id;          /* of the Stop */
+    bool cut;             /* gdb asked for the 32-bit form of the address */
+    unsigned id[2];       /* of its Stops; the second may be 0: none */
 } GdbStop;
 
 typedef struct GdbPort {
@@ -86,6 +87,9 @@ typedef struct GdbPort {
     uint64_t range_first, range_last;
     bool non_stop;
     bool runs[GDB_CPUS];  /* non-stop: by CPU */
+    bool met[GDB_CPUS];   /* likewise: it stopped before the instruction at met_at, and has yet to pass that */
+    uint64_t met_at[GDB_CPUS];
+    bool untold, late;    /* likewise: ? has told of one thread only; the others are told of after the next packet */
     GQueue *stopped;      /* non-stop: char *, replies that the client has not asked for yet; the first was notified */
     GArray *stops;        /* GdbStop */
     GArray *layout;       /* GdbRegister, in the order of the wire */
@@ -159,6 +163,12 @@ gboolean gdb_set_pc(Cpu *cpu, uint64_t la, GError **err);
 void gdb_choose_cpu(GdbPort *g, Cpu *cpu);
 const char *gdb_cpu_state(const Cpu *cpu);
 
+/* The 64-bit form of an address in the topmost 2 GiB of either address space: gdb may have cut it (gdb_stops.c). */
+static inline uint64_t gdb_full_address(uint64_t address)
+{
+    return address >> 31 == 1 ? address | UINT64_C(0xffffffff) << 32 : address;
+}
+
 const GdbStop *gdb_stop_of(const GdbPort *g, const Stop *s);
 void gdb_stops_clear(GdbPort *g);
 
@@ -178,6 +188,7 @@ void gdb_nonstop_act(GdbPort *g, const GdbAction *actions);
 void gdb_nonstop_stopped(GdbPort *g, const StopReport *r);
 void gdb_nonstop_ask(GdbPort *g);      /* ? */
 void gdb_nonstop_next(GdbPort *g);     /* vStopped */
+void gdb_nonstop_tell_late(GdbPort *g);
 void gdb_nonstop_interrupt(GdbPort *g);
 
 /* Tells people what happened, if it is not what the client itself asked for. */

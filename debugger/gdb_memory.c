@@ -2,19 +2,31 @@
 #include <inttypes.h>
 
 #include "core/memory.h"
+#include "cpu/mmu.h"
 #include "debugger/gdb_internal.h"
 
 /* What fits into a reply of two digits a byte. */
 #define READ_MAX (GDB_PACKET_MAX / 2 - 2)
 
-/* Addresses are 32 bits wide outside long mode, whatever gdb takes the CPU for. */
-static uint64_t cut(const GdbPort *g, uint64_t la) { return g->physical || g->cpu->long_mode ? la : (uint32_t)la; }
+/*
+ * Addresses are 32 bits wide outside long mode, whatever gdb takes the CPU for.  In long mode it may have cut them:
+ * where nothing is mapped, but at the whole address there is.
+ */
+static uint64_t linear_address(const GdbPort *g, uint64_t address)
+{
+    Translation t;
+    uint64_t full = gdb_full_address(address);
+    if (!g->cpu->long_mode)
+        return (uint32_t)address;
+    bool was_cut = full != address && !mmu_walk(g->cpu, address, &t) && mmu_walk(g->cpu, full, &t);
+    return was_cut ? full : address;
+}
 
 /* Within a page. */
 static bool read_piece(GdbPort *g, uint64_t address, uint8_t *bytes, size_t size)
 {
     if (!g->physical)
-        return debugger_read(g->cpu, cut(g, address), bytes, size);
+        return debugger_read(g->cpu, linear_address(g, address), bytes, size);
     as_read_bytes(g->machine->memory, address, bytes, size);
     return true;
 }
@@ -36,7 +48,7 @@ static size_t read_memory(GdbPort *g, uint64_t address, uint8_t *bytes, size_t s
 static bool write_memory(GdbPort *g, uint64_t address, const uint8_t *bytes, size_t size)
 {
     if (!g->physical)
-        return debugger_write(g->cpu, cut(g, address), bytes, size);
+        return debugger_write(g->cpu, linear_address(g, address), bytes, size);
     as_load_bytes(g->machine->memory, address, bytes, size);
     return true;
 }
@@ -94,7 +106,8 @@ static void run_M(GdbPort *g, const char *rest, size_t packet)
 {
     uint64_t address, size;
     const char *end = rest + packet;
-    if (!parse_range(&rest, &address, &size, ':') || (uint64_t)(end - rest) != 2 * size) {
+    if (!parse_range(&rest, &address, &size, ':') || (end - rest) % 2 ||
+        (uint64_t)(end - rest) / 2 != size) {
         gdb_reply_error(g, GDB_EINVAL);
         return;
     }
@@ -140,8 +153,8 @@ void gdb_make_memory_map(GdbPort *g, GString *out)
     const uint64_t half = UINT64_C(1) << 63, low = UINT64_C(1) << 32;
     uint64_t first = 0;
     bool rom = false;
-    g_string_append(out, "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0"
-                         "//EN\" \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>");
+    g_string_append(out, "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map "
+                         "V1.0//EN\" \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>");
     for (uint64_t at = 0; at < low;) {
         AsTarget t = as_lookup(g->machine->memory, at);
         if (is_rom(&t) != rom && at) {

@@ -26,6 +26,7 @@ void gdb_nonstop_set(GdbPort *g, bool on)
     debugger_set_non_stop(g->debugger, g->non_stop = on);
     forget_stops(g);
     memset(g->runs, 0, sizeof g->runs);
+    g->untold = g->late = false;
     for (unsigned k = 0; (cpu = debugger_cpu_at(g->debugger, k)); k++) {
         stops_step(cpu, 0, false);
         debugger_hold(g->debugger, cpu, on);
@@ -50,6 +51,8 @@ static void stop_one(GdbPort *g, Cpu *cpu, const StopReport *r, unsigned signal)
     if (!g->runs[cpu->index])
         return;
     g->runs[cpu->index] = false;
+    g->met[cpu->index] = r && (r->hit.kind == STOP_CODE || r->hit.kind == STOP_EXCEPTION);
+    g->met_at[cpu->index] = r ? r->hit.la : 0;
     debugger_hold(g->debugger, cpu, true);
     queue_stop(g, gdb_stop_reply(g, r, cpu, signal));
 }
@@ -78,6 +81,8 @@ void gdb_nonstop_interrupt(GdbPort *g) { stop_all(g, GDB_SIGINT); }
 static void start_one(GdbPort *g, Cpu *cpu, bool step)
 {
     g->runs[cpu->index] = true;
+    if (g->met[cpu->index] && g->met_at[cpu->index] == gdb_linear_pc(cpu))
+        stops_pass(cpu);
     stops_step(cpu, step, g->step_interrupts);
     debugger_hold(g->debugger, cpu, false);
 }
@@ -100,16 +105,27 @@ void gdb_nonstop_act(GdbPort *g, const GdbAction *actions)
     debugger_continue(g->debugger);
 }
 
-/* All that stand still, one after the other. */
+/* The first thread that stands still, or none, and whether there are more. */
+static Cpu *first_still(GdbPort *g, bool *more)
+{
+    Cpu *cpu, *first = NULL;
+    *more = false;
+    for (unsigned k = 0; (cpu = debugger_cpu_at(g->debugger, k)); k++) {
+        *more |= first && !g->runs[k];
+        if (!first && !g->runs[k])
+            first = cpu;
+    }
+    return first;
+}
+
+/* gdb 13 fails an assertion when it is told of more than one thread here: the others follow by themselves. */
 void gdb_nonstop_ask(GdbPort *g)
 {
-    Cpu *cpu;
     forget_stops(g);
-    for (unsigned k = 0; (cpu = debugger_cpu_at(g->debugger, k)); k++)
-        if (!g->runs[k])
-            g_queue_push_tail(g->stopped, gdb_stop_reply(g, NULL, cpu, k ? 0 : GDB_SIGTRAP));
-    const char *first = g_queue_peek_head(g->stopped);
-    g_string_assign(g->reply, first ? first : "OK");
+    Cpu *first = first_still(g, &g->untold);
+    if (first)
+        g_queue_push_tail(g->stopped, gdb_stop_reply(g, NULL, first, GDB_SIGTRAP));
+    g_string_assign(g->reply, first ? g_queue_peek_head(g->stopped) : "OK");
 }
 
 /* The one that was told is done with. */
@@ -118,4 +134,16 @@ void gdb_nonstop_next(GdbPort *g)
     g_free(g_queue_pop_head(g->stopped));
     const char *next = g_queue_peek_head(g->stopped);
     g_string_assign(g->reply, next ? next : "OK");
+    g->late = g->untold && !next;
+}
+
+void gdb_nonstop_tell_late(GdbPort *g)
+{
+    Cpu *cpu;
+    bool more, late = g->late && g->untold;
+    g->late = g->untold = false;
+    const Cpu *first = first_still(g, &more);
+    for (unsigned k = 0; late && (cpu = debugger_cpu_at(g->debugger, k)); k++)
+        if (!g->runs[k] && cpu != first)
+            queue_stop(g, gdb_stop_reply(g, NULL, cpu, 0));
 }

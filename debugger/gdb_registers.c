@@ -1,18 +1,21 @@
 /*
  * The registers that the gdb port shows (gdb manual G.5.15, E.2: g, G, p, P).
  *
- * One layout serves real, protected and long mode.  gdb decides by itself, by `set architecture` and the program's file,
- * whether x86 registers are rax to rip or eax to eip, and looks for those names in the feature of the core; a layout with
- * both is accepted by either, and the packet of all registers has the same size whatever gdb takes the CPU for.  All
- * types have a size of their own for the same reason: a pointer (code_ptr) would have that of the architecture.
+ * One layout serves real, protected and long mode.  gdb decides by itself, by `set architecture` and the program's
+ * file, whether x86 registers are rax to rip or eax to eip, and looks for those names in the feature of the core; a
+ * layout with both is accepted by either, and the packet of all registers has the same size whatever gdb takes the CPU
+ * for.  All types have a size of their own for the same reason: a pointer (code_ptr) would have the architecture's.
  *
- * gdb knows no segments.  What it takes for addresses are linear ones: RIP is shown with the base of CS added, RSP with
- * that of SS, outside 64-bit code; what is written there is taken apart again.  ip_offset and sp_offset are the plain
- * ones.  Where the bases are 0, as in nearly all protected-mode systems, there is no difference.
+ * gdb knows no segments.  What it takes for addresses are linear ones: RIP is shown with the base of CS added, RSP
+ * with that of SS, outside 64-bit code; what is written there is taken apart again.  ip_offset and sp_offset are the
+ * plain ones.  Where the bases are 0, as in nearly all protected-mode systems, there is no difference.
  *
- * fs_base and gs_base, which gdb has a feature for, are with the other bases: gdb 13 fails an assertion when it sees that
- * feature with a 32-bit architecture.
+ * CR0, CR4 and EFER use their low halves only, and gdb assigns numbers to flags of 32 bits without a cast.
+ *
+ * fs_base and gs_base, which gdb has a feature for, are with the other bases: gdb 13 fails an assertion when it sees
+ * that feature with a 32-bit architecture.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -74,9 +77,9 @@ static const LayoutRow rows[] = {
 
     STATE("mode", "rip", GDB_MODE, 32, "uint32"), STATE("cpl", NULL, GDB_WHOLE, 32, "uint32"),
     STATE("ip_offset", "rip", GDB_WHOLE, 64, "uint64"), STATE("sp_offset", "rsp", GDB_OFFSET, 64, "uint64"),
-    STATE("cr0", NULL, GDB_WHOLE, 64, "myna_cr0"), STATE("cr2", NULL, GDB_WHOLE, 64, "uint64"),
-    STATE("cr3", NULL, GDB_WHOLE, 64, "uint64"), STATE("cr4", NULL, GDB_WHOLE, 64, "myna_cr4"),
-    STATE("cr8", NULL, GDB_WHOLE, 64, "uint64"), STATE("efer", NULL, GDB_WHOLE, 64, "myna_efer"),
+    STATE("cr0", NULL, GDB_WHOLE, 32, "myna_cr0"), STATE("cr2", NULL, GDB_WHOLE, 64, "uint64"),
+    STATE("cr3", NULL, GDB_WHOLE, 64, "uint64"), STATE("cr4", NULL, GDB_WHOLE, 32, "myna_cr4"),
+    STATE("cr8", NULL, GDB_WHOLE, 64, "uint64"), STATE("efer", NULL, GDB_WHOLE, 32, "myna_efer"),
     STATE("xcr0", NULL, GDB_WHOLE, 64, "uint64"), STATE("ssp", NULL, GDB_WHOLE, 64, "uint64"),
     RANGE(SYSTEM, "dr%u", NULL, GDB_WHOLE, 64, "uint64", "system", 0, 3),
     RANGE(SYSTEM, "dr%u", NULL, GDB_WHOLE, 64, "uint64", "system", 6, 7),
@@ -141,7 +144,8 @@ uint64_t gdb_linear_pc(const Cpu *cpu)
 
 static uint64_t linear_sp(const Cpu *cpu)
 {
-    return cpu->code_size == SZ64 ? cpu->gpr[R_SP] : (uint32_t)(cpu->seg[SEG_SS].base + (cpu->gpr[R_SP] & cpu->sp_mask));
+    uint64_t offset = cpu->gpr[R_SP] & cpu->sp_mask;
+    return cpu->code_size == SZ64 ? offset : (uint32_t)(cpu->seg[SEG_SS].base + offset);
 }
 
 static uint64_t special_value(Cpu *cpu, GdbKind kind)
@@ -181,7 +185,7 @@ gboolean gdb_set_pc(Cpu *cpu, uint64_t la, GError **err)
     uint32_t offset = la - cs->base;
     if (!cpu->protected_mode && offset > 0xffff) {
         if (la > 0x10ffef)
-            return error_set(err, "rip cannot be 0x%" G_GINT64_MODIFIER "x: no segment of real mode reaches so far", la);
+            return error_set(err, "rip cannot be 0x%" PRIx64 ": no segment of real mode reaches so far", la);
         uint64_t base = MIN(la & ~UINT64_C(0xffff), 0xffff0);
         if (!set_by_name(cpu, "cs", base >> 4, err))
             return FALSE;

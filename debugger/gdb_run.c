@@ -1,8 +1,8 @@
 /*
  * Running through the gdb port: c, s, vCont, and what the client is told when the machine stops (gdb manual E.2, E.3).
  *
- * The machine stops as a whole, unless the client asked for non-stop mode (gdb_nonstop.c).  CPUs that a vCont says nothing
- * of are held back until the next stop.
+ * The machine stops as a whole, unless the client asked for non-stop mode (gdb_nonstop.c).  CPUs that a vCont says
+ * nothing of are held back until the next stop.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -12,19 +12,22 @@
 
 /* ---- what happened ---- */
 
-/* "watch:ADDRESS;" or "swbreak:;", for what the client has set. */
+/*
+ * "watch:ADDRESS;" or "swbreak:;", for what the client has set.  Not in 64-bit code what it has set by a cut address:
+ * it would look for the breakpoint at the whole one, not find it, and go on.
+ */
 static void put_reason(const GdbPort *g, GString *out, const StopReport *r)
 {
     static const char *const watches[] = { "watch", "rwatch", "awatch" };
     const GdbStop *s = gdb_stop_of(g, r->stop);
-    if (!s)
+    if (!s || (s->cut && r->cpu->code_size == SZ64))
         return;
     if (s->type == '0' && g->swbreak)
         g_string_append(out, "swbreak:;");
     else if (s->type == '1' && g->hwbreak)
         g_string_append(out, "hwbreak:;");
-    else if (s->type >= '2') /* gdb looks whether the address is one that it watches */
-        g_string_append_printf(out, "%s:%" PRIx64 ";", watches[s->type - '2'], MAX(r->hit.address, s->address));
+    else if (s->type >= '2')
+        g_string_append_printf(out, "%s:%" PRIx64 ";", watches[s->type - '2'], r->hit.address);
 }
 
 char *gdb_stop_reply(GdbPort *g, const StopReport *r, Cpu *cpu, unsigned signal)
@@ -95,12 +98,23 @@ void gdb_on_output(void *opaque, const char *text)
         gdb_send_output(g, text);
 }
 
+/* A machine that does not go on (the guest has shut down) leaves no client waiting. */
+static void end_vain_wait(GdbPort *g)
+{
+    if (!g->waiting || debugger_is_running(g->debugger))
+        return;
+    g->waiting = false;
+    g_autofree char *reply = gdb_stop_reply(g, NULL, g->cpu, GDB_SIGINT);
+    gdb_send(g, reply, strlen(reply));
+}
+
 void gdb_interrupt(GdbPort *g)
 {
     if (g->non_stop)
         gdb_nonstop_interrupt(g);
     else if (g->waiting)
         debugger_interrupt(g->debugger);
+    end_vain_wait(g);
 }
 
 static void run_question(GdbPort *g, const char *rest, size_t size)
@@ -145,6 +159,7 @@ static void act(GdbPort *g, const GdbAction *actions)
     } else {
         debugger_continue(g->debugger);
     }
+    end_vain_wait(g);
 }
 
 /* "r1000,1010" and "C05": signals mean nothing to a machine. */

@@ -1,8 +1,12 @@
 /*
  * Breakpoints and watchpoints of the gdb port (gdb manual E.2: Z and z).
  *
- * Nothing is written into the guest's memory, and there are as many as one likes: software and hardware breakpoints are
- * the same, and neither is lost when a loader writes over the code.
+ * Nothing is written into the guest's memory, and there are as many as one likes: software and hardware breakpoints
+ * are the same, and neither is lost when a loader writes over the code.
+ *
+ * While gdb takes the processor for a 32-bit one it cuts addresses to 32 bits: of a kernel in the topmost 2 GiB that is
+ * still to be started, the upper half is lost, and when gdb has followed the processor into long mode it removes the
+ * breakpoint by its full address.  So both forms of such an address are the same here, and both are stopped at.
  */
 #include "debugger/gdb_internal.h"
 
@@ -18,9 +22,11 @@ static int find_stop(const GdbPort *g, const GdbStop *like)
 
 const GdbStop *gdb_stop_of(const GdbPort *g, const Stop *stop)
 {
-    for (guint k = 0; stop && k < g->stops->len; k++)
-        if (g_array_index(g->stops, GdbStop, k).id == stop->point.id)
-            return &g_array_index(g->stops, GdbStop, k);
+    for (guint k = 0; stop && k < g->stops->len; k++) {
+        const GdbStop *s = &g_array_index(g->stops, GdbStop, k);
+        if (s->id[0] == stop->point.id || s->id[1] == stop->point.id)
+            return s;
+    }
     return NULL;
 }
 
@@ -42,14 +48,25 @@ static bool parse_stop(const char *p, GdbStop *s)
         return false;
     if (s->type < '2')
         s->length = 1;
+    uint64_t given = s->address;
+    s->address = gdb_full_address(given);
+    s->cut = s->address != given;
     return s->length && s->address + (s->length - 1) >= s->address;
 }
 
-static StopPoint point_of(const GdbStop *s)
+static unsigned add_stop(GdbPort *g, const GdbStop *s, uint64_t address)
 {
     static const uint8_t access[] = { 0, 0, STOP_WRITE, STOP_READ, STOP_READ | STOP_WRITE };
-    return (StopPoint){ .kind = s->type < '2' ? STOP_CODE : STOP_DATA, .access = access[s->type - '0'],
-                        .first = s->address, .last = s->address + s->length - 1 };
+    StopPoint p = { .kind = s->type < '2' ? STOP_CODE : STOP_DATA, .access = access[s->type - '0'],
+                    .first = address, .last = address + s->length - 1 };
+    return debugger_stop_add(g->debugger, &(Stop){ .point = p, .enabled = true, .cpu = -1, .owner = g })->point.id;
+}
+
+static void remove_stop(GdbPort *g, unsigned id)
+{
+    Stop *s = id ? debugger_stop_find(g->debugger, id) : NULL;
+    if (s)
+        debugger_stop_remove(g->debugger, s);
 }
 
 static void run_Z(GdbPort *g, const char *rest, size_t size)
@@ -60,9 +77,13 @@ static void run_Z(GdbPort *g, const char *rest, size_t size)
         gdb_reply_error(g, GDB_EINVAL);
         return;
     }
-    if (find_stop(g, &s) < 0) {
-        s.id = debugger_stop_add(g->debugger, &(Stop){ .point = point_of(&s), .enabled = true, .cpu = -1, .owner = g })
-                   ->point.id;
+    int at = find_stop(g, &s);
+    if (at >= 0) {
+        g_array_index(g->stops, GdbStop, at).cut = s.cut;
+    } else {
+        s.id[0] = add_stop(g, &s, s.address);
+        if (s.address >> 31 == UINT64_MAX >> 31)
+            s.id[1] = add_stop(g, &s, (uint32_t)s.address);
         g_array_append_val(g->stops, s);
     }
     gdb_reply_ok(g);
@@ -78,10 +99,10 @@ static void run_z(GdbPort *g, const char *rest, size_t size)
     }
     int at = find_stop(g, &s);
     if (at >= 0) {
-        Stop *stop = debugger_stop_find(g->debugger, g_array_index(g->stops, GdbStop, at).id);
+        s = g_array_index(g->stops, GdbStop, at);
         g_array_remove_index(g->stops, at);
-        if (stop)
-            debugger_stop_remove(g->debugger, stop);
+        remove_stop(g, s.id[0]);
+        remove_stop(g, s.id[1]);
     }
     gdb_reply_ok(g);
 }

@@ -81,7 +81,8 @@ static void test_find_old(void)
     find(s.cpu, "rax");
     find(s.cpu, "cr3");
     find(s.cpu, "st0");
-    static const char *const missing[] = { "r8", "sil", "mm0", "xmm0", "zmm0", "efer", "cr8", "msr_star", "ssp", "k1" };
+    static const char *const missing[] = { "r8",   "sil", "mm0",      "xmm0", "zmm0",
+                                           "efer", "cr8", "msr_star", "ssp",  "k1" };
     for (unsigned k = 0; k < G_N_ELEMENTS(missing); k++)
         lacks(s.cpu, missing[k]);
     CpuRegister r;

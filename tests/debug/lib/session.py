@@ -58,11 +58,11 @@ class Tap:
 class Session:
     """A Myna with a monitor on a socket, and its first serial port in a file that can be typed into."""
 
-    def __init__(self, *arguments, paused=False, serial=True, monitor=True):
+    def __init__(self, *arguments, paused=False, serial=True, monitor=True, reboot=False):
         self.folder = tempfile.mkdtemp(prefix='myna-debug-')
         self.console_text, self.output = '', ''
         self.transcript = ''  # all that the monitor has printed
-        command = [MYNA, '-display', 'none', '-no-reboot']
+        command = [MYNA, '-display', 'none'] + ([] if reboot else ['-no-reboot'])
         if 'ACCEL' in os.environ:
             command += ['-accel', os.environ['ACCEL']]
         if monitor:
