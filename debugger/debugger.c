@@ -235,7 +235,7 @@ static void report(Debugger *d, const Pending *p)
     if (stops_before(p->hit.kind))
         d->reported[p->cpu->index] = linear_rip(p->cpu);
     StopReport r = { .hit = p->hit, .cpu = p->cpu, .stop = s };
-    if (p->hit.kind == STOP_TRIPLE_FAULT)
+    if (p->hit.kind == STOP_TRIPLE_FAULT || !d->listeners->len)
         log_report(d, &r);
     unsigned id = d->last_stop = s ? s->point.id : 0;
     g_autoptr(GPtrArray) commands = s && s->commands ? g_ptr_array_ref(s->commands) : NULL;
