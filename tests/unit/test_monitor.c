@@ -8,6 +8,7 @@
 #include "debugger/command.h"
 #include "debugger/command_line.h"
 #include "debugger/monitor.h"
+#include "debugger/typing.h"
 #include "machines/cpu_threads.h"
 #include "tests/unit/subject.h"
 
@@ -77,6 +78,7 @@ static void teardown(Fixture *f, gconstpointer data)
     machine_unlock(f->machine);
     cpu_threads_free(f->machine->cpu_opaque);
     monitor_free_all(f->machine);
+    typing_free(f->machine);
     debugger_free(f->machine);
     char_free_all(f->machine);
     cpu_free(f->cpu);
