@@ -68,8 +68,14 @@ void cpu_dump(Cpu *cpu, GString *out);
 /* Copies guest memory at a linear address as the CPU maps it now, without side effects; false if any is not mapped. */
 bool cpu_read_linear(Cpu *cpu, uint64_t la, void *buf, size_t size);
 
+/* The linear address of the instruction at RIP. */
+static inline uint64_t cpu_linear_rip(const Cpu *cpu)
+{
+    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+
 /*
- * The same to guest memory, ROM too, whatever the pages allow; false, with nothing written, if any is not mapped.  Code
+ * As cpu_read_linear() to guest memory, ROM too, whatever the pages allow; false, with nothing written, if any is not mapped.  Code
  * that was decoded from there is dropped.
  */
 bool cpu_write_linear(Cpu *cpu, uint64_t la, const void *buf, size_t size);

@@ -126,14 +126,9 @@ static const PointSet *points_of(const Cpu *cpu, StopKind kind, bool physical)
 
 /* ---- telling ---- */
 
-static uint64_t linear_rip(const Cpu *cpu, uint64_t rip)
-{
-    return cpu->code_size == SZ64 ? rip : (uint32_t)(cpu->seg[SEG_CS].base + rip);
-}
-
 static StopHit hit_here(const Cpu *cpu, StopKind kind)
 {
-    return (StopHit){ .kind = kind, .cs = cpu->seg[SEG_CS].sel, .rip = cpu->rip, .la = linear_rip(cpu, cpu->rip) };
+    return (StopHit){ .kind = kind, .cs = cpu->seg[SEG_CS].sel, .rip = cpu->rip, .la = cpu_linear_rip(cpu) };
 }
 
 static void stop_all(Cpu *cpu)
@@ -225,7 +220,7 @@ void stops_mark(Cpu *cpu, const Insn *i)
     (void)i;
     if (cpu->stops->pass || !stops_wanted(cpu, STOP_CODE))
         return;
-    uint64_t la = linear_rip(cpu, cpu->rip);
+    uint64_t la = cpu_linear_rip(cpu);
     bool stops = meet(cpu, false, la);
     if (points_of(cpu, STOP_CODE, true)->count && mmu_walk(cpu, la, &t))
         stops |= meet(cpu, true, t.gpa);
@@ -415,7 +410,7 @@ void stops_count(Cpu *cpu)
         update_stepping(cpu);
     if (ends)
         tell(cpu, &(StopHit){ .kind = STOP_STEP, .cs = cpu->seg[SEG_CS].sel, .rip = cpu->rip,
-                              .la = linear_rip(cpu, cpu->rip) });
+                              .la = cpu_linear_rip(cpu) });
 }
 
 /* ---- for debuggers ---- */

@@ -64,12 +64,6 @@ Cpu *debugger_cpu(Debugger *d)
 
 void debugger_choose_cpu(Debugger *d, Cpu *cpu) { d->current = cpu; }
 
-static uint64_t linear_rip(const Cpu *cpu)
-{
-    uint64_t la = cpu->seg[SEG_CS].base + cpu->rip;
-    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)la;
-}
-
 /* ---- telling ---- */
 
 typedef void Teller(const DebuggerListener *l, const void *what);
@@ -201,7 +195,7 @@ static bool is_stale(Debugger *d, const Pending *p)
 {
     if (!p->hit.id)
         return false;
-    return stops_before(p->hit.kind) ? linear_rip(p->cpu) != p->hit.la || !same_stop(d, &p->point)
+    return stops_before(p->hit.kind) ? cpu_linear_rip(p->cpu) != p->hit.la || !same_stop(d, &p->point)
                                      : !same_stop(d, &p->point);
 }
 
@@ -233,7 +227,7 @@ static void report(Debugger *d, const Pending *p)
         s = same_stop(d, &p->point);
     d->current = p->cpu;
     if (stops_before(p->hit.kind))
-        d->reported[p->cpu->index] = linear_rip(p->cpu);
+        d->reported[p->cpu->index] = cpu_linear_rip(p->cpu);
     StopReport r = { .hit = p->hit, .cpu = p->cpu, .stop = s };
     if (p->hit.kind == STOP_TRIPLE_FAULT || !d->listeners->len)
         log_report(d, &r);
@@ -361,7 +355,7 @@ static void pass_reported(Debugger *d)
 {
     Cpu *cpu;
     for (unsigned k = 0; (cpu = debugger_cpu_at(d, k)); k++) {
-        if (d->reported[k] == linear_rip(cpu))
+        if (d->reported[k] == cpu_linear_rip(cpu))
             stops_pass(cpu);
         d->reported[k] = ~UINT64_C(0);
     }

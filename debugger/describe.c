@@ -88,7 +88,7 @@ static void describe_event(const StopHit *h, GString *out)
 /* Where the CPU is: its mode tells how the address is written. */
 static void describe_place(Debugger *d, const Cpu *cpu, GString *out)
 {
-    uint64_t la = cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+    uint64_t la = cpu_linear_rip(cpu);
     if (cpu->code_size == SZ64)
         g_string_append_printf(out, "0x%016" PRIx64, la);
     else
@@ -98,7 +98,7 @@ static void describe_place(Debugger *d, const Cpu *cpu, GString *out)
 
 static void describe_instruction(Debugger *d, Cpu *cpu, GString *out)
 {
-    uint64_t la = cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+    uint64_t la = cpu_linear_rip(cpu);
     uint8_t bytes[15];
     unsigned n = sizeof bytes;
     while (n && !debugger_read(cpu, la, bytes, n)) /* the next page may not be mapped */

@@ -80,12 +80,6 @@ CodeView code_view(MonitorCommand *c, bool physical)
     return (CodeView){ .memory = memory_view(c, physical), .code_size = debugger_cpu(c->debugger)->code_size };
 }
 
-uint64_t code_view_here(const Cpu *cpu)
-{
-    uint64_t la = cpu->seg[SEG_CS].base + cpu->rip;
-    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)la;
-}
-
 bool code_view_option(MonitorCommand *c, CodeView *v, const char **rest)
 {
     static const char *const sizes[] = { "16", "32", "64" };
@@ -183,7 +177,7 @@ bool code_view_line(const CodeView *v, uint64_t *address, GString *out)
     unsigned n = read_code(v, *address, bytes);
     uint16_t sel;
     uint64_t base = code_base(v, *address, &sel);
-    g_string_append(out, !v->memory.physical && *address == code_view_here(cpu) ? "=> " : "   ");
+    g_string_append(out, !v->memory.physical && *address == cpu_linear_rip(cpu) ? "=> " : "   ");
     memory_view_address(&v->memory, *address, out);
     if (base || (v->code_size == SZ16 && !v->memory.physical && *address <= 0xffff))
         g_string_append_printf(out, " (%04x:%04" PRIx64 ")", sel, *address - base);
@@ -242,7 +236,7 @@ static bool parse_range(MonitorCommand *c, const char *p, Range *r)
 static void command_u(MonitorCommand *c)
 {
     CodeView v = code_view(c, false);
-    Range r = { .from = code_view_here(v.memory.cpu) };
+    Range r = { .from = cpu_linear_rip(v.memory.cpu) };
     const char *p = parse_count(c->arguments, &r);
     v.bytes = true;
     if (!code_view_option(c, &v, &p) || !parse_range(c, p, &r))

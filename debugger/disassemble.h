@@ -45,7 +45,4 @@ bool code_view_option(MonitorCommand *c, CodeView *v, const char **rest);
  */
 bool code_view_line(const CodeView *v, uint64_t *address, GString *out);
 
-/* Linear address of the next instruction. */
-uint64_t code_view_here(const Cpu *cpu);
-
 #endif

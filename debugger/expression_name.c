@@ -143,7 +143,7 @@ uint64_t parse_scope(Parse *p)
 {
     if (p->e->has_frame)
         return frame_lookup_pc(&p->e->frame);
-    return p->cpu ? cpu_linear_pc(p->cpu) : 0;
+    return p->cpu ? cpu_linear_rip(p->cpu) : 0;
 }
 
 static Node *hold(Parse *p, DwarfFile *f, Node *n)

@@ -109,12 +109,6 @@ typedef struct Place {
     unsigned bit_offset, bits;
 } Place;
 
-/* CS:RIP as a linear address. */
-static inline uint64_t cpu_linear_pc(const Cpu *cpu)
-{
-    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
-}
-
 static inline bool node_is_place(const Node *n) { return n->kind >= NODE_MEMORY; }
 gboolean node_value(const Work *w, const Node *n, uint64_t *v);
 gboolean node_place(const Work *w, const Node *n, Place *place);

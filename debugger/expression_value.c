@@ -211,7 +211,7 @@ static gboolean raw_value(const Work *w, const Node *n, uint64_t *v)
     switch (n->kind) {
     case NODE_NUMBER: *v = n->number; return TRUE;
     case NODE_CPU: *v = w->cpu->index; return TRUE;
-    case NODE_PC: *v = w->frame ? w->frame->pc : cpu_linear_pc(w->cpu); return TRUE;
+    case NODE_PC: *v = w->frame ? w->frame->pc : cpu_linear_rip(w->cpu); return TRUE;
     case NODE_SP: *v = stack_pointer(w); return TRUE;
     case NODE_FLAG: *v = cpu_eflags(w->cpu) >> n->number & 1; return TRUE;
     case NODE_TYPE: return error_set(w->err, "a type has no value: sizeof and ptype take one");

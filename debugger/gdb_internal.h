@@ -155,8 +155,7 @@ void gdb_make_description(GdbPort *g, GString *out);
 void gdb_make_threads(GdbPort *g, GString *out);
 void gdb_make_memory_map(GdbPort *g, GString *out);
 
-/* The linear address of RIP, and its change: in real mode CS follows, where it must. */
-uint64_t gdb_linear_pc(const Cpu *cpu);
+/* Changes the linear address of RIP: in real mode CS follows, where it must. */
 gboolean gdb_set_pc(Cpu *cpu, uint64_t la, GError **err);
 
 /* What packets are about from now on; what it does, in a word. */

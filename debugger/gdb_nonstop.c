@@ -81,7 +81,7 @@ void gdb_nonstop_interrupt(GdbPort *g) { stop_all(g, GDB_SIGINT); }
 static void start_one(GdbPort *g, Cpu *cpu, bool step)
 {
     g->runs[cpu->index] = true;
-    if (g->met[cpu->index] && g->met_at[cpu->index] == gdb_linear_pc(cpu))
+    if (g->met[cpu->index] && g->met_at[cpu->index] == cpu_linear_rip(cpu))
         stops_pass(cpu);
     stops_step(cpu, step, g->step_interrupts);
     debugger_hold(g->debugger, cpu, false);

@@ -137,11 +137,6 @@ GArray *gdb_layout_new(Cpu *cpu)
 
 /* ---- values ---- */
 
-uint64_t gdb_linear_pc(const Cpu *cpu)
-{
-    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
-}
-
 static uint64_t linear_sp(const Cpu *cpu)
 {
     uint64_t offset = cpu->gpr[R_SP] & cpu->sp_mask;
@@ -151,7 +146,7 @@ static uint64_t linear_sp(const Cpu *cpu)
 static uint64_t special_value(Cpu *cpu, GdbKind kind)
 {
     switch (kind) {
-    case GDB_PC: return gdb_linear_pc(cpu);
+    case GDB_PC: return cpu_linear_rip(cpu);
     case GDB_SP: return linear_sp(cpu);
     case GDB_OFFSET: return cpu->gpr[R_SP] & cpu->sp_mask;
     case GDB_MODE: return 16u << cpu->code_size;

@@ -66,7 +66,7 @@ static bool ranges_on(GdbPort *g, const StopReport *r)
     g->ranged = NULL;
     if (r->hit.kind != STOP_STEP || r->cpu != cpu)
         return false;
-    uint64_t pc = gdb_linear_pc(cpu);
+    uint64_t pc = cpu_linear_rip(cpu);
     if (pc < g->range_first || pc > g->range_last)
         return false;
     g->ranged = cpu;

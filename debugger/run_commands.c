@@ -48,19 +48,13 @@ static void command_step(MonitorCommand *c)
         debugger_step(c->debugger, cpu, count, true, false);
 }
 
-/* The linear address of the next instruction. */
-static uint64_t linear_rip(const Cpu *cpu)
-{
-    return cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
-}
-
 /* The length of the instruction at RIP when it comes back to the one behind it later: a call, INT, REP, LOOP; else 0. */
 static unsigned returning_length(Cpu *cpu)
 {
     uint8_t bytes[15];
     unsigned n = sizeof bytes;
     Insn i;
-    while (n && !debugger_read(cpu, linear_rip(cpu), bytes, n))
+    while (n && !debugger_read(cpu, cpu_linear_rip(cpu), bytes, n))
         n--;
     int length = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, n, &i);
     if (length <= 0 || i.row >= insn_row_count)
@@ -78,7 +72,7 @@ static void command_next(MonitorCommand *c)
         return;
     unsigned length = returning_length(cpu);
     if (length)
-        debugger_run_to(c->debugger, cpu, linear_rip(cpu) + length, cpu->gpr[R_SP]);
+        debugger_run_to(c->debugger, cpu, cpu_linear_rip(cpu) + length, cpu->gpr[R_SP]);
     else
         debugger_step(c->debugger, cpu, 1, true, false);
 }

@@ -115,7 +115,7 @@ static bool take_place(MonitorCommand *c, Stop *s)
     const char *start = rest;
     if (!*rest) {
         const Cpu *cpu = debugger_cpu(c->debugger);
-        s->point.first = cpu->code_size == SZ64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+        s->point.first = cpu_linear_rip(cpu);
     } else if (!line_address(c, &rest, &s->point.first) && !command_next_value(c, &rest, &s->point.first)) {
         return false;
     }
