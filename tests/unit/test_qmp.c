@@ -188,7 +188,7 @@ static void test_breakpoint(Fixture *f, gconstpointer data)
 static void test_early_events(Fixture *f, gconstpointer data)
 {
     (void)data;
-    g_autofree char *greeting = client_line(f);
+    g_free(client_line(f));
     machine_press_reset(f->m, "test");
     expect_nothing(f);
     ask(f, "{\"execute\": \"qmp_capabilities\"}", "{\"return\":{}}");
@@ -205,7 +205,7 @@ static void test_reconnect(Fixture *f, gconstpointer data)
         client_leave(f);
         client_connect(f);
     }
-    g_autofree char *greeting = client_line(f);
+    g_free(client_line(f));
     ask(f, "{\"execute\": \"query-kvm\"}", "Expecting capabilities negotiation");
 }
 
