@@ -127,15 +127,19 @@ static gboolean set_implicit_value(Evaluation *e, const Dwarf_Op *op)
     return set_bytes(e, block.data, block.length);
 }
 
-/* An address that stands in a table of the unit. */
-static gboolean push_indexed(Evaluation *e, const Dwarf_Op *op)
+bool dwarf_op_address(const Dwarf_Attribute *attribute, const Dwarf_Op *op, Dwarf_Addr *linked)
 {
-    Dwarf_Attribute result;
-    Dwarf_Addr address;
-    if (!e->attribute || dwarf_getlocation_attr((Dwarf_Attribute *)e->attribute, op, &result) ||
-        dwarf_formaddr(&result, &address))
-        return lost(e);
-    return push(e, dwarf_to_live(e->c->file, address));
+    Dwarf_Attribute entry;
+    *linked = op->number;
+    return op->atom == DW_OP_addr ||
+        ((op->atom == DW_OP_addrx || op->atom == DW_OP_GNU_addr_index) && attribute &&
+         !dwarf_getlocation_attr((Dwarf_Attribute *)attribute, op, &entry) && !dwarf_formaddr(&entry, linked));
+}
+
+static gboolean push_address(Evaluation *e, const Dwarf_Op *op)
+{
+    Dwarf_Addr linked;
+    return dwarf_op_address(e->attribute, op, &linked) ? push(e, dwarf_to_live(e->c->file, linked)) : lost(e);
 }
 
 static gboolean reorder(Evaluation *e, const Dwarf_Op *op)
@@ -214,8 +218,7 @@ static gboolean operate(Evaluation *e, const Dwarf_Op *op)
     if (atom >= DW_OP_breg0 && atom <= DW_OP_breg31)
         return push_register(e, atom - DW_OP_breg0, op->number);
     switch (atom) {
-    case DW_OP_addr: return push(e, dwarf_to_live(e->c->file, op->number));
-    case DW_OP_addrx: case DW_OP_GNU_addr_index: return push_indexed(e, op);
+    case DW_OP_addr: case DW_OP_addrx: case DW_OP_GNU_addr_index: return push_address(e, op);
     case DW_OP_const1u: case DW_OP_const1s: case DW_OP_const2u: case DW_OP_const2s: case DW_OP_const4u:
     case DW_OP_const4s: case DW_OP_const8u: case DW_OP_const8s: case DW_OP_constu: case DW_OP_consts:
         return push(e, op->number);

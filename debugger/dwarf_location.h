@@ -1,4 +1,4 @@
-/* Location expressions of DWARF (dwarf_location.c), for dwarf_variables.c. */
+/* Location expressions of DWARF (dwarf_location.c), for dwarf_variables.c and dwarf_types.c. */
 #ifndef MYNA_DEBUGGER_DWARF_LOCATION_H
 #define MYNA_DEBUGGER_DWARF_LOCATION_H
 
@@ -18,5 +18,8 @@ typedef struct DwarfContext {
 /* Works an expression out; FALSE with *err "<optimized out>", or what is not supported. */
 gboolean dwarf_locate(DwarfContext *c, const Dwarf_Attribute *attribute, const Dwarf_Op *ops, size_t count,
                       DwarfPlace *out);
+
+/* The linked address that an operator names: itself, or by its place in a table of the unit, as clang writes it. */
+bool dwarf_op_address(const Dwarf_Attribute *attribute, const Dwarf_Op *op, Dwarf_Addr *linked);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "debugger/dwarf_internal.h"
+#include "debugger/dwarf_location.h"
 
 /* ---- attributes ---- */
 
@@ -352,11 +352,8 @@ static bool address_of(Dwarf_Die *die, uint64_t *linked)
     Dwarf_Attribute attribute;
     Dwarf_Op *ops;
     size_t count;
-    if (!dwarf_attr(die, DW_AT_location, &attribute) || dwarf_getlocation(&attribute, &ops, &count) || count != 1 ||
-        ops[0].atom != DW_OP_addr)
-        return false;
-    *linked = ops[0].number;
-    return true;
+    return dwarf_attr(die, DW_AT_location, &attribute) && !dwarf_getlocation(&attribute, &ops, &count) &&
+        count == 1 && dwarf_op_address(&attribute, ops, linked);
 }
 
 typedef struct Wanted {
