@@ -282,7 +282,10 @@ static void end_steps(Debugger *d)
     }
 }
 
-/* A hit of all: the machine is paused when its listeners hear of it. */
+/*
+ * A hit of all: the machine is paused when its listeners hear of it.  What another CPU hit until it stood still comes when the
+ * machine is to go on, so that who looks at the first one keeps the machine as it is.
+ */
 static void serve_hits(Debugger *d)
 {
     if (!is_pending(d))
@@ -292,6 +295,8 @@ static void serve_hits(Debugger *d)
             ;
         return;
     }
+    if (d->machine->run_state != RUN_RUNNING)
+        return;
     pause_quietly(d);
     end_steps(d);
     if (!report_next(d))

@@ -201,6 +201,25 @@ static void test_watch(const void *single)
     g_assert_cmpuint(GUINT32_FROM_LE(made), <, WRITES + CPUS_MAX);
 }
 
+/* Four that come to a point at about the same time: the machine stays as the first left it until it is told to go on. */
+static void test_together(void)
+{
+    Fixture *f = fixture_new(CPUS_MAX, true, false);
+    memcpy(f->ram + CODE, counting, sizeof counting);
+    Stop *s = add_stop(f, code_point(CODE + 1), NULL);
+    for (unsigned k = 1; k <= 100; k++) {
+        s->temporary = k == 100; /* what the others hit is stale then */
+        go(f);
+        await(f, k);
+        unsigned resumed = f->resumed;
+        for (unsigned n = 0; n < 20; n++)
+            g_main_context_iteration(f->machine->context, FALSE);
+        g_assert_cmpuint(f->count, ==, k);
+        g_assert_cmpuint(f->resumed, ==, resumed);
+        g_assert_true(f->machine->run_state == RUN_PAUSED);
+    }
+}
+
 /* Of a CPU that may run, whose registers are in order only while it does not. */
 static uint64_t rax_now(Fixture *f, unsigned n)
 {
@@ -297,6 +316,7 @@ int main(int argc, char **argv)
     g_test_add_func("/debugger/run-to", test_run_to);
     g_test_add_data_func("/debugger/watch", NULL, test_watch);
     g_test_add_data_func("/debugger/watch/single", "single", test_watch);
+    g_test_add_func("/debugger/together", test_together);
     g_test_add_data_func("/debugger/non-stop", NULL, test_non_stop);
     g_test_add_data_func("/debugger/non-stop/single", "single", test_non_stop);
     g_test_add_func("/debugger/freeze", test_freeze);

@@ -221,6 +221,12 @@ def linux_symbols():
     return next((p for p in paths if p and os.path.exists(p)), None)
 
 
+def system_map(vmlinux):
+    """The System.map beside a vmlinux."""
+    folder, name = os.path.split(vmlinux)
+    return os.path.join(folder, name.replace('vmlinux', 'System.map'))
+
+
 def linux_disk():
     """A disk that starts the same by SeaBIOS and GRUB (make guest-debug), or None."""
     path = os.path.join(LINUX, 'disk.img')
