@@ -337,17 +337,17 @@ struct Cpu {
     atomic_uint attention;   /* atomic: not 0 when the run loop must look at `events` */
     atomic_uint events;      /* atomic: EVENT_* */
     uint64_t insn_count;     /* instructions executed by the interpreter, by blocks */
-    RecompiledState rec;
+    _Alignas(64) RecompiledState rec; /* what recompiled code uses most is in one line of the host's cache ... */
     uint64_t jump_epoch[4];  /* by code_kind(): rises when the mapping of some of that code may have changed */
     uint64_t jump_tag;       /* made of one of these and key: caches keyed by linear address check it */
-    JumpEntry jump[JUMP_CACHE_SIZE];
+    _Alignas(64) JumpEntry jump[JUMP_CACHE_SIZE]; /* ... and an entry of these is never in two */
     TraceRing trace_ring;
     struct CpuTrace *trace;  /* trace.h */
     struct CpuWait {         /* a halted CPU sleeps until attention is set */
         GMutex lock;
         GCond cond;
     } own_wait, *wait;       /* one for all CPUs that share a thread */
-    Tlb tlb[TLB_COUNT];      /* by tlb_number() */
+    _Alignas(64) Tlb tlb[TLB_COUNT]; /* by tlb_number() */
     MicroTlb micro;
     bool tlb_keyed;          /* some entry is in its TLB's `keyed`, or was since the micro TLB was dropped */
     struct RamWindow {       /* the range of RAM where a page was last found */
