@@ -22,6 +22,10 @@ struct BlockBackend {
     char *file;         /* name of the image, or NULL */
     bool cdrom, readonly;
     bool shared;        /* other drives may read the file too */
+    char *device;       /* who uses it, or NULL */
+    const BlockUser *user;
+    void *user_opaque;
+    bool no_write_cache, tray_open, locked;
     Image *image;       /* NULL: no medium */
     unsigned in_flight; /* transfers not yet reported; under list->mutex */
     bool failed;        /* the user has been told of an error; under the machine lock */
@@ -38,13 +42,16 @@ struct BlockList {
     GSource *source;     /* its ready time is set when `done` has something */
 };
 
-typedef enum Operation { OP_READ, OP_WRITE, OP_FLUSH } Operation;
+typedef enum Operation { OP_READ, OP_WRITE, OP_ZERO, OP_DISCARD, OP_FLUSH } Operation;
 
 typedef struct Request {
     BlockBackend *backend;
     Operation operation;
     uint64_t offset, size;
-    void *buf;
+    struct iovec one;         /* of a single buffer */
+    const struct iovec *iov;  /* NULL: `one` */
+    unsigned count;
+    bool may_unmap;
     BlockDone *done;
     void *opaque;
     int status;
@@ -76,17 +83,22 @@ static void request_work(gpointer data, gpointer unused)
     (void)unused;
 
     switch (r->operation) {
-    case OP_READ: r->status = image_read(image, r->offset, r->buf, r->size); break;
-    case OP_WRITE: r->status = image_write(image, r->offset, r->buf, r->size); break;
+    case OP_READ: r->status = image_readv(image, r->offset, r->iov, r->count); break;
+    case OP_WRITE: r->status = image_writev(image, r->offset, r->iov, r->count); break;
+    case OP_ZERO: r->status = image_write_zeroes(image, r->offset, r->size, r->may_unmap); break;
+    case OP_DISCARD: r->status = image_discard(image, r->offset, r->size); break;
     case OP_FLUSH: r->status = image_flush(image); break;
     }
+    if (!r->status && r->backend->no_write_cache && (r->operation == OP_WRITE || r->operation == OP_ZERO))
+        r->status = image_flush(image);
     request_finish(r);
 }
 
 /* One line about the first error of a drive: the guest gets the others. */
 static void tell_error(Request *r)
 {
-    static const char *const words[] = { [OP_READ] = "reading", [OP_WRITE] = "writing", [OP_FLUSH] = "flushing" };
+    static const char *const words[] = { [OP_READ] = "reading", [OP_WRITE] = "writing", [OP_ZERO] = "zeroing",
+                                         [OP_DISCARD] = "discarding", [OP_FLUSH] = "flushing" };
     BlockBackend *b = r->backend;
 
     if (b->failed || r->status >= 0 || !b->image || r->status == -EINVAL || r->status == -EROFS)
@@ -134,7 +146,7 @@ static int request_check(const Request *r)
 
     if (!b->image)
         return -ENXIO;
-    if (r->operation == OP_WRITE && b->readonly)
+    if (r->operation != OP_READ && r->operation != OP_FLUSH && b->readonly)
         return -EROFS;
     if (r->offset > block_size(b) || r->size > block_size(b) - r->offset)
         return -EINVAL;
@@ -147,6 +159,10 @@ static void submit(Request request)
     BlockList *list = request.backend->list;
 
     *r = request;
+    if (!r->iov) {
+        r->iov = &r->one;
+        r->count = 1;
+    }
     r->status = request_check(r);
     g_mutex_lock(&list->mutex);
     r->backend->in_flight++;
@@ -157,16 +173,48 @@ static void submit(Request request)
         g_thread_pool_push(list->pool, r, NULL);
 }
 
+static uint64_t iov_size(const struct iovec *iov, unsigned count)
+{
+    uint64_t size = 0;
+    for (unsigned k = 0; k < count; k++)
+        size += iov[k].iov_len;
+    return size;
+}
+
 void block_read(BlockBackend *b, uint64_t offset, void *buf, uint64_t size, BlockDone *done, void *opaque)
 {
-    submit((Request) { .backend = b, .operation = OP_READ, .offset = offset, .size = size, .buf = buf, .done = done,
-                       .opaque = opaque });
+    submit((Request) { .backend = b, .operation = OP_READ, .offset = offset, .size = size, .one = { buf, size },
+                       .done = done, .opaque = opaque });
 }
 
 void block_write(BlockBackend *b, uint64_t offset, const void *buf, uint64_t size, BlockDone *done, void *opaque)
 {
-    submit((Request) { .backend = b, .operation = OP_WRITE, .offset = offset, .size = size, .buf = (void *)buf,
+    submit((Request) { .backend = b, .operation = OP_WRITE, .offset = offset, .size = size, .one = { (void *)buf, size },
                        .done = done, .opaque = opaque });
+}
+
+void block_readv(BlockBackend *b, uint64_t offset, const struct iovec *iov, unsigned count, BlockDone *done, void *opaque)
+{
+    submit((Request) { .backend = b, .operation = OP_READ, .offset = offset, .size = iov_size(iov, count), .iov = iov,
+                       .count = count, .done = done, .opaque = opaque });
+}
+
+void block_writev(BlockBackend *b, uint64_t offset, const struct iovec *iov, unsigned count, BlockDone *done, void *opaque)
+{
+    submit((Request) { .backend = b, .operation = OP_WRITE, .offset = offset, .size = iov_size(iov, count), .iov = iov,
+                       .count = count, .done = done, .opaque = opaque });
+}
+
+void block_write_zeroes(BlockBackend *b, uint64_t offset, uint64_t size, bool may_unmap, BlockDone *done, void *opaque)
+{
+    submit((Request) { .backend = b, .operation = OP_ZERO, .offset = offset, .size = size, .may_unmap = may_unmap,
+                       .done = done, .opaque = opaque });
+}
+
+void block_discard(BlockBackend *b, uint64_t offset, uint64_t size, BlockDone *done, void *opaque)
+{
+    submit((Request) { .backend = b, .operation = OP_DISCARD, .offset = offset, .size = size, .done = done,
+                       .opaque = opaque });
 }
 
 void block_flush(BlockBackend *b, BlockDone *done, void *opaque)
@@ -194,6 +242,13 @@ void block_drain(BlockBackend *b)
         done_report(b->list);
 }
 
+void block_drain_all(Machine *m)
+{
+    BlockBackend *b;
+    for (unsigned n = 0; (b = block_nth(m, n)); n++)
+        block_drain(b);
+}
+
 int block_read_now(BlockBackend *b, uint64_t offset, void *buf, uint64_t size)
 {
     Request r = { .backend = b, .operation = OP_READ, .offset = offset, .size = size };
@@ -212,6 +267,7 @@ static void backend_free(gpointer p)
         image_close(b->image);
     g_free(b->id);
     g_free(b->file);
+    g_free(b->device);
     g_free(b);
 }
 
@@ -283,6 +339,13 @@ static gboolean check_user(Machine *m, const BlockOptions *o, GError **err)
                      "can share a file", o->id, o->file, user->id);
 }
 
+static Image *open_image(const BlockOptions *o, GError **err)
+{
+    g_autofree char *who = g_strdup_printf("drive '%s'", o->id);
+    return image_open(&(ImageOptions){ .who = who, .file = o->file, .format = o->format, .readonly = o->readonly,
+                                       .snapshot = o->snapshot, .cdrom = o->cdrom }, err);
+}
+
 BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
 {
     BlockOptions o = *options;
@@ -293,7 +356,7 @@ BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
         error_set(err, "drive '%s': there is already a drive of this id; give each its own id=", o.id);
         return NULL;
     }
-    if (o.file && (!check_user(m, &o, err) || !(image = image_open(&o, err))))
+    if (o.file && (!check_user(m, &o, err) || !(image = open_image(&o, err))))
         return NULL;
     BlockBackend *b = g_new0(BlockBackend, 1);
     b->list = machine_find(m, "block") ?: list_new(m);
@@ -329,7 +392,39 @@ void block_close_all(Machine *m)
     g_free(list);
 }
 
+/* ---- who uses it ---- */
+
+gboolean block_attach(BlockBackend *b, const char *device, const BlockUser *user, void *opaque, GError **err)
+{
+    if (b->device)
+        return error_set(err, "%s: drive '%s' is used by '%s' already; each drive belongs to one device", device, b->id,
+                         b->device);
+    b->device = g_strdup(device);
+    b->user = user;
+    b->user_opaque = opaque;
+    return TRUE;
+}
+
+void block_detach(BlockBackend *b)
+{
+    block_drain(b);
+    g_clear_pointer(&b->device, g_free);
+    b->user = NULL;
+}
+
+const char *block_user(const BlockBackend *b) { return b->device; }
+
+void block_set_write_cache(BlockBackend *b, bool on) { b->no_write_cache = !on; }
+bool block_write_cache(const BlockBackend *b) { return !b->no_write_cache; }
+void block_set_tray(BlockBackend *b, bool open) { b->tray_open = open; }
+void block_set_locked(BlockBackend *b, bool locked) { b->locked = locked; }
+bool block_tray_open(const BlockBackend *b) { return b->tray_open; }
+bool block_locked(const BlockBackend *b) { return b->locked; }
+
 /* ---- what a device asks ---- */
+
+const char *block_format(const BlockBackend *b) { return b->image ? b->image->driver->name : NULL; }
+bool block_can_discard(const BlockBackend *b) { return b->image && b->image->discard && b->image->driver->discard; }
 
 const char *block_id(const BlockBackend *b)
 {
@@ -343,7 +438,7 @@ const char *block_file(const BlockBackend *b)
 
 uint64_t block_size(const BlockBackend *b)
 {
-    return b->image ? image_size(b->image) : 0;
+    return b->image ? b->image->size : 0;
 }
 
 bool block_readonly(const BlockBackend *b)

@@ -1,208 +1,215 @@
 /*
- * Raw image files and host block devices.
+ * Images (image.h): opening them with all that lies below, and bytes in and out, whatever the driver.
  */
 #include "backends/block/image.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "backends/block/drivers.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "util/bits.h"
-
-G_STATIC_ASSERT(sizeof(off_t) == 8); /* images may be larger than 2 GiB */
-
-struct Image {
-    int fd;
-    uint64_t size;
-    bool readonly;
-    Overlay *overlay; /* snapshot=on */
-};
-
-int file_read(int fd, uint64_t offset, void *buf, uint64_t size)
-{
-    uint8_t *to = buf;
-
-    while (size) {
-        ssize_t n = pread(fd, to, MIN(size, GiB), offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (!n) {
-            memset(to, 0, size);
-            return 0;
-        }
-        to += n, offset += n, size -= n;
-    }
-    return 0;
-}
-
-int file_write(int fd, uint64_t offset, const void *buf, uint64_t size)
-{
-    const uint8_t *from = buf;
-
-    while (size) {
-        ssize_t n = pwrite(fd, from, MIN(size, GiB), offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -ENOSPC;
-        from += n, offset += n, size -= n;
-    }
-    return 0;
-}
-
-int image_read(Image *image, uint64_t offset, void *buf, uint64_t size)
-{
-    return image->overlay ? overlay_read(image->overlay, image->fd, offset, buf, size)
-                          : file_read(image->fd, offset, buf, size);
-}
-
-int image_write(Image *image, uint64_t offset, const void *buf, uint64_t size)
-{
-    return image->overlay ? overlay_write(image->overlay, image->fd, offset, buf, size)
-                          : file_write(image->fd, offset, buf, size);
-}
-
-/* What a snapshot holds is thrown away in the end: it need not be on stable storage. */
-int image_flush(Image *image)
-{
-    if (image->overlay || image->readonly)
-        return 0;
-    while (fdatasync(image->fd)) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return 0;
-}
-
-uint64_t image_size(const Image *image)
-{
-    return image->size;
-}
-
-
-bool image_is_same(const Image *image, const char *file)
-{
-    struct stat ours, other;
-    return !fstat(image->fd, &ours) && !stat(file, &other) && ours.st_dev == other.st_dev &&
-           ours.st_ino == other.st_ino;
-}
 
 /* ---- opening ---- */
 
-static bool needs_write(const BlockOptions *o)
+static Image *image_new(const ImageDriver *driver, const ImageOptions *o)
 {
-    return !o->readonly && !o->snapshot;
+    Image *i = g_malloc0(driver->size);
+    i->driver = driver;
+    i->file = g_strdup(o->file);
+    i->readonly = o->readonly || o->snapshot;
+    i->discard = o->discard;
+    i->no_flush = o->no_flush || o->snapshot;
+    return i;
 }
 
-static gboolean check_format_name(const BlockOptions *o, GError **err)
+static Image *open_with(const ImageDriver *driver, Image *lower, const ImageOptions *o, GError **err)
 {
-    if (!o->format || !strcmp(o->format, "raw"))
-        return TRUE;
-    return error_set(err, "drive '%s': the image format '%s' is not supported; it can be raw", o->id, o->format);
-}
-
-static gboolean check_file_type(const BlockOptions *o, int fd, GError **err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st))
-        return error_set(err, "drive '%s': '%s': %s", o->id, o->file, g_strerror(errno));
-    if (S_ISDIR(st.st_mode))
-        return error_set(err, "drive '%s': '%s' is a directory, not an image file", o->id, o->file);
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return error_set(err, "drive '%s': '%s' is neither a regular file nor a block device", o->id, o->file);
-    return TRUE;
-}
-
-static gboolean check_content(const BlockOptions *o, int fd, uint64_t size, GError **err)
-{
-    const char *format = o->format ? NULL : format_probe(fd, size);
-
-    if (!format)
-        return TRUE;
-    return error_set(err, "drive '%s': '%s' looks like a %s image, a format that is not supported; convert it to raw, "
-                     "or give format=raw to use it as raw", o->id, o->file, format);
-}
-
-static gboolean fail_open(const BlockOptions *o, int e, GError **err)
-{
-    bool forbidden = e == EACCES || e == EPERM || e == EROFS;
-
-    if (forbidden && needs_write(o) && !access(o->file, R_OK))
-        return error_set(err, "drive '%s': cannot open '%s' for writing: %s; give snapshot=on or readonly=on", o->id,
-                         o->file, g_strerror(e));
-    return error_set(err, "drive '%s': cannot open '%s': %s", o->id, o->file, g_strerror(e));
-}
-
-static gboolean lock_for(const BlockOptions *o, int fd, GError **err)
-{
-    if (file_lock(fd, needs_write(o), o->file, err))
-        return TRUE;
-    g_prefix_error(err, "drive '%s': ", o->id);
-    return FALSE;
-}
-
-/* Whole sectors: a file may end within its last one. */
-static gboolean find_size(const BlockOptions *o, int fd, uint64_t *size, GError **err)
-{
-    off_t end = lseek(fd, 0, SEEK_END);
-
-    if (end < 0)
-        return error_set(err, "drive '%s': the size of '%s' cannot be found: %s", o->id, o->file, g_strerror(errno));
-    if (!check_content(o, fd, end, err))
-        return FALSE;
-    if ((uint64_t)end > INT64_MAX - 4 * KiB)
-        return error_set(err, "drive '%s': '%s' is too large", o->id, o->file);
-    *size = align_up(end, o->cdrom ? 2048 : 512);
-    return TRUE;
-}
-
-static gboolean image_setup(Image *image, const BlockOptions *o, GError **err)
-{
-    if (!check_file_type(o, image->fd, err) || !lock_for(o, image->fd, err) ||
-        !find_size(o, image->fd, &image->size, err))
-        return FALSE;
-    image->readonly = o->readonly;
-    if (!o->snapshot || o->readonly)
-        return TRUE;
-    image->overlay = overlay_new(image->size, err);
-    if (!image->overlay)
-        g_prefix_error(err, "drive '%s': snapshot=on: ", o->id);
-    return image->overlay != NULL;
-}
-
-Image *image_open(const BlockOptions *o, GError **err)
-{
-    if (!check_format_name(o, err))
-        return NULL;
-    /* O_NONBLOCK: opening a pipe must not wait for its other end; on files it has no effect. */
-    int fd = open(o->file, (needs_write(o) ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        struct stat st; /* opening a directory for writing fails already */
-        int e = errno;
-        if (e == EISDIR || (!stat(o->file, &st) && S_ISDIR(st.st_mode)))
-            error_set(err, "drive '%s': '%s' is a directory, not an image file", o->id, o->file);
-        else
-            fail_open(o, e, err);
-        return NULL;
-    }
-    Image *image = g_new0(Image, 1);
-    image->fd = fd;
-    if (image_setup(image, o, err))
-        return image;
-    image_close(image);
+    Image *i = image_new(driver, o);
+    i->lower = lower;
+    if (driver->open(i, o, err))
+        return i;
+    image_close(i);
     return NULL;
 }
 
-void image_close(Image *image)
+static Image *open_protocol(const ImageOptions *o, GError **err) { return open_with(&image_driver_file, NULL, o, err); }
+
+static const ImageDriver *choose_format(const ImageOptions *o, Image *lower, GError **err)
 {
-    if (image->overlay)
-        overlay_free(image->overlay);
-    close(image->fd);
-    g_free(image);
+    const ImageDriver *driver = o->format ? image_driver_find(o->format) : image_driver_probe(lower);
+    const char *unknown = NULL;
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    if (driver && driver == &image_driver_raw && !o->format)
+        unknown = image_unknown_format(lower);
+    if (unknown) {
+        error_set(err, "%s: '%s' looks like a %s image, a format that is not supported; convert it to raw, "
+                  "or give format=raw to use it as raw", o->who, o->file, unknown);
+        return NULL;
+    }
+    if (driver && !driver->protocol)
+        return driver;
+    for (const ImageDriver *const *d = image_drivers; *d; d++)
+        if (!(*d)->protocol)
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", (*d)->name);
+    error_set(err, "%s: the image format '%s' is not supported; it can be %s", o->who, o->format, names->str);
+    return NULL;
+}
+
+static Image *open_format(const ImageOptions *o, GError **err)
+{
+    Image *lower = open_protocol(o, err);
+    const ImageDriver *driver = lower ? choose_format(o, lower, err) : NULL;
+
+    if (driver)
+        return open_with(driver, lower, o, err);
+    if (lower)
+        image_close(lower);
+    return NULL;
+}
+
+Image *image_open(const ImageOptions *o, GError **err)
+{
+    Image *i = open_format(o, err);
+
+    if (!i || !o->snapshot || o->readonly)
+        return i;
+    Image *overlay = overlay_open(i, err);
+    if (overlay)
+        return overlay;
+    g_prefix_error(err, "%s: snapshot=on: ", o->who);
+    image_close(i);
+    return NULL;
+}
+
+Image *image_open_file(const ImageOptions *o, GError **err) { return open_protocol(o, err); }
+
+void image_close(Image *i)
+{
+    i->driver->close(i);
+    if (i->backing)
+        image_close(i->backing);
+    if (i->lower)
+        image_close(i->lower);
+    g_free(i->file);
+    g_free(i);
+}
+
+bool image_is_same(const Image *i, const char *file)
+{
+    struct stat ours, other;
+
+    for (; i; i = i->lower ? i->lower : i->backing)
+        if (!stat(i->file, &ours) && !stat(file, &other) && ours.st_dev == other.st_dev && ours.st_ino == other.st_ino)
+            return true;
+    return false;
+}
+
+/* ---- bytes ---- */
+
+int image_read(Image *i, uint64_t offset, void *buf, uint64_t size)
+{
+    return size ? i->driver->read(i, offset, buf, size) : 0;
+}
+
+int image_write(Image *i, uint64_t offset, const void *buf, uint64_t size)
+{
+    if (i->readonly || !i->driver->write)
+        return -EROFS;
+    return size ? i->driver->write(i, offset, buf, size) : 0;
+}
+
+/* One element after the other: right where a driver has no better way. */
+static int each(Image *i, uint64_t offset, const struct iovec *iov, unsigned count, bool write)
+{
+    int status = 0;
+    for (unsigned k = 0; k < count && !status; offset += iov[k++].iov_len)
+        status = write ? image_write(i, offset, iov[k].iov_base, iov[k].iov_len)
+                       : image_read(i, offset, iov[k].iov_base, iov[k].iov_len);
+    return status;
+}
+
+int image_readv(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
+{
+    return i->driver->readv && count ? i->driver->readv(i, offset, iov, count) : each(i, offset, iov, count, false);
+}
+
+int image_writev(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
+{
+    if (i->readonly)
+        return -EROFS;
+    return i->driver->writev && count ? i->driver->writev(i, offset, iov, count) : each(i, offset, iov, count, true);
+}
+
+static int write_zero_bytes(Image *i, uint64_t offset, uint64_t size)
+{
+    enum { CHUNK = 256 * KiB };
+    g_autofree void *zeros = g_malloc0(MIN(size, CHUNK));
+    int status = 0;
+    for (uint64_t n; size && !status; offset += n, size -= n) {
+        n = MIN(size, CHUNK);
+        status = image_write(i, offset, zeros, n);
+    }
+    return status;
+}
+
+int image_write_zeroes(Image *i, uint64_t offset, uint64_t size, bool may_unmap)
+{
+    int status = -ENOTSUP;
+    if (i->readonly)
+        return -EROFS;
+    if (size && i->driver->write_zeroes)
+        status = i->driver->write_zeroes(i, offset, size, may_unmap);
+    return status == -ENOTSUP || status == -EOPNOTSUPP ? write_zero_bytes(i, offset, size) : status;
+}
+
+int image_discard(Image *i, uint64_t offset, uint64_t size)
+{
+    if (i->readonly)
+        return -EROFS;
+    return size && i->driver->discard ? i->driver->discard(i, offset, size) : 0;
+}
+
+int image_flush(Image *i) { return i->driver->flush && !i->no_flush ? i->driver->flush(i) : 0; }
+
+int image_map(Image *i, uint64_t offset, uint64_t size, ImageExtent *e)
+{
+    if (i->driver->map)
+        return i->driver->map(i, offset, size, e);
+    *e = (ImageExtent){ .length = size, .allocated = true };
+    return 0;
+}
+
+int image_map_chain(Image *i, uint64_t offset, uint64_t size, ImageExtent *e, Image **in)
+{
+    for (;; i = i->backing) {
+        int status = image_map(i, offset, size, e);
+        *in = i;
+        if (status || e->allocated || e->zero || !i->backing)
+            return status;
+        size = e->length;
+        if (offset >= i->backing->size) { /* what lies behind a shorter backing image's end */
+            e->zero = true;
+            return 0;
+        }
+        size = MIN(size, i->backing->size - offset);
+    }
+}
+
+int image_resize(Image *i, uint64_t size)
+{
+    if (i->readonly)
+        return -EROFS;
+    int status = i->driver->resize ? i->driver->resize(i, size) : -ENOTSUP;
+    if (!status)
+        i->size = size;
+    return status;
+}
+
+gboolean image_error(const Image *i, const char *what, int status, GError **err)
+{
+    return error_set(err, "'%s' %s: %s", i->file, what, g_strerror(-status));
 }

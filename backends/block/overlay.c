@@ -17,12 +17,12 @@
 #define CLUSTER_BITS 12
 #define CLUSTER (UINT64_C(1) << CLUSTER_BITS)
 
-struct Overlay {
+typedef struct Overlay {
+    Image image;      /* the image that stays is its backing image */
     int fd;
-    uint64_t size;
     uint8_t *present; /* a bit for each cluster */
     GRWLock lock;     /* readers: who uses `present`; writer: who changes clusters */
-};
+} Overlay;
 
 static bool is_present(const Overlay *o, uint64_t cluster)
 {
@@ -52,33 +52,12 @@ static int open_unnamed(const char *directory)
     return fd;
 }
 
-Overlay *overlay_new(uint64_t size, GError **err)
+static void overlay_close(Image *i)
 {
-    const char *directory = temporary_directory();
-    int fd = open_unnamed(directory);
-
-    if (fd < 0) {
-        error_set(err, "no temporary file in '%s': %s; TMPDIR names another directory", directory, g_strerror(errno));
-        return NULL;
-    }
-    Overlay *o = g_new0(Overlay, 1);
-    o->fd = fd;
-    o->size = size;
-    o->present = g_try_malloc0((size >> CLUSTER_BITS) / 8 + 1);
-    g_rw_lock_init(&o->lock);
-    if (o->present)
-        return o;
-    error_set(err, "no memory for the map of a snapshot");
-    overlay_free(o);
-    return NULL;
-}
-
-void overlay_free(Overlay *o)
-{
+    Overlay *o = (Overlay *)i;
     close(o->fd);
     g_rw_lock_clear(&o->lock);
     g_free(o->present);
-    g_free(o);
 }
 
 /* Bytes from offset, at most `size`, whose clusters are all in the same file. */
@@ -92,30 +71,32 @@ static uint64_t run_length(const Overlay *o, uint64_t offset, uint64_t size)
     return MIN(n, size);
 }
 
-int overlay_read(Overlay *o, int base_fd, uint64_t offset, void *buf, uint64_t size)
+static int overlay_read(Image *i, uint64_t offset, void *buf, uint64_t size)
 {
+    Overlay *o = (Overlay *)i;
     uint8_t *to = buf;
     int status = 0;
 
     g_rw_lock_reader_lock(&o->lock);
     for (uint64_t n; size && !status; offset += n, to += n, size -= n) {
         n = run_length(o, offset, size);
-        status = file_read(is_present(o, offset >> CLUSTER_BITS) ? o->fd : base_fd, offset, to, n);
+        status = is_present(o, offset >> CLUSTER_BITS) ? file_read(o->fd, offset, to, n)
+                                                       : image_read(i->backing, offset, to, n);
     }
     g_rw_lock_reader_unlock(&o->lock);
     return status;
 }
 
 /* Brings a cluster's content over, if it is not there yet. */
-static int copy_cluster(Overlay *o, int base_fd, uint64_t cluster)
+static int copy_cluster(Overlay *o, uint64_t cluster)
 {
     uint8_t data[CLUSTER];
-    uint64_t at = cluster << CLUSTER_BITS, n = MIN(CLUSTER, o->size - at);
+    uint64_t at = cluster << CLUSTER_BITS, n = MIN(CLUSTER, o->image.size - at);
     int status;
 
     if (is_present(o, cluster))
         return 0;
-    status = file_read(base_fd, at, data, n);
+    status = image_read(o->image.backing, at, data, n);
     if (!status)
         status = file_write(o->fd, at, data, n);
     if (!status)
@@ -124,30 +105,74 @@ static int copy_cluster(Overlay *o, int base_fd, uint64_t cluster)
 }
 
 /* The clusters at both ends of a write keep what the write does not cover. */
-static int copy_edges(Overlay *o, int base_fd, uint64_t offset, uint64_t size)
+static int copy_edges(Overlay *o, uint64_t offset, uint64_t size)
 {
     uint64_t end = offset + size;
     int status = 0;
 
     if (offset % CLUSTER)
-        status = copy_cluster(o, base_fd, offset >> CLUSTER_BITS);
-    if (!status && end % CLUSTER && end != o->size)
-        status = copy_cluster(o, base_fd, end >> CLUSTER_BITS);
+        status = copy_cluster(o, offset >> CLUSTER_BITS);
+    if (!status && end % CLUSTER && end != o->image.size)
+        status = copy_cluster(o, end >> CLUSTER_BITS);
     return status;
 }
 
-int overlay_write(Overlay *o, int base_fd, uint64_t offset, const void *buf, uint64_t size)
+static int overlay_write(Image *i, uint64_t offset, const void *buf, uint64_t size)
 {
+    Overlay *o = (Overlay *)i;
     int status;
 
-    if (!size)
-        return 0;
     g_rw_lock_writer_lock(&o->lock);
-    status = copy_edges(o, base_fd, offset, size);
+    status = copy_edges(o, offset, size);
     if (!status)
         status = file_write(o->fd, offset, buf, size);
     for (uint64_t c = offset >> CLUSTER_BITS; !status && c <= (offset + size - 1) >> CLUSTER_BITS; c++)
         o->present[c / 8] |= 1 << c % 8;
     g_rw_lock_writer_unlock(&o->lock);
     return status;
+}
+
+static int overlay_map(Image *i, uint64_t offset, uint64_t size, ImageExtent *e)
+{
+    Overlay *o = (Overlay *)i;
+
+    g_rw_lock_reader_lock(&o->lock);
+    *e = (ImageExtent){ .length = run_length(o, offset, size), .allocated = is_present(o, offset >> CLUSTER_BITS) };
+    g_rw_lock_reader_unlock(&o->lock);
+    return 0;
+}
+
+/* No flush: what a snapshot holds is thrown away in the end, and need not be on stable storage. */
+static const ImageDriver image_driver_overlay = {
+    .name = "snapshot",
+    .description = "a temporary file over an image that stays as it is",
+    .size = sizeof(Overlay),
+    .close = overlay_close,
+    .read = overlay_read,
+    .write = overlay_write,
+    .map = overlay_map,
+};
+
+Image *overlay_open(Image *base, GError **err)
+{
+    const char *directory = temporary_directory();
+    int fd = open_unnamed(directory);
+    uint8_t *present = g_try_malloc0((base->size >> CLUSTER_BITS) / 8 + 1);
+
+    if (fd < 0 || !present) {
+        if (fd < 0)
+            error_set(err, "no temporary file in '%s': %s; TMPDIR names another directory", directory, g_strerror(errno));
+        else
+            error_set(err, "no memory for the map of a snapshot");
+        g_free(present);
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    Overlay *o = g_new0(Overlay, 1);
+    o->image = (Image){ .driver = &image_driver_overlay, .file = g_strdup(base->file), .size = base->size, .backing = base };
+    o->fd = fd;
+    o->present = present;
+    g_rw_lock_init(&o->lock);
+    return &o->image;
 }

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/machine.h"
+#include "hw/pci/pci_msi.h"
 #include "util/bits.h"
 #include "util/endian.h"
 
@@ -163,6 +164,7 @@ void pci_device_reset(PciDevice *pci)
             if (pci->bar[n].flags & PCI_BAR_MEMORY64)
                 st32le(pci->config + at + 4, 0);
         }
+    pci_msi_reset(pci);
     map_bars(pci);
 }
 
@@ -198,9 +200,13 @@ void pci_set_irq(PciDevice *pci, int level)
     update_line(pci->bus, route(pci));
 }
 
+AddressSpace *pci_memory(const PciDevice *pci) { return pci->bus->memory; }
+
+bool pci_may_master(const PciDevice *pci) { return ld16le(pci->config + PCI_COMMAND) & PCI_COMMAND_MASTER; }
+
 void pci_dma_read(PciDevice *pci, uint64_t addr, void *buf, uint64_t size)
 {
-    if (ld16le(pci->config + PCI_COMMAND) & PCI_COMMAND_MASTER)
+    if (pci_may_master(pci))
         as_read_bytes(pci->bus->memory, addr, buf, size);
     else
         memset(buf, 0xff, size);
@@ -208,7 +214,7 @@ void pci_dma_read(PciDevice *pci, uint64_t addr, void *buf, uint64_t size)
 
 void pci_dma_write(PciDevice *pci, uint64_t addr, const void *buf, uint64_t size)
 {
-    if (ld16le(pci->config + PCI_COMMAND) & PCI_COMMAND_MASTER)
+    if (pci_may_master(pci))
         as_write_bytes(pci->bus->memory, addr, buf, size);
 }
 
@@ -244,6 +250,7 @@ void pci_bus_config_write(PciBus *bus, uint32_t address, uint32_t v, unsigned si
     map_bars(pci);
     if (pci->config[PCI_IRQ_PIN])
         update_line(bus, route(pci));
+    pci_msi_written(pci, at, size);
     if (pci->config_written)
         pci->config_written(pci, at, size);
 }

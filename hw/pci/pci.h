@@ -38,6 +38,8 @@ struct PciDevice {
     uint8_t clear[256];     /* bits that are cleared by writing 1 */
     PciBar bar[7];          /* 6: expansion ROM */
     bool intx_level;
+    uint8_t capabilities_end, msi; /* places in config; 0: none (pci_msi.h) */
+    struct Msix *msix;             /* or NULL */
     /* Called after the guest's write of configuration bytes [offset, offset+size) took effect; may be NULL. */
     void (*config_written)(PciDevice *pci, unsigned offset, unsigned size);
 };
@@ -68,6 +70,10 @@ void pci_device_restored(PciDevice *pci);
 
 /* INTx level of the device's pin. */
 void pci_set_irq(PciDevice *pci, int level);
+
+/* Where the device's DMA goes, if the command register allows mastering. */
+AddressSpace *pci_memory(const PciDevice *pci);
+bool pci_may_master(const PciDevice *pci);
 
 /* DMA into guest memory; nothing happens (reads give ones) while the command register forbids mastering. */
 void pci_dma_read(PciDevice *pci, uint64_t addr, void *buf, uint64_t size);

@@ -1,0 +1,9 @@
+/* The image drivers, one each file: a new one is added here and in drivers.c. */
+#ifndef MYNA_BACKENDS_BLOCK_DRIVERS_H
+#define MYNA_BACKENDS_BLOCK_DRIVERS_H
+
+#include "backends/block/image.h"
+
+extern const ImageDriver image_driver_file, image_driver_raw;
+
+#endif
