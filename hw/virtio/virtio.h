@@ -1,0 +1,136 @@
+/*
+ * Virtio (OASIS Virtual I/O Device 1.2): what all its devices share.  virtio.c has features, status and configuration,
+ * virtio_queue.c split and packed rings, virtio_pci.c the transport over PCI, modern and transitional.
+ *
+ * A device type embeds a VirtioDevice as its first member, which is a PciDevice, and calls virtio_init() in create().  It then only sees
+ * requests: its `notify` takes elements off a queue by virtqueue_pop(), does what they say, and gives them back by
+ * virtqueue_push() and virtqueue_flush(), at any later time and in any order.
+ *
+ * A driver that breaks the rules (a loop of descriptors, an index that runs away) makes the device need a reset (2.1.1):
+ * it takes nothing off its queues any more until the driver resets it; log_guest_error() says why.
+ *
+ * Under the machine lock.
+ */
+#ifndef MYNA_HW_VIRTIO_H
+#define MYNA_HW_VIRTIO_H
+
+#include "core/dma.h"
+#include "hw/pci/pci_msi.h"
+
+enum { VIRTIO_QUEUES_MAX = 64, VIRTIO_QUEUE_SIZE_MAX = 1024 };
+
+/* Device identities (virtio 1.2, 5). */
+enum {
+    VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4, VIRTIO_ID_BALLOON = 5,
+    VIRTIO_ID_SCSI = 8, VIRTIO_ID_9P = 9, VIRTIO_ID_GPU = 16, VIRTIO_ID_INPUT = 18
+};
+/* Feature bits of the transport and the rings (6), which virtio.c offers and serves by itself. */
+enum {
+    VIRTIO_F_ANY_LAYOUT = 27, VIRTIO_F_INDIRECT_DESC = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32,
+    VIRTIO_F_RING_PACKED = 34, VIRTIO_F_NOTIFICATION_DATA = 38, VIRTIO_F_RING_RESET = 40
+};
+
+typedef struct VirtioDevice VirtioDevice;
+typedef struct VirtQueue VirtQueue;
+
+/* A request: what the driver wrote for the device, and the room for the answer. */
+typedef struct VirtElement {
+    VirtQueue *queue;
+    DmaList out, in;          /* device-readable, device-writable */
+    uint16_t id, descriptors; /* private to virtio_queue.c */
+} VirtElement;
+
+typedef struct VirtioType {
+    uint16_t id;              /* VIRTIO_ID_* */
+    uint32_t class_code;      /* PCI's */
+    unsigned config_size;     /* of the device's configuration space (bytes, little-endian) */
+    uint64_t features;        /* offered beside those above */
+    /* Fills `config` before the driver reads it. */
+    void (*config_read)(VirtioDevice *v, uint8_t *config);
+    /* The driver wrote `config` at [offset, offset + size); NULL: it is read-only. */
+    void (*config_write)(VirtioDevice *v, const uint8_t *config, unsigned offset, unsigned size);
+    void (*notify)(VirtioDevice *v, VirtQueue *q);  /* there may be something in the queue */
+    /* Features are agreed, or the status changed (DRIVER_OK, ...); may be NULL. */
+    void (*status_changed)(VirtioDevice *v, uint8_t status);
+    /* The driver reset the device: what is under way is waited for or forgotten.  Also part of a machine reset. */
+    void (*reset)(VirtioDevice *v);
+} VirtioType;
+
+struct VirtQueue {
+    VirtioDevice *device;
+    uint16_t index;
+    uint16_t size, size_max;  /* elements of the ring: what the driver chose, and may choose */
+    bool enabled;
+    uint64_t desc, avail, used; /* GPA of the rings' parts (packed: ring, driver events, device events) */
+    uint16_t vector;          /* MSI-X, 0xffff: none */
+    uint16_t next_avail, next_used, signalled; /* split: free-running; packed: places */
+    bool avail_wrap, used_wrap, signalled_valid;
+    uint16_t in_flight;       /* elements popped and not yet pushed */
+    uint16_t pushed;          /* elements pushed since the last flush (private) */
+};
+
+struct VirtioDevice {
+    PciDevice pci;
+    Msix msix;
+    const VirtioType *type;
+    /* properties, by VIRTIO_PROPERTIES */
+    bool disable_modern, disable_legacy, packed_off;
+    uint32_t vectors;
+    /* state, by VIRTIO_STATE */
+    uint64_t features_offered, features; /* agreed */
+    uint8_t status, isr, generation;
+    uint16_t config_vector;
+    uint32_t feature_select, driver_feature_select, queue_select;
+    bool broken;              /* needs a reset */
+    unsigned queue_count;
+    VirtQueue queue[VIRTIO_QUEUES_MAX];
+    struct VirtioPci *transport; /* private to virtio_pci.c */
+};
+
+/*
+ * For create(), after properties are set: the PCI identity, BARs and capabilities.  queues: their number; size: how long a
+ * driver may make each (a power of 2, at most VIRTIO_QUEUE_SIZE_MAX).
+ */
+gboolean virtio_init(VirtioDevice *v, const VirtioType *type, unsigned queues, unsigned size, GError **err);
+void virtio_exit(VirtioDevice *v);          /* for destroy() */
+void virtio_reset(VirtioDevice *v);         /* for reset() */
+gboolean virtio_post_load(VirtioDevice *v, GError **err); /* for post_load(): checks what was loaded */
+
+static inline bool virtio_has(const VirtioDevice *v, unsigned bit) { return v->features >> bit & 1; }
+static inline bool virtio_running(const VirtioDevice *v) { return (v->status & 4) && !v->broken; }
+
+/* Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken). */
+VirtElement *virtqueue_pop(VirtQueue *q);
+/* Gives it back, with the number of bytes written to `in`, which are marked (dma_written()); frees it.  Not seen yet. */
+void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written);
+/* Lets the driver see what was pushed, and interrupts it if it wants to know. */
+void virtqueue_flush(VirtQueue *q);
+/* Puts the element that was popped last back, as if it had not been taken. */
+void virtqueue_unpop(VirtQueue *q, VirtElement *e);
+/* Frees one without an answer: the device was reset meanwhile. */
+void virtqueue_forget(VirtElement *e);
+/* Whether there is one to pop. */
+bool virtqueue_has_element(VirtQueue *q);
+/* Whether the driver should tell about new elements; off while the device looks by itself. */
+void virtqueue_set_notify(VirtQueue *q, bool on);
+/* The driver broke the rules: the device needs a reset. */
+void virtio_break(VirtioDevice *v, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* The configuration space has changed by the device. */
+void virtio_config_changed(VirtioDevice *v);
+
+/*
+ * An element on the way is saved with the device: enough to pop it again after a restore.  Elements are listed in the device's
+ * state by their heads; a device that must not carry requests over a save lets them end first (block_drain()).
+ */
+extern const StateField virtio_state[]; /* STATE_STRUCT(T, virtio, virtio_state) */
+
+#define VIRTIO_PROPERTIES(T)                                                                                           \
+    PCI_ADDR_PROPERTY(T),                                                                                              \
+    { .name = "disable-modern", .type = PROP_BOOL, .offset = offsetof(T, virtio.disable_modern), .initial = 0,         \
+      .help = "only the interface before virtio 1.0" },                                                                \
+    { .name = "disable-legacy", .type = PROP_BOOL, .offset = offsetof(T, virtio.disable_legacy), .initial = 0,         \
+      .help = "only the interface of virtio 1.0 and later" },                                                          \
+    { .name = "vectors", .type = PROP_U32, .offset = offsetof(T, virtio.vectors), .initial = UINT32_MAX, .help = "MSI-X vectors; 0: none" }
+
+#endif
