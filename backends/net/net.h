@@ -68,6 +68,12 @@ const char *net_id(const NetBackend *n);
 const char *net_user(const NetBackend *n);     /* the device's id, or NULL */
 void net_describe(const NetBackend *n, GString *out);
 
+/* Records frames into a file of libpcap's format from now on, so many bytes of each at most (0: all). */
+gboolean net_capture_start(NetBackend *n, const char *file, unsigned length, GError **err);
+
+/* Prints the kinds (`-netdev help`). */
+void net_list_kinds(void);
+
 /* "52:54:00:12:34:56" to bytes. */
 gboolean net_parse_mac(const char *text, uint8_t mac[6], GError **err);
 /* The next of 52:54:00:12:34:56 and on, for a card that was given none. */
