@@ -99,6 +99,14 @@ NetBackend *net_nth(Machine *m, unsigned i)
     return l && i < l->all->len ? l->all->pdata[i] : NULL;
 }
 
+NetBackend *net_find_named(Machine *m, const char *name)
+{
+    NetBackend *n = net_find(m, name);
+    for (unsigned i = 0; !n && net_nth(m, i); i++)
+        n = g_strcmp0(net_nth(m, i)->device, name) ? NULL : net_nth(m, i);
+    return n;
+}
+
 /* The last first: a hub's port lets go of what it was joined to. */
 void net_close_all(Machine *m)
 {

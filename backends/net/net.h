@@ -47,6 +47,7 @@ typedef struct NetUser {
 /* Opens a back end by what -netdev says ("user,id=n0,hostfwd=..."); *err is one line.  Owned by the machine. */
 gboolean net_open(Machine *m, const char *text, GError **err);
 NetBackend *net_find(Machine *m, const char *id);
+NetBackend *net_find_named(Machine *m, const char *name); /* by its id, or its card's */
 NetBackend *net_nth(Machine *m, unsigned n); /* in the order they were opened; NULL behind the last */
 void net_close_all(Machine *m);
 

@@ -441,17 +441,17 @@ static gboolean guest_forward(NetBackend *n, const char *text, GError **err)
 char *net_user_ping_problem(void)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+    g_autofree char *range = NULL;
     if (fd >= 0) {
         close(fd);
         return NULL;
     }
-    g_autofree char *range = NULL;
-    if (errno != EACCES && errno != EPERM)
-        return g_strdup_printf("ping from the guest reaches only the network's own addresses: %s", g_strerror(errno));
-    g_file_get_contents("/proc/sys/net/ipv4/ping_group_range", &range, NULL, NULL);
-    return g_strdup_printf("ping from the guest reaches only the network's own addresses: the host allows groups '%s' in "
-                           "/proc/sys/net/ipv4/ping_group_range, this process has group %u",
-                           range ? g_strdelimit(g_strchomp(range), "\t", ' ') : "?", (unsigned)getgid());
+    if ((errno != EACCES && errno != EPERM) || !g_file_get_contents("/proc/sys/net/ipv4/ping_group_range", &range, NULL, NULL))
+        return g_strdup_printf("the guest can ping only addresses of its own network: %s", g_strerror(errno));
+    g_strdelimit(g_strchomp(range), "\t", ' ');
+    return g_strdup_printf("the guest can ping only addresses of its own network: /proc/sys/net/ipv4/ping_group_range is '%s', "
+                           "without this process's group %u; for all, as root: sysctl -w net.ipv4.ping_group_range='0 2147483647'",
+                           range, (unsigned)getgid());
 }
 
 /* ---- start and end ---- */
