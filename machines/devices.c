@@ -23,6 +23,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
@@ -51,6 +52,7 @@ const DeviceType *const device_types[] = {
     &port92_type,
     &serial_type,
     &vga_type,
+    &virtio_9p_type,
     &virtio_blk_type,
     &virtio_net_type,
     &virtio_rng_type,
