@@ -19,7 +19,8 @@ gboolean virtfs_create(Machine *m, const Options *o, GError **err)
 {
     for (guint i = 0; i < o->virtfs->len; i++) {
         g_autofree char *share = NULL, *device = NULL;
-        if (!fsdev_split_virtfs(g_ptr_array_index(o->virtfs, i), i, &share, &device, err) || !fsdev_open(m, share, err) ||
+        const char *text = g_ptr_array_index(o->virtfs, i);
+        if (!fsdev_split_virtfs(text, i, &share, &device, err) || !fsdev_open(m, share, err) ||
             !board_add_user_device(m, o, device, err))
             return FALSE;
     }

@@ -133,7 +133,8 @@ static int set_attributes(const Share *s, int fd, const NewAttributes *a)
     int error = 0;
 
     if (a->valid & (SET_UID | SET_GID))
-        error = share_set_owner(s, fd, a->valid & SET_UID ? a->uid : UINT32_MAX, a->valid & SET_GID ? a->gid : UINT32_MAX);
+        error = share_set_owner(s, fd, a->valid & SET_UID ? a->uid : UINT32_MAX,
+                                a->valid & SET_GID ? a->gid : UINT32_MAX);
     if (!error && a->valid & SET_MODE)
         error = set_mode(s, fd, a->mode);
     if (!error && a->valid & SET_SIZE)
@@ -269,7 +270,8 @@ int xattr_store(P9Server *s, P9Fid *f)
     if (fd < 0)
         return fd;
     share_link(fd, link);
-    int failed = f->charged ? setxattr(link, f->xattr, f->value->data, f->charged, f->xattr_flags) : removexattr(link, f->xattr);
+    int failed = f->charged ? setxattr(link, f->xattr, f->value->data, f->charged, f->xattr_flags)
+                            : removexattr(link, f->xattr);
     int error = failed ? -errno : 0;
     close(fd);
     return error;

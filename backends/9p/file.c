@@ -63,8 +63,8 @@ int p9_lopen(P9Request *q)
 /* ---- creating ---- */
 
 /*
- * The kernel makes the file or says that there is one, which is then opened like any other: O_CREAT by itself would open whatever
- * special file stands there.
+ * The kernel makes the file or says that there is one, which is then opened like any other: O_CREAT by itself would
+ * open whatever special file stands there.
  */
 static int create(P9Server *s, int folder, const char *name, uint32_t flags, const NewFile *new, struct stat *st)
 {

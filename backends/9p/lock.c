@@ -1,6 +1,6 @@
 /*
- * 9P: locks of byte ranges, as POSIX has them: a process's later lock of a range replaces its earlier one, and they are its own.  They
- * are between the client's processes: what the host's programs lock is not theirs.
+ * 9P: locks of byte ranges, as POSIX has them: a process's later lock of a range replaces its earlier one, and they
+ * are its own.  They are between the client's processes: what the host's programs lock is not theirs.
  */
 #include <errno.h>
 #include <string.h>

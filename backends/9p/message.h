@@ -1,6 +1,7 @@
 /*
- * Reading and writing the fields of 9P messages (9P2000, intro(5): numbers are little-endian; a string has a 2-byte length before it and
- * no NUL in it).  What lies behind the end reads as zero and is noted, so that a caller checks once.
+ * Reading and writing the fields of 9P messages (9P2000, intro(5): numbers are little-endian; a string has a 2-byte
+ * length before it and no NUL in it).  What lies behind the end reads as zero and is noted, so that a caller checks
+ * once.
  */
 #ifndef MYNA_BACKENDS_9P_MESSAGE_H
 #define MYNA_BACKENDS_9P_MESSAGE_H

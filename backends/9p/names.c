@@ -61,7 +61,8 @@ static int make(const Share *s, int folder, const char *name, const NewFile *new
 static int finish(P9Server *s, int fd, const NewFile *new)
 {
     int error = new_file_finish(s, fd, new);
-    return !error && S_ISLNK(new->mode) && s->share->security == SHARE_MAPPED ? share_set_mode(s->share, fd, new->mode) : error;
+    bool is_file = S_ISLNK(new->mode) && s->share->security == SHARE_MAPPED;
+    return !error && is_file ? share_set_mode(s->share, fd, new->mode) : error;
 }
 
 /* Makes a name in a folder's fid, and answers with its qid. */

@@ -152,7 +152,8 @@ void p9_queue_submit(P9Queue *q, uint8_t *message, size_t size, size_t room, voi
 {
     Job *j = g_new0(Job, 1);
 
-    *j = (Job) { .queue = q, .server = p9_server_ref(q->server), .message = message, .size = size, .room = room, .tag = tag };
+    *j = (Job) { .queue = q, .server = p9_server_ref(q->server), .message = message, .size = size, .room = room,
+                 .tag = tag };
     q->jobs = g_list_prepend(q->jobs, j);
     Job *flushed = find_flushed(q, j);
     if (flushed)

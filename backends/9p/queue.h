@@ -1,8 +1,9 @@
 /*
- * Messages for a 9P server, carried out by threads: the device that hands them over does not wait for the host's files.
+ * Messages for a 9P server, carried out by threads: the device that hands them over does not wait for the host's
+ * files.
  *
- * Called with the machine lock held; answers come in the main loop's thread with it held, never before the submitting call has
- * returned, in any order.  A Tflush is answered after the message that it is for (flush(5)).
+ * Called with the machine lock held; answers come in the main loop's thread with it held, never before the submitting
+ * call has returned, in any order.  A Tflush is answered after the message that it is for (flush(5)).
  */
 #ifndef MYNA_BACKENDS_9P_QUEUE_H
 #define MYNA_BACKENDS_9P_QUEUE_H

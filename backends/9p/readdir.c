@@ -13,8 +13,8 @@ static uint8_t type_of(mode_t mode) { return (mode & S_IFMT) >> 12; }
 static mode_t mode_of(uint8_t type) { return (mode_t)type << 12; }
 
 /*
- * What the guest sees of an entry: the folder says type and number, but the type that matters in a mapped share stands in the file's
- * attributes.  `..` of the share's folder is the folder itself.
+ * What the guest sees of an entry: the folder says type and number, but the type that matters in a mapped share stands
+ * in the file's attributes.  `..` of the share's folder is the folder itself.
  */
 static void entry_stat(P9Server *s, P9Fid *f, const struct dirent *d, struct stat *st)
 {
@@ -60,8 +60,8 @@ static void go_to(P9Fid *f, uint64_t offset)
 }
 
 /*
- * As many as fit into `limit` bytes of the answer; the first that does not is read again the next time.  None at all would mean the
- * end, so room for less than one is an error.
+ * As many as fit into `limit` bytes of the answer; the first that does not is read again the next time.  None at all
+ * would mean the end, so room for less than one is an error.
  */
 static int put_entries(P9Request *q, P9Fid *f, uint64_t offset, size_t limit)
 {

@@ -1,7 +1,7 @@
 /*
- * A 9P server as bytes, little-endian: u32 msize; fids: u32 count, of each u32 id, u32 uid, u8 kind, u32 flags, u8 whether it has a
- * path, the path; of attributes u32 charged, u32 flags, the name, u32 size, the bytes; locks: u32 count, of each u32 fid, u8 type,
- * u64 start, u64 end, u32 process, the client.
+ * A 9P server as bytes, little-endian: u32 msize; fids: u32 count, of each u32 id, u32 uid, u8 kind, u32 flags, u8
+ * whether it has a path, the path; of attributes u32 charged, u32 flags, the name, u32 size, the bytes; locks: u32
+ * count, of each u32 fid, u8 type, u64 start, u64 end, u32 process, the client.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -84,7 +84,9 @@ static bool path_is_valid(const char *path)
     return true;
 }
 
-/* A file that is gone, or not to be opened any more, leaves a fid without one: reading gives EBADF, all else ENOENT. */
+/*
+ * A file that is gone, or not to be opened any more, leaves a fid without one: reading gives EBADF, all else ENOENT.
+ */
 static void reopen(P9Server *s, P9Fid *f, uint32_t flags)
 {
     int path = fid_open(s, f, 0);
@@ -139,7 +141,8 @@ static gboolean load_fid(P9Server *s, P9Reader *r, GError **err)
 
 static gboolean load_lock(P9Server *s, P9Reader *r, GError **err)
 {
-    P9LockRange l = { .fid = p9_get32(r), .type = p9_get8(r), .start = p9_get64(r), .end = p9_get64(r), .process = p9_get32(r) };
+    P9LockRange l = { .fid = p9_get32(r), .type = p9_get8(r), .start = p9_get64(r), .end = p9_get64(r),
+                      .process = p9_get32(r) };
     g_autofree char *client = p9_get_string(r);
     P9Fid *f = g_hash_table_lookup(s->fids, GUINT_TO_POINTER(l.fid));
     struct stat st;

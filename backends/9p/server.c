@@ -14,11 +14,11 @@
 
 /* Types of messages; an answer's is the question's + 1. */
 enum {
-    P9_RLERROR = 7, P9_TSTATFS = 8, P9_TLOPEN = 12, P9_TLCREATE = 14, P9_TSYMLINK = 16, P9_TMKNOD = 18, P9_TRENAME = 20,
-    P9_TREADLINK = 22, P9_TGETATTR = 24, P9_TSETATTR = 26, P9_TXATTRWALK = 30, P9_TXATTRCREATE = 32, P9_TREADDIR = 40,
-    P9_TFSYNC = 50, P9_TLOCK = 52, P9_TGETLOCK = 54, P9_TLINK = 70, P9_TMKDIR = 72, P9_TRENAMEAT = 74, P9_TUNLINKAT = 76,
-    P9_TVERSION = 100, P9_TAUTH = 102, P9_TATTACH = 104, P9_TFLUSH = 108, P9_TWALK = 110, P9_TREAD = 116, P9_TWRITE = 118,
-    P9_TCLUNK = 120, P9_TREMOVE = 122
+    P9_RLERROR = 7, P9_TSTATFS = 8, P9_TLOPEN = 12, P9_TLCREATE = 14, P9_TSYMLINK = 16, P9_TMKNOD = 18,
+    P9_TRENAME = 20, P9_TREADLINK = 22, P9_TGETATTR = 24, P9_TSETATTR = 26, P9_TXATTRWALK = 30, P9_TXATTRCREATE = 32,
+    P9_TREADDIR = 40, P9_TFSYNC = 50, P9_TLOCK = 52, P9_TGETLOCK = 54, P9_TLINK = 70, P9_TMKDIR = 72,
+    P9_TRENAMEAT = 74, P9_TUNLINKAT = 76, P9_TVERSION = 100, P9_TAUTH = 102, P9_TATTACH = 104, P9_TFLUSH = 108,
+    P9_TWALK = 110, P9_TREAD = 116, P9_TWRITE = 118, P9_TCLUNK = 120, P9_TREMOVE = 122
 };
 
 /* ---- the server ---- */
@@ -191,8 +191,9 @@ static P9Handler *handler_of(uint8_t type)
         [P9_TSETATTR] = p9_setattr, [P9_TXATTRWALK] = p9_xattrwalk, [P9_TXATTRCREATE] = p9_xattrcreate,
         [P9_TREADDIR] = p9_readdir, [P9_TFSYNC] = p9_fsync, [P9_TLOCK] = p9_lock, [P9_TGETLOCK] = p9_getlock,
         [P9_TLINK] = p9_link, [P9_TMKDIR] = p9_mkdir, [P9_TRENAMEAT] = p9_renameat, [P9_TUNLINKAT] = p9_unlinkat,
-        [P9_TVERSION] = version, [P9_TAUTH] = auth, [P9_TATTACH] = p9_attach, [P9_TFLUSH] = flush, [P9_TWALK] = p9_walk,
-        [P9_TREAD] = p9_read, [P9_TWRITE] = p9_write, [P9_TCLUNK] = p9_clunk, [P9_TREMOVE] = p9_remove,
+        [P9_TVERSION] = version, [P9_TAUTH] = auth, [P9_TATTACH] = p9_attach, [P9_TFLUSH] = flush,
+        [P9_TWALK] = p9_walk, [P9_TREAD] = p9_read, [P9_TWRITE] = p9_write, [P9_TCLUNK] = p9_clunk,
+        [P9_TREMOVE] = p9_remove,
     };
     return table[type];
 }

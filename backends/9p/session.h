@@ -1,9 +1,9 @@
 /*
  * What the parts of the 9P server share; private to backends/9p.
  *
- * Locks: `lock` guards the table of fids and their paths.  Whoever resolves a path holds it for reading, so that renaming, which
- * holds it for writing, changes file and fids at once.  A fid's own lock guards the rest of it and is taken first.  No two fids' locks are
- * held together.
+ * Locks: `lock` guards the table of fids and their paths.  Whoever resolves a path holds it for reading, so that
+ * renaming, which holds it for writing, changes file and fids at once.  A fid's own lock guards the rest of it and is
+ * taken first.  No two fids' locks are held together.
  */
 #ifndef MYNA_BACKENDS_9P_SESSION_H
 #define MYNA_BACKENDS_9P_SESSION_H
@@ -67,9 +67,9 @@ typedef struct P9Request {
 /* What a function for a type of message returns: 0 or a negative errno. */
 typedef int P9Handler(P9Request *q);
 
-P9Handler p9_attach, p9_walk, p9_clunk, p9_statfs, p9_lopen, p9_lcreate, p9_read, p9_write, p9_readdir, p9_fsync, p9_getattr,
-    p9_setattr, p9_readlink, p9_symlink, p9_mknod, p9_mkdir, p9_link, p9_rename, p9_renameat, p9_unlinkat, p9_remove,
-    p9_xattrwalk, p9_xattrcreate, p9_lock, p9_getlock;
+P9Handler p9_attach, p9_walk, p9_clunk, p9_statfs, p9_lopen, p9_lcreate, p9_read, p9_write, p9_readdir, p9_fsync,
+    p9_getattr, p9_setattr, p9_readlink, p9_symlink, p9_mknod, p9_mkdir, p9_link, p9_rename, p9_renameat, p9_unlinkat,
+    p9_remove, p9_xattrwalk, p9_xattrcreate, p9_lock, p9_getlock;
 
 /* ---- fid.c ---- */
 
@@ -91,8 +91,8 @@ int fid_charge(P9Server *s, P9Fid *f, uint32_t size);
 int fid_set_open(P9Server *s, P9Fid *f, int fd, uint32_t flags);
 
 /*
- * Descriptors to be closed, or negative errno: the fid's file as it is open, or by O_PATH; its file beneath the share opened
- * with `flags`; the folder that its name stands in, and the name, to be freed.
+ * Descriptors to be closed, or negative errno: the fid's file as it is open, or by O_PATH; its file beneath the share
+ * opened with `flags`; the folder that its name stands in, and the name, to be freed.
  */
 int fid_handle(P9Server *s, P9Fid *f);
 int fid_open(P9Server *s, P9Fid *f, int flags);

@@ -76,18 +76,19 @@ static bool component_take(const char **path, char name[NAME_MAX + 1])
 static int open_by_component(const Share *s, const char *path, int flags)
 {
     char name[NAME_MAX + 1];
-    int fd = openat(s->root, ".", *path ? O_PATH | O_CLOEXEC : flags);
+    int fd = openat(s->root, ".", *path ? O_PATH | O_CLOEXEC : flags), error = fd < 0 ? -errno : 0;
 
-    while (fd >= 0 && *path) {
+    while (!error && *path) {
         int folder = fd;
-        fd = component_take(&path, name) ? openat(folder, name, *path ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags)
-                                         : (errno = ENAMETOOLONG, -1);
-        int error = errno;
+        fd = -1;
+        if (!component_take(&path, name))
+            error = -ENAMETOOLONG;
+        else if ((fd = openat(folder, name, *path ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags)) < 0)
+            error = -errno;
         close(folder);
-        errno = error;
     }
-    if (fd < 0)
-        return -errno;
+    if (error)
+        return error;
     if (is_beneath(s, fd))
         return fd;
     close(fd);
@@ -102,7 +103,9 @@ int share_open(const Share *s, const char *path, int flags)
     return s->by_component ? open_by_component(s, path, flags) : open_beneath(s->root, path, flags);
 }
 
-/* O_NONBLOCK is for what the kernel may do beside opening (leases); the type is known before, so no device is touched. */
+/*
+ * O_NONBLOCK is for what the kernel may do beside opening (leases); the type is known before, so no device is touched.
+ */
 int share_reopen(int fd, int flags)
 {
     char link[SHARE_LINK_SIZE];

@@ -1,10 +1,11 @@
 /*
  * A folder of the host that a guest may see (-fsdev), and the only way to what is in it.
  *
- * Names are resolved beneath the folder by the host's kernel: openat2() with RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS and
- * RESOLVE_NO_SYMLINKS, as the guest's kernel follows symbolic links by itself and `..` is taken off before.  Kernels before
- * Linux 5.6 have no openat2(); there each component is opened for itself without following links.  Everything is then done to the
- * open file, whatever becomes of its name: it is reached again through /proc/self/fd, never by a path.
+ * Names are resolved beneath the folder by the host's kernel: openat2() with RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS
+ * and RESOLVE_NO_SYMLINKS, as the guest's kernel follows symbolic links by itself and `..` is taken off before.
+ * Kernels before Linux 5.6 have no openat2(); there each component is opened for itself without following links.
+ * Everything is then done to the open file, whatever becomes of its name: it is reached again through /proc/self/fd,
+ * never by a path.
  *
  * A Share does not change once it is open: from any thread, and never with the machine lock.
  */
@@ -42,8 +43,9 @@ Share *share_new(const char *path, GError **err);
 void share_free(Share *s);
 
 /*
- * A file by its path in the share ("": the folder itself; components by single slashes, none of them "." or ".."), by O_PATH: it is not
- * opened by that.  flags: 0 or O_DIRECTORY.  The last component may be a symbolic link; none is followed.  Negative errno.
+ * A file by its path in the share ("": the folder itself; components by single slashes, none of them "." or ".."), by
+ * O_PATH: it is not opened by that.  flags: 0 or O_DIRECTORY.  The last component may be a symbolic link; none is
+ * followed.  Negative errno.
  */
 int share_open(const Share *s, const char *path, int flags);
 
@@ -63,8 +65,8 @@ uint32_t id_to_guest(const IdMap *map, uint32_t host);
 bool id_to_host(const IdMap *map, uint32_t guest, uint32_t *host);
 
 /*
- * What the guest wants of a file that is open (O_PATH will do): a new one of its own, or chown, chmod; UINT32_MAX: as it is.
- * mode has the file's type in mapped shares only.  0 or a negative errno.
+ * What the guest wants of a file that is open (O_PATH will do): a new one of its own, or chown, chmod; UINT32_MAX: as
+ * it is. mode has the file's type in mapped shares only.  0 or a negative errno.
  */
 int share_set_owner(const Share *s, int fd, uint32_t uid, uint32_t gid);
 int share_set_mode(const Share *s, int fd, uint32_t mode);

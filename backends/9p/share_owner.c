@@ -35,21 +35,23 @@ static bool range_parse(const char *text, IdRange *r)
     return v[2] && v[0] + v[2] <= UINT32_MAX && v[1] + v[2] <= UINT32_MAX;
 }
 
+static gboolean fail_owners(const char *what, const char *text, GError **err)
+{
+    return error_set(err, "%s=%s: owners are GUEST:HOST or GUEST:HOST:COUNT, several joined by +", what, text);
+}
+
 gboolean id_map_parse(const char *what, const char *text, IdMap *map, GError **err)
 {
     g_auto(GStrv) ranges = g_strsplit(text, "+", -1);
 
     map->count = 0;
-    if (!*text)
-        return error_set(err, "%s: no owners; it is GUEST:HOST or GUEST:HOST:COUNT, several joined by +", what);
     for (char **r = ranges; *r; r++) {
         if (map->count == SHARE_RANGES_MAX)
             return error_set(err, "%s=%s: more than %d ranges", what, text, SHARE_RANGES_MAX);
         if (!range_parse(*r, &map->range[map->count++]))
-            return error_set(err, "%s: '%s' is no range of owners; it is GUEST:HOST or GUEST:HOST:COUNT, several joined by +",
-                             what, *r);
+            return fail_owners(what, text, err);
     }
-    return TRUE;
+    return map->count || fail_owners(what, text, err);
 }
 
 uint32_t id_to_guest(const IdMap *map, uint32_t host)
@@ -152,8 +154,8 @@ int share_set_owner(const Share *s, int fd, uint32_t uid, uint32_t gid)
 }
 
 /*
- * A guest that may write to a share with model `none` must not leave programs there that run with the rights of who runs Myna:
- * no set-user-id bits.
+ * A guest that may write to a share with model `none` must not leave programs there that run with the rights of who
+ * runs Myna: no set-user-id bits.
  */
 static uint32_t host_mode(const Share *s, uint32_t mode)
 {

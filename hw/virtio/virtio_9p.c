@@ -1,9 +1,10 @@
 /*
- * Virtio 9P transport: one queue, whose elements are a message of 9P each, and the room for its answer.  The specification reserves the
- * identity (Virtual I/O Device 1.2, 5) and leaves the rest to Linux: include/uapi/linux/virtio_9p.h, net/9p/trans_virtio.c.
+ * Virtio 9P transport: one queue, whose elements are a message of 9P each, and the room for its answer.  The
+ * specification reserves the identity (Virtual I/O Device 1.2, 5) and leaves the rest to Linux:
+ * include/uapi/linux/virtio_9p.h, net/9p/trans_virtio.c.
  *
- * Messages are copied as they are taken, and answers when they are there, so that what the host's files take their time for touches
- * no memory of the guest.
+ * Messages are copied as they are taken, and answers when they are there, so that what the host's files take their
+ * time for touches no memory of the guest.
  */
 #include "hw/virtio/virtio_9p.h"
 
@@ -114,7 +115,8 @@ static const Share *find_share(Virtio9p *s, GError **err)
     const Share *share = fsdev_find(dev->machine, s->fsdev);
 
     if (!share)
-        error_set(err, "%s: there is no share '%s'; -fsdev local,id=%s,path=DIR makes one", dev->id, s->fsdev, s->fsdev);
+        error_set(err, "%s: there is no share '%s'; -fsdev local,id=%s,path=DIR makes one", dev->id, s->fsdev,
+                  s->fsdev);
     return share;
 }
 
@@ -179,7 +181,8 @@ static const StateField share_state[] = {
 };
 
 const DeviceType virtio_9p_type = {
-    .name = "virtio-9p-pci", .description = "folder of the host (9P2000.L)", .bus = "pci", .size = sizeof(Virtio9p), .user = true,
-    .properties = share_properties, .create = share_create, .reset = share_reset, .destroy = share_destroy, .state = share_state,
-    .pre_save = share_pre_save, .post_load = share_post_load,
+    .name = "virtio-9p-pci", .description = "folder of the host (9P2000.L)", .bus = "pci",
+    .size = sizeof(Virtio9p), .user = true, .properties = share_properties, .create = share_create,
+    .reset = share_reset, .destroy = share_destroy, .state = share_state, .pre_save = share_pre_save,
+    .post_load = share_post_load,
 };

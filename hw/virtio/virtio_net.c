@@ -23,11 +23,13 @@ typedef struct FeatureSwitch {
 } FeatureSwitch;
 
 static const FeatureSwitch switches[NET_FEATURE_SWITCHES] = {
-    { NET_F_CSUM, 0 }, { NET_F_GUEST_CSUM, 0 }, { NET_F_GSO, BIT(NET_F_CSUM) }, { NET_F_GUEST_TSO4, BIT(NET_F_GUEST_CSUM) },
-    { NET_F_GUEST_TSO6, BIT(NET_F_GUEST_CSUM) }, { NET_F_GUEST_ECN, BIT(NET_F_GUEST_CSUM) },
-    { NET_F_GUEST_UFO, BIT(NET_F_GUEST_CSUM) }, { NET_F_GUEST_USO4, BIT(NET_F_GUEST_CSUM) },
-    { NET_F_GUEST_USO6, BIT(NET_F_GUEST_CSUM) }, { NET_F_HOST_TSO4, BIT(NET_F_CSUM) }, { NET_F_HOST_TSO6, BIT(NET_F_CSUM) },
-    { NET_F_HOST_ECN, BIT(NET_F_CSUM) }, { NET_F_HOST_UFO, BIT(NET_F_CSUM) }, { NET_F_HOST_USO, BIT(NET_F_CSUM) },
+    { NET_F_CSUM, 0 }, { NET_F_GUEST_CSUM, 0 }, { NET_F_GSO, BIT(NET_F_CSUM) },
+    { NET_F_GUEST_TSO4, BIT(NET_F_GUEST_CSUM) }, { NET_F_GUEST_TSO6, BIT(NET_F_GUEST_CSUM) },
+    { NET_F_GUEST_ECN, BIT(NET_F_GUEST_CSUM) }, { NET_F_GUEST_UFO, BIT(NET_F_GUEST_CSUM) },
+    { NET_F_GUEST_USO4, BIT(NET_F_GUEST_CSUM) },
+    { NET_F_GUEST_USO6, BIT(NET_F_GUEST_CSUM) }, { NET_F_HOST_TSO4, BIT(NET_F_CSUM) },
+    { NET_F_HOST_TSO6, BIT(NET_F_CSUM) }, { NET_F_HOST_ECN, BIT(NET_F_CSUM) },
+    { NET_F_HOST_UFO, BIT(NET_F_CSUM) }, { NET_F_HOST_USO, BIT(NET_F_CSUM) },
     { NET_F_MRG_RXBUF, 0 }, { NET_F_STATUS, 0 }, { NET_F_CTRL_VQ, 0 }, { NET_F_CTRL_RX, BIT(NET_F_CTRL_VQ) },
     { NET_F_CTRL_RX_EXTRA, BIT(NET_F_CTRL_VQ) }, { NET_F_CTRL_VLAN, BIT(NET_F_CTRL_VQ) },
     { NET_F_CTRL_MAC_ADDR, BIT(NET_F_CTRL_VQ) }, { NET_F_CTRL_GUEST_OFFLOADS, BIT(NET_F_CTRL_VQ) },
@@ -44,10 +46,6 @@ static uint64_t features_of(const VirtioNet *n)
             features |= BIT(switches[k].bit);
     return n->pairs > 1 ? features : features & ~BIT(NET_F_MQ);
 }
-
-static const uint64_t guest_offloads = BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) |
-                                       BIT(NET_F_GUEST_ECN) | BIT(NET_F_GUEST_UFO) | BIT(NET_F_GUEST_USO4) |
-                                       BIT(NET_F_GUEST_USO6);
 
 /* ---- configuration ---- */
 
@@ -102,7 +100,7 @@ static void net_status_changed(VirtioDevice *v, uint8_t status)
     VirtioNet *n = (VirtioNet *)v;
 
     if (status & (STATUS_FEATURES_OK | STATUS_DRIVER_OK) && !n->offloads) {
-        n->offloads = v->features & guest_offloads;
+        n->offloads = v->features & NET_GUEST_OFFLOADS;
         virtio_net_offloads_changed(n);
     }
     if (status & STATUS_DRIVER_OK)
@@ -135,8 +133,8 @@ static void net_queue_reset(VirtioDevice *v, VirtQueue *q)
 
 static const VirtioType net_virtio = {
     .id = VIRTIO_ID_NET, .class_code = 0x020000, .config_size = CONFIG_SIZE, .config_read = net_config_read,
-    .config_write = net_config_write, .notify = net_notify, .status_changed = net_status_changed, .reset = net_driver_reset,
-    .queue_reset = net_queue_reset,
+    .config_write = net_config_write, .notify = net_notify, .status_changed = net_status_changed,
+    .reset = net_driver_reset, .queue_reset = net_queue_reset,
 };
 
 /* ---- life ---- */
@@ -156,8 +154,6 @@ static gboolean check(const VirtioNet *n, GError **err)
 {
     const char *id = n->virtio.pci.dev.id;
 
-    if (net_is_multicast(n->mac_given))
-        return error_set(err, "%s: mac: a card's address is no multicast address: its first byte is even", id);
     if (!is_power_of_2(n->rx_queue_size) || !is_power_of_2(n->tx_queue_size))
         return error_set(err, "%s: rx_queue_size and tx_queue_size are powers of 2", id);
     if (n->duplex && strcmp(n->duplex, "half") && strcmp(n->duplex, "full"))
@@ -213,9 +209,10 @@ static gboolean net_post_load(Device *dev, GError **err)
     VirtioNet *n = (VirtioNet *)dev;
 
     if (!n->pairs_used || n->pairs_used > n->pairs || n->filter.unicast.count > NET_MACS_MAX ||
-        n->filter.multicast.count > NET_MACS_MAX || n->sending >> (n->pairs - 1) > 1 || n->offloads & ~guest_offloads)
-        return error_set(err, "%s: %u queue pairs or a filter in the saved state that this card does not have", dev->id,
-                         n->pairs_used);
+        n->filter.multicast.count > NET_MACS_MAX || n->sending >> (n->pairs - 1) > 1 ||
+        n->offloads & ~NET_GUEST_OFFLOADS)
+        return error_set(err, "%s: %u queue pairs or a filter in the saved state that this card does not have",
+                         dev->id, n->pairs_used);
     if (!virtio_post_load(&n->virtio, err))
         return FALSE;
     virtio_net_offloads_changed(n);
@@ -232,12 +229,12 @@ static const Property net_properties[] = {
     VIRTIO_PROPERTIES(VirtioNet),
     PROPERTY(VirtioNet, backend, "netdev", PROP_NET, 0, "network (-netdev) that the card is on"),
     PROPERTY(VirtioNet, mac_given, "mac", PROP_MAC, 0, "the card's address"),
-    { .name = "queues", .type = PROP_U32, .offset = offsetof(VirtioNet, pairs), .initial = 1, .min = 1, .max = NET_PAIRS_MAX,
-      .help = "pairs of queues, one to receive and one to send" },
-    { .name = "rx_queue_size", .type = PROP_U32, .offset = offsetof(VirtioNet, rx_queue_size), .initial = 256, .min = 64,
-      .max = VIRTIO_QUEUE_SIZE_MAX, .help = "buffers of a queue to receive, a power of 2" },
-    { .name = "tx_queue_size", .type = PROP_U32, .offset = offsetof(VirtioNet, tx_queue_size), .initial = 256, .min = 64,
-      .max = VIRTIO_QUEUE_SIZE_MAX, .help = "frames of a queue to send, a power of 2" },
+    { .name = "queues", .type = PROP_U32, .offset = offsetof(VirtioNet, pairs), .initial = 1, .min = 1,
+      .max = NET_PAIRS_MAX, .help = "pairs of queues, one to receive and one to send" },
+    { .name = "rx_queue_size", .type = PROP_U32, .offset = offsetof(VirtioNet, rx_queue_size), .initial = 256,
+      .min = 64, .max = VIRTIO_QUEUE_SIZE_MAX, .help = "buffers of a queue to receive, a power of 2" },
+    { .name = "tx_queue_size", .type = PROP_U32, .offset = offsetof(VirtioNet, tx_queue_size), .initial = 256,
+      .min = 64, .max = VIRTIO_QUEUE_SIZE_MAX, .help = "frames of a queue to send, a power of 2" },
     { .name = "host_mtu", .type = PROP_U32, .offset = offsetof(VirtioNet, mtu), .initial = 0, .max = 65535,
       .help = "largest packet of the network, for the guest to keep to; 0: it is not told" },
     { .name = "speed", .type = PROP_U32, .offset = offsetof(VirtioNet, speed), .initial = UINT32_MAX,
@@ -264,7 +261,7 @@ static const Property net_properties[] = {
     FEATURE(18, "ctrl_rx_extra", 1, "and some more"),
     FEATURE(19, "ctrl_vlan", 1, "commands for VLANs"),
     FEATURE(20, "ctrl_mac_addr", 1, "a command for the address"),
-    FEATURE(21, "ctrl_guest_offloads", 1, "a command for what may come unfinished"),
+    FEATURE(21, "ctrl_NET_GUEST_OFFLOADS", 1, "a command for what may come unfinished"),
     FEATURE(22, "guest_announce", 1, "the guest announces itself after a restore"),
     FEATURE(23, "mq", 1, "several pairs of queues, where there are some"),
     FEATURE(24, "speed_duplex", 1, "the link's speed is told"),
@@ -291,7 +288,7 @@ static const StateField net_state[] = {
 };
 
 const DeviceType virtio_net_type = {
-    .name = "virtio-net-pci", .description = "virtio network card", .bus = "pci", .size = sizeof(VirtioNet), .user = true,
-    .properties = net_properties, .create = net_create, .reset = net_reset, .destroy = net_destroy, .state = net_state,
-    .pre_save = net_pre_save, .post_load = net_post_load,
+    .name = "virtio-net-pci", .description = "virtio network card", .bus = "pci", .size = sizeof(VirtioNet),
+    .user = true, .properties = net_properties, .create = net_create, .reset = net_reset, .destroy = net_destroy,
+    .state = net_state, .pre_save = net_pre_save, .post_load = net_post_load,
 };

@@ -105,7 +105,8 @@ static size_t table_read(MacTable *t, const uint8_t *data, size_t size)
 static bool set_macs(VirtioNet *n, const uint8_t *data, size_t size)
 {
     MacTable unicast = { 0 }, multicast = { 0 };
-    size_t first = table_read(&unicast, data, size), second = first ? table_read(&multicast, data + first, size - first) : 0;
+    size_t first = table_read(&unicast, data, size);
+    size_t second = first ? table_read(&multicast, data + first, size - first) : 0;
 
     if (!virtio_has(&n->virtio, NET_F_CTRL_RX) || !second || first + second != size)
         return false;
@@ -153,9 +154,7 @@ static bool set_pairs(VirtioNet *n, uint8_t command, const uint8_t *data, size_t
 
 static bool set_offloads(VirtioNet *n, uint8_t command, const uint8_t *data, size_t size)
 {
-    const uint64_t all = n->virtio.features &
-                         (BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) | BIT(NET_F_GUEST_ECN) |
-                          BIT(NET_F_GUEST_UFO) | BIT(NET_F_GUEST_USO4) | BIT(NET_F_GUEST_USO6));
+    const uint64_t all = n->virtio.features & NET_GUEST_OFFLOADS;
 
     if (!virtio_has(&n->virtio, NET_F_CTRL_GUEST_OFFLOADS) || command != 0 || size != 8 || ld64le(data) & ~all)
         return false;
@@ -188,8 +187,8 @@ static void answer(VirtioNet *n, VirtElement *e)
     dma_to_buffer(&e->out, 0, message, size);
     failed = size < 2 || size != e->out.size || !carry_out(n, message[0], message[1], message + 2, size - 2);
     if (failed)
-        log_guest_error("%s: command %u of class %u, with %zu bytes, is not one that was agreed on", id_of(n), message[1],
-                        message[0], size);
+        log_guest_error("%s: command %u of class %u, with %zu bytes, is not one that was agreed on", id_of(n),
+                        message[1], message[0], size);
     virtqueue_push(e->queue, e, dma_from_buffer(&e->in, 0, &failed, 1));
 }
 

@@ -1,9 +1,9 @@
 /*
  * virtio-net: frames (Virtual I/O Device 1.2, 5.1.6).
  *
- * Frames to be sent go from the guest's memory to the network as they are, by the main loop, in batches: while there are some, the
- * driver need not notify.  A frame for the guest goes into as many buffers as it needs, where the driver can put it together;
- * when there are not enough, it waits, and with it the network, until there are more.
+ * Frames to be sent go from the guest's memory to the network as they are, by the main loop, in batches: while there
+ * are some, the driver need not notify.  A frame for the guest goes into as many buffers as it needs, where the driver
+ * can put it together; when there are not enough, it waits, and with it the network, until there are more.
  */
 #include <string.h>
 
@@ -29,8 +29,8 @@ static unsigned header_size(const VirtioNet *n)
 /* ---- flows ---- */
 
 /*
- * A number that both directions of a flow have: of addresses, protocol and ports.  What is no TCP or UDP over IP, or a fragment without
- * ports, is told apart by addresses alone.
+ * A number that both directions of a flow have: of addresses, protocol and ports.  What is no TCP or UDP over IP, or a
+ * fragment without ports, is told apart by addresses alone.
  */
 static uint8_t flow_hash(const uint8_t *frame, size_t size)
 {
@@ -86,8 +86,8 @@ static bool offload_valid(const NetOffload *o, size_t size)
 
 static NetOffload header_read(const uint8_t *h)
 {
-    return (NetOffload) { .flags = h[0] & NET_NEEDS_CSUM, .gso = h[1], .header_size = ld16le(h + 2), .gso_size = ld16le(h + 4),
-                          .csum_start = ld16le(h + 6), .csum_offset = ld16le(h + 8) };
+    return (NetOffload) { .flags = h[0] & NET_NEEDS_CSUM, .gso = h[1], .header_size = ld16le(h + 2),
+                          .gso_size = ld16le(h + 4), .csum_start = ld16le(h + 6), .csum_offset = ld16le(h + 8) };
 }
 
 /* Answers to the flow come by this pair from now on. */
@@ -107,7 +107,8 @@ static void send_frame(VirtioNet *n, unsigned pair, const VirtElement *e)
     dma_to_buffer(&e->out, 0, header, skip);
     NetOffload offload = header_read(header);
     if (size < 14 || size > NET_FRAME_MAX || !offload_valid(&offload, size)) {
-        log_guest_error("%s: a frame of %zu bytes to send, flags 0x%02x, segmentation 0x%02x", id_of(n), size, header[0], header[1]);
+        log_guest_error("%s: a frame of %zu bytes to send, flags 0x%02x, segmentation 0x%02x", id_of(n), size,
+                        header[0], header[1]);
         return;
     }
     unsigned count = frame_iov(n, &e->out, skip);
@@ -156,7 +157,10 @@ void virtio_net_send(void *opaque)
         timer_arm(n->send, 0);
 }
 
-/* By the main loop, so that a processor goes on with the next frame meanwhile; at once, whatever the clock is restored to. */
+/*
+ * By the main loop, so that a processor goes on with the next frame meanwhile; at once, whatever the clock is restored
+ * to.
+ */
 void virtio_net_sent(VirtioNet *n, VirtQueue *q)
 {
     unsigned pair = q->index / 2;
@@ -200,8 +204,8 @@ static void copy_part(VirtElement *e, size_t at, const struct iovec *iov, unsign
 typedef enum Delivery { DELIVERED, DROPPED, NO_ROOM } Delivery;
 
 /*
- * Elements with room for `size` bytes, `taken` of them, or none.  A driver without mergeable buffers has one for each frame, and a
- * ring that is too small as a whole never has room: such frames are lost, others wait.
+ * Elements with room for `size` bytes, `taken` of them, or none.  A driver without mergeable buffers has one for each
+ * frame, and a ring that is too small as a whole never has room: such frames are lost, others wait.
  */
 static Delivery take_room(VirtioNet *n, VirtQueue *q, size_t size, unsigned *taken)
 {
@@ -239,7 +243,8 @@ static void fill(VirtioNet *n, unsigned taken, uint8_t *header, const struct iov
     virtqueue_flush(q);
 }
 
-static Delivery deliver(VirtioNet *n, VirtQueue *q, uint8_t *header, const struct iovec *iov, unsigned count, size_t size)
+static Delivery deliver(VirtioNet *n, VirtQueue *q, uint8_t *header, const struct iovec *iov, unsigned count,
+                        size_t size)
 {
     unsigned taken;
 
@@ -271,7 +276,10 @@ static void held_try(VirtioNet *n)
 {
     struct iovec iov = { n->held, n->held_size };
 
-    if (n->held_size && deliver(n, queue_for(n, n->held, n->held_size), n->held_header, &iov, 1, n->held_size) != NO_ROOM)
+    if (!n->held_size)
+        return;
+    VirtQueue *q = queue_for(n, n->held, n->held_size);
+    if (deliver(n, q, n->held_header, &iov, 1, n->held_size) != NO_ROOM)
         n->held_size = 0;
 }
 
@@ -302,7 +310,8 @@ static bool net_can_receive(void *opaque)
     return !n->held_size;
 }
 
-static void hold(VirtioNet *n, VirtQueue *q, const uint8_t *header, const struct iovec *iov, unsigned count, size_t size)
+static void hold(VirtioNet *n, VirtQueue *q, const uint8_t *header, const struct iovec *iov, unsigned count,
+                 size_t size)
 {
     memcpy(n->held_header, header, NET_HEADER_SIZE);
     n->held_size = net_iov_copy(iov, count, 0, n->held, size);

@@ -1,10 +1,14 @@
-/* What the parts of virtio-net share: the card, frames (virtio_net_frames.c), commands and the filter (virtio_net_control.c). */
+/*
+ * What the parts of virtio-net share: the card, frames (virtio_net_frames.c), commands and the filter
+ * (virtio_net_control.c).
+ */
 #ifndef MYNA_HW_VIRTIO_NET_PRIVATE_H
 #define MYNA_HW_VIRTIO_NET_PRIVATE_H
 
 #include "backends/net/net.h"
 #include "core/clock.h"
 #include "hw/virtio/virtio.h"
+#include "util/bits.h"
 
 /* Feature bits (5.1.3). */
 enum {
@@ -16,6 +20,11 @@ enum {
     NET_F_SPEED_DUPLEX = 63
 };
 enum { NET_FEATURE_SWITCHES = 26 };
+
+/* What may be left to the guest, as features and as what it has not switched off. */
+#define NET_GUEST_OFFLOADS                                                                                             \
+    (BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) | BIT(NET_F_GUEST_ECN) |                    \
+     BIT(NET_F_GUEST_UFO) | BIT(NET_F_GUEST_USO4) | BIT(NET_F_GUEST_USO6))
 
 enum {
     NET_PAIRS_MAX = 31,          /* two queues each, and one for control */

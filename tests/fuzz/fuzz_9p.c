@@ -1,7 +1,7 @@
 /*
- * libFuzzer's target for the 9P server: the input is messages one after the other, each with its length before it (two bytes), to a server
- * of a share in a temporary folder.  Whatever they are: no crash, an answer within its room, nothing outside of the folder, and a
- * saved server that can be loaded.
+ * libFuzzer's target for the 9P server: the input is messages one after the other, each with its length before it (two
+ * bytes), to a server of a share in a temporary folder.  Whatever they are: no crash, an answer within its room,
+ * nothing outside of the folder, and a saved server that can be loaded.
  */
 #include <glib.h>
 #include <glib/gstdio.h>

@@ -1,6 +1,7 @@
 /*
- * backends/9p: the server by itself, as a client sees it that may be Linux or may mean harm: each message, what a read-only share
- * refuses, the models of security, ways out of the share, a save in the middle, locks, and the queue of threads.
+ * backends/9p: the server by itself, as a client sees it that may be Linux or may mean harm: each message, what a
+ * read-only share refuses, the models of security, ways out of the share, a save in the middle, locks, and the queue
+ * of threads.
  */
 #include "backends/9p/server.h"
 
@@ -21,10 +22,12 @@
 #include "util/bits.h"
 #include "util/endian.h"
 
-enum { TSTATFS = 8, TLOPEN = 12, TLCREATE = 14, TSYMLINK = 16, TMKNOD = 18, TRENAME = 20, TREADLINK = 22, TGETATTR = 24,
-       TSETATTR = 26, TXATTRWALK = 30, TXATTRCREATE = 32, TREADDIR = 40, TFSYNC = 50, TLOCK = 52, TGETLOCK = 54, TLINK = 70,
-       TMKDIR = 72, TRENAMEAT = 74, TUNLINKAT = 76, TVERSION = 100, TAUTH = 102, TATTACH = 104, TFLUSH = 108, TWALK = 110,
-       TREAD = 116, TWRITE = 118, TCLUNK = 120, TREMOVE = 122 };
+enum {
+    TSTATFS = 8, TLOPEN = 12, TLCREATE = 14, TSYMLINK = 16, TMKNOD = 18, TRENAME = 20, TREADLINK = 22, TGETATTR = 24,
+    TSETATTR = 26, TXATTRWALK = 30, TXATTRCREATE = 32, TREADDIR = 40, TFSYNC = 50, TLOCK = 52, TGETLOCK = 54,
+    TLINK = 70, TMKDIR = 72, TRENAMEAT = 74, TUNLINKAT = 76, TVERSION = 100, TAUTH = 102, TATTACH = 104, TFLUSH = 108,
+    TWALK = 110, TREAD = 116, TWRITE = 118, TCLUNK = 120, TREMOVE = 122
+};
 enum { MSIZE = 64 * 1024 };
 
 typedef struct Fixture {
@@ -54,8 +57,8 @@ static void assert_file(Fixture *f, const char *name, const char *text)
 }
 
 /*
- * One message; fields by letters: b 1 byte, w 2, d 4, q 8 (uint64_t), s a string, x bytes (pointer, unsigned).  The error of the
- * answer, or 0.
+ * One message; fields by letters: b 1 byte, w 2, d 4, q 8 (uint64_t), s a string, x bytes (pointer, unsigned).  The
+ * error of the answer, or 0.
  */
 static int talk(Fixture *f, uint8_t type, const char *fields, ...)
 {
@@ -93,6 +96,8 @@ static int talk(Fixture *f, uint8_t type, const char *fields, ...)
     return 0;
 }
 
+#define SETATTR "dddddqqqqq" /* fid valid mode uid gid size times */
+#define NO_TIMES UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0)
 #define OK(...) g_assert_cmpint(talk(f, __VA_ARGS__), ==, 0)
 #define FAILS(error, ...) g_assert_cmpint(talk(f, __VA_ARGS__), ==, error)
 
@@ -284,9 +289,9 @@ static void test_attributes(Fixture *f, gconstpointer unused)
 
     g_assert_cmpint(walk_to(f, 1, "hello"), ==, 0);
     /* mode and size; then times */
-    OK(TSETATTR, "dddddqqqqq", 1u, 1u | 8u, 0600u, 0u, 0u, UINT64_C(5), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    OK(TSETATTR, SETATTR, 1u, 1u | 8u, 0600u, 0u, 0u, UINT64_C(5), NO_TIMES);
     assert_file(f, "hello", "hello");
-    OK(TSETATTR, "dddddqqqqq", 1u, 0x10u | 0x20u | 0x80u | 0x100u, 0u, 0u, 0u, UINT64_C(0), UINT64_C(1000), UINT64_C(5),
+    OK(TSETATTR, SETATTR, 1u, 0x10u | 0x20u | 0x80u | 0x100u, 0u, 0u, 0u, UINT64_C(0), UINT64_C(1000), UINT64_C(5),
        UINT64_C(2000), UINT64_C(6));
     g_assert_cmpint(stat(path, &st), ==, 0);
     g_assert_cmpint(st.st_mode & 07777, ==, 0600);
@@ -298,7 +303,7 @@ static void test_attributes(Fixture *f, gconstpointer unused)
     p9_take(&f->r, 8 + 8 + 8 + 8);
     g_assert_cmpuint(p9_get64(&f->r), ==, 2000);
     g_assert_cmpuint(p9_get64(&f->r), ==, 6);
-    FAILS(EFBIG, TSETATTR, "dddddqqqqq", 1u, 8u, 0u, 0u, 0u, UINT64_MAX, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    FAILS(EFBIG, TSETATTR, SETATTR, 1u, 8u, 0u, 0u, 0u, UINT64_MAX, NO_TIMES);
     OK(TSTATFS, "d", 1u);
     g_assert_cmpuint(p9_get32(&f->r), ==, 0x01021997);
 }
@@ -475,7 +480,8 @@ static unsigned lock(Fixture *f, unsigned fid, unsigned type, uint64_t start, ui
     return p9_get8(&f->r);
 }
 
-static unsigned test_lock_of(Fixture *f, unsigned fid, unsigned type, uint64_t start, uint64_t length, unsigned process)
+static unsigned test_lock_of(Fixture *f, unsigned fid, unsigned type, uint64_t start, uint64_t length,
+                             unsigned process)
 {
     OK(TGETLOCK, "dbqqds", fid, type, start, length, process, "guest");
     return p9_get8(&f->r);
@@ -533,7 +539,7 @@ static void test_readonly(Fixture *f, gconstpointer unused)
     FAILS(EROFS, TRENAMEAT, "dsds", 0u, "hello", 0u, "x");
     FAILS(EROFS, TUNLINKAT, "dsd", 0u, "hello", 0u);
     FAILS(EROFS, TXATTRCREATE, "dsqd", 1u, "user.x", UINT64_C(1), 0u);
-    FAILS(EROFS, TSETATTR, "dddddqqqqq", 1u, 1u, 0600u, 0u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    FAILS(EROFS, TSETATTR, SETATTR, 1u, 1u, 0600u, 0u, 0u, UINT64_C(0), NO_TIMES);
     OK(TLOPEN, "dd", 1u, 0u);
     FAILS(EROFS, TWRITE, "dqdx", 1u, UINT64_C(0), 1u, "x", 1u);
     g_assert_cmpint(read_text(f, 1, text, sizeof text), ==, 0);
@@ -548,7 +554,7 @@ static void test_no_setuid(Fixture *f, gconstpointer unused)
     OK(TWALK, "ddw", 0u, 1u, 0u);
     OK(TLCREATE, "dsddd", 1u, "new", 0301u, 06755u, 0u);
     g_assert_cmpuint(mode_of(f, 1), ==, S_IFREG | 0755);
-    OK(TSETATTR, "dddddqqqqq", 1u, 1u, 04711u, 0u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    OK(TSETATTR, SETATTR, 1u, 1u, 04711u, 0u, 0u, UINT64_C(0), NO_TIMES);
     g_assert_cmpuint(mode_of(f, 1), ==, S_IFREG | 0711);
 }
 
@@ -590,7 +596,7 @@ static void test_mapped(Fixture *f, gconstpointer unused)
     g_assert_cmpstr(target, ==, "/etc/passwd");
     OK(TMKDIR, "dsdd", 0u, "dir", 0750u, 0u);
     g_assert_cmpint(walk_to(f, 5, "dir"), ==, 0);
-    OK(TSETATTR, "dddddqqqqq", 5u, 1u | 2u, 02777u, 42u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    OK(TSETATTR, SETATTR, 5u, 1u | 2u, 02777u, 42u, 0u, UINT64_C(0), NO_TIMES);
     g_assert_cmpuint(mode_of(f, 5), ==, S_IFDIR | 02777);
     g_assert_cmpuint(p9_get32(&f->r), ==, 42);
 }
@@ -627,9 +633,9 @@ static void test_mapped_ids(Fixture *f, gconstpointer unused)
     mode_of(f, 1);
     g_assert_cmpuint(p9_get32(&f->r), ==, 65534);
     /* Given to nobody that the host knows: not an error with `none`, but one where it should have been done. */
-    OK(TSETATTR, "dddddqqqqq", 1u, 2u, 0u, 77u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    OK(TSETATTR, SETATTR, 1u, 2u, 0u, 77u, 0u, UINT64_C(0), NO_TIMES);
     f->share->security = SHARE_PASSTHROUGH;
-    FAILS(EPERM, TSETATTR, "dddddqqqqq", 1u, 2u, 0u, 77u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    FAILS(EPERM, TSETATTR, SETATTR, 1u, 2u, 0u, 77u, 0u, UINT64_C(0), NO_TIMES);
 }
 
 /* ---- ways out ---- */
@@ -698,8 +704,8 @@ static void test_links_out(Fixture *f, gconstpointer unused)
     FAILS(ELOOP, TLOPEN, "dd", 1u, 01001u);
     OK(TWALK, "ddw", 0u, 2u, 0u);
     FAILS(ELOOP, TLCREATE, "dsddd", 2u, "file", 01101u, 0644u, 0u);
-    FAILS(ELOOP, TSETATTR, "dddddqqqqq", 1u, 8u, 0u, 0u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
-    FAILS(EOPNOTSUPP, TSETATTR, "dddddqqqqq", 1u, 1u, 0u, 0u, 0u, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    FAILS(ELOOP, TSETATTR, SETATTR, 1u, 8u, 0u, 0u, 0u, UINT64_C(0), NO_TIMES);
+    FAILS(EOPNOTSUPP, TSETATTR, SETATTR, 1u, 1u, 0u, 0u, 0u, UINT64_C(0), NO_TIMES);
     /* A hard link of a link is the link. */
     OK(TLINK, "dds", 0u, 1u, "hard");
     g_assert_true(g_file_test(hard, G_FILE_TEST_IS_SYMLINK));
@@ -747,7 +753,8 @@ static gpointer swap_all_the_time(gpointer data)
 static void test_swapped(Fixture *f, gconstpointer unused)
 {
     Swapper w = { host(f, "folder"), host(f, "spare"), f->outside, 0, 0 };
-    g_autofree char *made = g_build_filename(f->outside, "made", NULL), *inner = g_build_filename(f->outside, "inner", NULL);
+    g_autofree char *made = g_build_filename(f->outside, "made", NULL);
+    g_autofree char *inner = g_build_filename(f->outside, "inner", NULL);
     unsigned reads = 0;
     char text[64];
     (void)unused;
@@ -835,9 +842,11 @@ static void test_deep(Fixture *f, gconstpointer unused)
 
 static void test_random(Fixture *f, gconstpointer unused)
 {
-    static const uint8_t types[] = { TSTATFS, TLOPEN, TLCREATE, TSYMLINK, TMKNOD, TRENAME, TREADLINK, TGETATTR, TSETATTR,
-                                     TXATTRWALK, TXATTRCREATE, TREADDIR, TFSYNC, TLOCK, TGETLOCK, TLINK, TMKDIR, TRENAMEAT,
-                                     TUNLINKAT, TATTACH, TFLUSH, TWALK, TREAD, TWRITE, TCLUNK, TREMOVE };
+    static const uint8_t types[] = {
+        TSTATFS, TLOPEN, TLCREATE, TSYMLINK, TMKNOD, TRENAME, TREADLINK, TGETATTR, TSETATTR, TXATTRWALK, TXATTRCREATE,
+        TREADDIR, TFSYNC, TLOCK, TGETLOCK, TLINK, TMKDIR, TRENAMEAT, TUNLINKAT, TATTACH, TFLUSH, TWALK, TREAD, TWRITE,
+        TCLUNK, TREMOVE
+    };
     GRand *rand = g_rand_new_with_seed(9);
     (void)unused;
 
@@ -923,7 +932,8 @@ static void test_save_gone(Fixture *f, gconstpointer unused)
 /* A path in a saved file is not believed. */
 static void test_load_escape(Fixture *f, gconstpointer unused)
 {
-    static const char *const paths[] = { "../outside/secret", "/etc/passwd", "folder/../../outside/secret", "a//b", "folder/" };
+    static const char *const paths[] = { "../outside/secret", "/etc/passwd", "folder/../../outside/secret", "a//b",
+                                         "folder/" };
     GError *err = NULL;
     (void)unused;
 
@@ -1076,8 +1086,10 @@ static void assert_refused(Machine *m, const char *text, const char *words)
 static void test_fsdev(Fixture *f, gconstpointer unused)
 {
     Machine *m = machine_new(MiB, NULL);
-    g_autofree char *path = host(f, ""), *text = g_strdup_printf("local,id=a,path=%s", path), *fsdev = NULL, *device = NULL;
-    g_autofree char *mapped = g_strdup_printf("local,id=b,path=%s,readonly=off,security_model=mapped-xattr,uid-map=0:1000", path);
+    g_autofree char *path = host(f, ""), *text = g_strdup_printf("local,id=a,path=%s", path);
+    g_autofree char *mapped = g_strdup_printf("local,id=b,path=%s,readonly=off,security_model=mapped-xattr,"
+                                              "uid-map=0:1000", path);
+    g_autofree char *fsdev = NULL, *device = NULL;
     GError *err = NULL;
     (void)unused;
 
@@ -1109,23 +1121,25 @@ static void test_fsdev(Fixture *f, gconstpointer unused)
 }
 
 #define ADD(name, fn) g_test_add("/9p/" name, Fixture, NULL, fixture_up, fn, fixture_down)
-#define ADD_BOTH(name, fn)                                                                                             \
-    do {                                                                                                               \
-        ADD(name, fn);                                                                                                 \
-        g_test_add("/9p/by-component/" name, Fixture, GINT_TO_POINTER(1), fixture_up, fn, fixture_down);              \
-    } while (0)
+/* With openat2(), and as without it. */
+static void add_both(const char *name, void (*fn)(Fixture *f, gconstpointer by_component))
+{
+    g_autofree char *path = g_strconcat("/9p/", name, NULL), *other = g_strconcat("/9p/by-component/", name, NULL);
+    g_test_add(path, Fixture, NULL, fixture_up, fn, fixture_down);
+    g_test_add(other, Fixture, GINT_TO_POINTER(1), fixture_up, fn, fixture_down);
+}
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("version", test_version);
     ADD("attach", test_attach);
-    ADD_BOTH("walk", test_walk);
-    ADD_BOTH("read", test_read);
+    add_both("walk", test_walk);
+    add_both("read", test_read);
     ADD("create-and-write", test_create_and_write);
     ADD("attributes", test_attributes);
     ADD("readdir", test_readdir);
-    ADD_BOTH("names", test_names);
+    add_both("names", test_names);
     ADD("rename", test_rename);
     ADD("rename-sibling", test_rename_sibling);
     ADD("unlinked", test_unlinked);
@@ -1136,13 +1150,13 @@ int main(int argc, char **argv)
     ADD("mapped", test_mapped);
     g_test_add_func("/9p/id-map", test_id_map);
     ADD("mapped-ids", test_mapped_ids);
-    ADD_BOTH("dotdot", test_dotdot);
-    ADD_BOTH("links-out", test_links_out);
-    ADD_BOTH("moved-away", test_moved_away);
-    ADD_BOTH("swapped", test_swapped);
+    add_both("dotdot", test_dotdot);
+    add_both("links-out", test_links_out);
+    add_both("moved-away", test_moved_away);
+    add_both("swapped", test_swapped);
     ADD("malformed", test_malformed);
     ADD("fids-bounded", test_fids_bounded);
-    ADD_BOTH("deep", test_deep);
+    add_both("deep", test_deep);
     ADD("random", test_random);
     ADD("save", test_save);
     ADD("save-gone", test_save_gone);
