@@ -44,11 +44,15 @@ static inline void driver_write(Driver *d, uint64_t gpa, uint64_t v, unsigned si
     as_write(d->m->memory, gpa, v, size);
 }
 
+/* Memory, all zero. */
 static inline uint64_t driver_alloc(Driver *d, uint64_t size)
 {
     uint64_t gpa = d->next_free;
+    g_autofree uint8_t *zeros = g_malloc0(size);
+
     d->next_free = align_up(gpa + size, 4096);
     g_assert_cmpuint(d->next_free, <=, DRIVER_RAM);
+    as_write_bytes(d->m->memory, gpa, zeros, size);
     return gpa;
 }
 
