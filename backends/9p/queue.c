@@ -37,13 +37,12 @@ typedef struct DoneSource {
 
 static void job_free(Job *j)
 {
-    p9_server_unref(j->server);
     g_free(j->message);
     g_free(j->answer);
     g_free(j);
 }
 
-/* In a thread of the pool. */
+/* In a thread of the pool; so is closing the files of a server that only this job still has. */
 static void job_work(gpointer data, gpointer unused)
 {
     Job *j = data;
@@ -53,6 +52,7 @@ static void job_work(gpointer data, gpointer unused)
     j->room = MIN(j->room, P9_MSIZE_MAX);
     j->answer = g_malloc(j->room);
     j->length = p9_server_handle(j->server, j->message, j->size, j->answer, j->room);
+    p9_server_unref(j->server);
     g_mutex_lock(&q->mutex);
     g_queue_push_tail(&q->done, j);
     g_cond_broadcast(&q->more_done);
@@ -162,11 +162,16 @@ void p9_queue_submit(P9Queue *q, uint8_t *message, size_t size, size_t room, voi
         job_start(j);
 }
 
+/* A job without a message gives the old server up. */
 void p9_queue_reset(P9Queue *q)
 {
+    Job *j = g_new0(Job, 1);
+
+    *j = (Job) { .queue = q, .server = q->server };
+    q->jobs = g_list_prepend(q->jobs, j);
     for (GList *l = q->jobs; l; l = l->next)
         ((Job *)l->data)->forgotten = true;
-    p9_server_unref(q->server);
+    job_start(j);
     q->server = p9_server_new(q->share);
 }
 
