@@ -48,9 +48,7 @@ static void fixture_up(Fixture *f, gconstpointer unused)
 
 static void machine_end(Driver *d)
 {
-    GPtrArray *devices = machine_devices(d->m);
-    while (devices->len)
-        device_remove(devices->pdata[devices->len - 1]);
+    driver_remove_devices(d);
     fsdev_close_all(d->m);
     driver_exit(d);
 }

@@ -86,6 +86,8 @@ static void make(Fixture *f, const char *options)
 static void finish(Fixture *f)
 {
     net_detach(f->peer);
+    driver_remove_devices(&f->d);
+    net_close_all(f->d.m);
     driver_exit(&f->d);
 }
 

@@ -111,11 +111,17 @@ static inline void driver_attach(Driver *d, Device *dev)
     driver_config_write(d, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
 }
 
-static inline void driver_exit(Driver *d)
+/* Before the networks and the like that they are on. */
+static inline void driver_remove_devices(Driver *d)
 {
     GPtrArray *devices = machine_devices(d->m);
     while (devices->len)
         device_remove(devices->pdata[devices->len - 1]);
+}
+
+static inline void driver_exit(Driver *d)
+{
+    driver_remove_devices(d);
     pci_bus_free(d->pci);
     region_remove(d->ram);
     region_free(d->ram);
