@@ -9,6 +9,7 @@
 
 #include "backends/block/block.h"
 #include "backends/char/char.h"
+#include "backends/net/net.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/machine.h"
@@ -243,6 +244,7 @@ static gboolean run(const Options *o, int *status, GError **err)
     m->no_reboot = o->no_reboot || !g_strcmp0(o->action.reboot, "shutdown");
     m->no_shutdown = o->no_shutdown || !g_strcmp0(o->action.shutdown, "pause");
     gboolean ok = machine_live(m, o, status, err);
+    net_close_all(m);
     block_close_all(m);
     monitor_free_all(m);
     qmp_free_all(m);

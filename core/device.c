@@ -20,6 +20,7 @@ static const struct {
     [PROP_BOOL] = { "bool", 0 },     [PROP_U8] = { "uint8", 8 },    [PROP_U16] = { "uint16", 16 },
     [PROP_U32] = { "uint32", 32 },   [PROP_U64] = { "uint64", 64 }, [PROP_SIZE] = { "size", 64 },
     [PROP_STRING] = { "str", 0 },    [PROP_CHAR] = { "chardev", 0 }, [PROP_DRIVE] = { "drive", 0 },
+    [PROP_NET] = { "netdev", 0 },    [PROP_MAC] = { "macaddr", 0 },
 };
 
 #define for_each_property(p, type_) for (const Property *p = (type_)->properties; p && p->name; p++)
@@ -64,9 +65,19 @@ static void property_put_pointer(Device *dev, const Property *p, void *v)
     memcpy(property_field(dev, p), &v, sizeof v);
 }
 
+static bool property_is_backend(const Property *p)
+{
+    return p->type == PROP_CHAR || p->type == PROP_DRIVE || p->type == PROP_NET;
+}
+
 static bool property_is_pointer(const Property *p)
 {
-    return p->type == PROP_STRING || p->type == PROP_CHAR || p->type == PROP_DRIVE;
+    return p->type == PROP_STRING || property_is_backend(p);
+}
+
+static bool property_is_number(const Property *p)
+{
+    return !property_is_pointer(p) && p->type != PROP_MAC;
 }
 
 static uint64_t property_get_number(const Device *dev, const Property *p)
@@ -92,6 +103,12 @@ void device_property_print(const Device *dev, const Property *p, GString *out)
             g_string_append_printf(out, "  %s = \"%s\"\n", p->name, pointer ? (const char *)pointer : "");
         else
             g_string_append_printf(out, "  %s = %s\n", p->name, pointer ? "connected" : "none");
+        return;
+    }
+    if (p->type == PROP_MAC) {
+        const uint8_t *mac = (const uint8_t *)dev + p->offset;
+        g_string_append_printf(out, "  %s = %02x:%02x:%02x:%02x:%02x:%02x\n", p->name, mac[0], mac[1], mac[2], mac[3],
+                               mac[4], mac[5]);
         return;
     }
     g_string_append_printf(out, "  %s = %" PRIu64 " (0x%" PRIx64 ")\n", p->name, property_get_number(dev, p),
@@ -183,7 +200,14 @@ static const char *nearest_slot(Machine *m, const char *prefix, const char *give
     return nearest_name(given, (const char *const *)names->pdata, names->len);
 }
 
-/* Back ends provide themselves to the machine as "chardev:ID" and "drive:ID". */
+static gboolean set_mac(Device *dev, const Property *p, const char *value, GError **err)
+{
+    g_autofree char *what = g_strdup_printf("device '%s': property '%s'", dev->id, p->name);
+
+    return parse_mac(what, value, property_field(dev, p), err);
+}
+
+/* Back ends provide themselves to the machine as "chardev:ID", "drive:ID" and "netdev:ID". */
 static gboolean set_backend(Device *dev, const Property *p, const char *value, GError **err)
 {
     const char *kind = property_types[p->type].shown;
@@ -243,8 +267,10 @@ gboolean device_set(Device *dev, const char *property, const char *value, GError
     case PROP_BOOL: return set_bool(dev, p, value, err);
     case PROP_SIZE: return set_size(dev, p, value, err);
     case PROP_STRING: return set_string(dev, p, value);
+    case PROP_MAC: return set_mac(dev, p, value, err);
     case PROP_CHAR:
-    case PROP_DRIVE: return set_backend(dev, p, value, err);
+    case PROP_DRIVE:
+    case PROP_NET: return set_backend(dev, p, value, err);
     default: return set_number(dev, p, value, err);
     }
 }
@@ -271,7 +297,7 @@ Device *device_new(Machine *m, const DeviceType *type, const char *id)
     dev->machine = m;
     dev->id = id ? g_strdup(id) : device_default_id(m, type);
     for_each_property(p, type) {
-        if (!property_is_pointer(p))
+        if (property_is_number(p))
             property_put_number(dev, p, p->initial);
     }
     return dev;
@@ -306,7 +332,7 @@ static Device *backend_user(Device *dev, const Property *own, const void *backen
 static gboolean device_check_backends(Device *dev, GError **err)
 {
     for_each_property(p, dev->type) {
-        if (p->type != PROP_CHAR && p->type != PROP_DRIVE)
+        if (!property_is_backend(p))
             continue;
         void *backend = property_get_pointer(dev, p);
         Device *user = backend ? backend_user(dev, p, backend) : NULL;
@@ -428,7 +454,7 @@ void device_type_help(const DeviceType *type)
         const char *shown = property_types[p->type].shown;
         int pad = width - strlen(p->name) - strlen(shown);
         printf("  %s=<%s>%*s  - %s", p->name, shown, pad, "", p->help ? p->help : "");
-        if (!property_is_pointer(p)) {
+        if (property_is_number(p)) {
             g_autofree char *initial = property_default(p);
             printf(" (default: %s)", initial);
         }

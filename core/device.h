@@ -21,9 +21,11 @@ typedef enum PropertyType {
     PROP_BOOL,   /* bool: on, off, yes, no, true, false */
     PROP_U8, PROP_U16, PROP_U32, PROP_U64, /* decimal or 0x hexadecimal */
     PROP_SIZE,   /* uint64_t bytes with suffix */
-    PROP_STRING, /* char *, owned by the device */
+    PROP_STRING, /* char *, owned by the device; from here on not numbers */
     PROP_CHAR,   /* struct CharBackend *: a chardev by name (backends/char) */
     PROP_DRIVE,  /* struct BlockBackend *: a drive by name (backends/block) */
+    PROP_NET,    /* struct NetBackend *: a network by name (backends/net) */
+    PROP_MAC,    /* uint8_t[6]: 52:54:00:12:34:56; all zero when it was not given */
 } PropertyType;
 
 typedef struct Property {

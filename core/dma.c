@@ -13,6 +13,7 @@ typedef struct DmaRange {
 } DmaRange;
 
 #define SIZE_MAX_ALL (UINT64_C(1) << 31)
+#define BUFFERED_MAX (1 * MiB)
 
 void dma_init(DmaList *d, AddressSpace *as, bool to_memory)
 {
@@ -36,9 +37,10 @@ static void append_buffer(DmaList *d, uint64_t gpa, uint64_t size)
     if (!d->to_memory)
         as_read_bytes(d->as, gpa, buf, size);
     append(d, buf, size, &(DmaRange){ .gpa = gpa, .bounce = true });
+    d->buffered += size;
 }
 
-/* As much of [gpa, gpa + size) as is one thing; returns how much. */
+/* As much of [gpa, gpa + size) as is one thing; returns how much, 0 when that would be too much. */
 static uint64_t append_some(DmaList *d, uint64_t gpa, uint64_t size)
 {
     AsTarget t = as_lookup(d->as, gpa);
@@ -48,16 +50,38 @@ static uint64_t append_some(DmaList *d, uint64_t gpa, uint64_t size)
         return n;
     }
     n = MIN(n, 64 * KiB); /* what is not RAM is small, unless a guest means harm */
+    if (n > BUFFERED_MAX - d->buffered)
+        return 0;
     append_buffer(d, gpa, n);
     return n;
+}
+
+/* Back to the first `count` elements. */
+static void cut(DmaList *d, unsigned count)
+{
+    for (unsigned k = count; k < d->count; k++) {
+        d->size -= d->iov[k].iov_len;
+        if (!g_array_index(d->ranges, DmaRange, k).bounce)
+            continue;
+        d->buffered -= d->iov[k].iov_len;
+        g_free(d->iov[k].iov_base);
+    }
+    g_array_set_size(d->ranges, count);
+    d->count = count;
 }
 
 bool dma_add(DmaList *d, uint64_t gpa, uint64_t size)
 {
     if (size > SIZE_MAX_ALL - d->size)
         return false;
-    for (uint64_t n; size; gpa += n, size -= n)
+    unsigned count = d->count;
+    for (uint64_t n; size; gpa += n, size -= n) {
         n = append_some(d, gpa, size);
+        if (!n) {
+            cut(d, count);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -74,15 +98,7 @@ void dma_written(DmaList *d, uint64_t size)
     }
 }
 
-void dma_reset(DmaList *d)
-{
-    for (unsigned k = 0; k < d->count; k++)
-        if (g_array_index(d->ranges, DmaRange, k).bounce)
-            g_free(d->iov[k].iov_base);
-    g_array_set_size(d->ranges, 0);
-    d->count = 0;
-    d->size = 0;
-}
+void dma_reset(DmaList *d) { cut(d, 0); }
 
 void dma_clear(DmaList *d)
 {

@@ -21,12 +21,16 @@ typedef struct DmaList {
     struct iovec *iov;
     unsigned count, room;
     uint64_t size;           /* bytes in all */
+    uint64_t buffered;       /* private: bytes in buffers */
     GArray *ranges;          /* private: what the elements are */
 } DmaList;
 
 /* An empty list; dma_clear() frees what it comes to hold. */
 void dma_init(DmaList *d, AddressSpace *as, bool to_memory);
-/* Appends size bytes at a GPA.  A list has at most 2^31 bytes: false, with nothing added, beyond. */
+/*
+ * Appends size bytes at a GPA.  A list has at most 2^31 bytes, of which 1 MiB need buffers, lest a guest has the host
+ * fetch gigabytes from registers: false, with nothing added, beyond.
+ */
 bool dma_add(DmaList *d, uint64_t gpa, uint64_t size);
 /* The first `size` bytes were written by the transfer: the guest, caches of code and displays learn of it. */
 void dma_written(DmaList *d, uint64_t size);

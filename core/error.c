@@ -1,5 +1,5 @@
 /*
- * Errors of the user: making them, guessing what was meant, and parsing sizes.
+ * Errors of the user: making them, guessing what was meant, and parsing sizes and addresses.
  */
 #include "core/error.h"
 
@@ -93,5 +93,22 @@ gboolean parse_size(const char *what, const char *text, guint64 default_unit, gu
     if (errno == ERANGE || value > G_MAXUINT64 / unit)
         return error_set(err, "%s: '%s' is too large: sizes are less than 2^64 bytes", what, text);
     *out = value * unit;
+    return TRUE;
+}
+
+gboolean parse_mac(const char *what, const char *text, guint8 mac[6], GError **err)
+{
+    guint8 bytes[6];
+    const char *p = text;
+
+    for (unsigned i = 0; i < 6; i++) {
+        if (!g_ascii_isxdigit(p[0]) || !g_ascii_isxdigit(p[1]) || (i < 5 ? !strchr(":-", p[2]) || !p[2] : p[2] != 0))
+            return error_set(err, "%s: '%s' is not an address like 52:54:00:12:34:56", what, text);
+        bytes[i] = g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]);
+        p += 3;
+    }
+    if (bytes[0] & 1)
+        return error_set(err, "%s: %s is a group's address; a card's has an even first byte", what, text);
+    memcpy(mac, bytes, sizeof bytes);
     return TRUE;
 }

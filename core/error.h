@@ -23,4 +23,7 @@ const char *nearest_name(const char *given, const char *const *names, unsigned n
  */
 gboolean parse_size(const char *what, const char *text, guint64 default_unit, guint64 *out, GError **err);
 
+/* Parses the address of a network card, "52:54:00:12:34:56" (or with dashes), which is one station's. */
+gboolean parse_mac(const char *what, const char *text, guint8 mac[6], GError **err);
+
 #endif

@@ -163,6 +163,15 @@ static gboolean store_string(const char *where, const OptionField *f, const char
     return TRUE;
 }
 
+static gboolean list_add(void *to, const char *value)
+{
+    GPtrArray **list = to;
+    if (!*list)
+        *list = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(*list, g_strdup(value));
+    return TRUE;
+}
+
 static gboolean store_value(const char *where, const OptionField *f, const char *value, void *object, GError **err)
 {
     void *to = (char *)object + f->offset;
@@ -172,6 +181,7 @@ static gboolean store_value(const char *where, const OptionField *f, const char 
     case OPTION_SIZE: return parse_size(where, value, 1, to, err);
     case OPTION_SIZE_MIB: return parse_size(where, value, 1 << 20, to, err);
     case OPTION_STRING: return store_string(where, f, value, to, err);
+    case OPTION_LIST: return list_add(to, value);
     default: return TRUE;
     }
 }
@@ -213,5 +223,7 @@ void option_fields_clear(const OptionField *fields, void *object)
     for (; fields->key; fields++) {
         if (fields->type == OPTION_STRING)
             string_replace((char *)object + fields->offset, NULL);
+        else if (fields->type == OPTION_LIST)
+            g_clear_pointer((GPtrArray **)((char *)object + fields->offset), g_ptr_array_unref);
     }
 }

@@ -35,6 +35,7 @@ typedef enum OptionType {
     OPTION_SIZE,    /* uint64_t bytes, with suffix */
     OPTION_SIZE_MIB, /* the same, in MiB when there is no suffix */
     OPTION_STRING,  /* char *, owned by the struct */
+    OPTION_LIST,    /* GPtrArray * of char *, owned by the struct: one for each time the key is given; NULL: none */
     OPTION_IGNORED, /* accepted for QEMU's sake, without an effect here */
 } OptionType;
 
@@ -55,7 +56,7 @@ typedef struct OptionField {
 gboolean option_fields_parse(const char *what, const char *text, const char *implied_key, const OptionField *fields,
                              void *object, GError **err);
 
-/* Frees the strings of an object. */
+/* Frees the strings and lists of an object. */
 void option_fields_clear(const OptionField *fields, void *object);
 
 /* on, yes, true, off, no, false. */

@@ -154,7 +154,7 @@ static JsonObject *property_object(const Property *p)
         json_object_set_string_member(o, "description", p->help);
     if (p->type == PROP_BOOL)
         json_object_set_boolean_member(o, "default-value", p->initial != 0);
-    else if (p->type != PROP_STRING && p->type != PROP_CHAR && p->type != PROP_DRIVE)
+    else if (p->type < PROP_STRING)
         json_object_set_int_member(o, "default-value", p->initial);
     return o;
 }

@@ -430,6 +430,8 @@ static const Option table[] = {
     CALL("cdrom", set_cdrom, "FILE", "CD image"),
     FLAG("snapshot", snapshot, "writes to disk images go to temporary files"),
 
+    LIST("netdev", netdevs, "TYPE,id=ID[,PROP=VALUE]...", "a network for a card of -device (help: list)"),
+
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
     LIST("parallel", parallels, "CHARDEV", NULL),
@@ -551,7 +553,8 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 /* The plain lists of strings: their addresses with &, themselves without. */
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
-     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps}
+     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,    \
+     ref o->netdevs}
 
 static void lists_make(Options *o)
 {

@@ -83,7 +83,7 @@ typedef struct Options {
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps;   /* char * */
+        *qmps, *pretty_qmps, *netdevs; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool snapshot, nographic, nodefaults, no_reboot, no_shutdown, stopped;

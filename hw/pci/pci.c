@@ -230,6 +230,8 @@ uint32_t pci_bus_config_read(PciBus *bus, uint32_t address, unsigned size)
     unsigned at = address & 0xff;
     if (!pci || at + size > sizeof pci->config)
         return 0xffffffff;
+    if (pci->config_reading)
+        pci->config_reading(pci, at, size);
     return ldle(pci->config + at, size);
 }
 

@@ -42,6 +42,8 @@ struct PciDevice {
     struct Msix *msix;             /* or NULL */
     /* Called after the guest's write of configuration bytes [offset, offset+size) took effect; may be NULL. */
     void (*config_written)(PciDevice *pci, unsigned offset, unsigned size);
+    /* Called before the guest's read of configuration bytes [offset, offset+size); may be NULL. */
+    void (*config_reading)(PciDevice *pci, unsigned offset, unsigned size);
 };
 
 /* Identity of a device, for pci_device_init. */

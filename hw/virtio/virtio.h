@@ -9,11 +9,20 @@
  * A driver that breaks the rules (a loop of descriptors, an index that runs away) makes the device need a reset (2.1.1):
  * it takes nothing off its queues any more until the driver resets it; log_guest_error() says why.
  *
+ * Rings lie in RAM, and are reached by host pointers that are looked up once for each memory map.  Buffers may lie
+ * anywhere; while one that is not RAM is written, the device does not hear its own registers, so that no driver can have
+ * it call itself.
+ *
+ * No element is on the way while the machine is saved: a device either lets its requests end in pre_save()
+ * (block_drain()), or takes an element off its queue only when it can answer it.  After a restore each queue's `notify`
+ * is called.
+ *
  * Under the machine lock.
  */
 #ifndef MYNA_HW_VIRTIO_H
 #define MYNA_HW_VIRTIO_H
 
+#include "core/clock.h"
 #include "core/dma.h"
 #include "hw/pci/pci_msi.h"
 
@@ -37,7 +46,11 @@ typedef struct VirtQueue VirtQueue;
 typedef struct VirtElement {
     VirtQueue *queue;
     DmaList out, in;          /* device-readable, device-writable */
-    uint16_t id, descriptors; /* private to virtio_queue.c */
+    /* private to virtio_queue.c */
+    uint16_t id, descriptors; /* how the ring knows it, and how many places of it it takes */
+    uint16_t pieces;          /* descriptors that have been followed */
+    uint32_t epoch;           /* the queue's, when it was popped */
+    struct VirtElement *next; /* spare ones */
 } VirtElement;
 
 typedef struct VirtioType {
@@ -49,12 +62,24 @@ typedef struct VirtioType {
     void (*config_read)(VirtioDevice *v, uint8_t *config);
     /* The driver wrote `config` at [offset, offset + size); NULL: it is read-only. */
     void (*config_write)(VirtioDevice *v, const uint8_t *config, unsigned offset, unsigned size);
-    void (*notify)(VirtioDevice *v, VirtQueue *q);  /* there may be something in the queue */
+    /*
+     * There may be something in the queue.  An endless supply does not keep the device here: after some rounds of the
+     * ring virtqueue_pop() finds nothing, and this is called again soon.
+     */
+    void (*notify)(VirtioDevice *v, VirtQueue *q);
     /* Features are agreed, or the status changed (DRIVER_OK, ...); may be NULL. */
     void (*status_changed)(VirtioDevice *v, uint8_t status);
     /* The driver reset the device: what is under way is waited for or forgotten.  Also part of a machine reset. */
     void (*reset)(VirtioDevice *v);
+    /* The same for one queue (2.6.1); NULL: VIRTIO_F_RING_RESET is not offered. */
+    void (*queue_reset)(VirtioDevice *v, VirtQueue *q);
 } VirtioType;
+
+/* A part of a ring in host memory. */
+typedef struct VirtRing {
+    uint8_t *host;
+    uint64_t pool_offset;
+} VirtRing;
 
 struct VirtQueue {
     VirtioDevice *device;
@@ -63,10 +88,19 @@ struct VirtQueue {
     bool enabled;
     uint64_t desc, avail, used; /* GPA of the rings' parts (packed: ring, driver events, device events) */
     uint16_t vector;          /* MSI-X, 0xffff: none */
-    uint16_t next_avail, next_used, signalled; /* split: free-running; packed: places */
-    bool avail_wrap, used_wrap, signalled_valid;
+    uint16_t next_avail, next_used; /* split: free-running; packed: places */
+    bool avail_wrap, used_wrap;     /* packed */
+    bool notify_off;          /* by virtqueue_set_notify() */
     uint16_t in_flight;       /* elements popped and not yet pushed */
-    uint16_t pushed;          /* elements pushed since the last flush (private) */
+    /* private to virtio_queue.c */
+    uint16_t pushed;          /* places pushed since the last flush */
+    uint16_t first_place, first_flags; /* packed: of the first of them, which is shown last */
+    bool armed;               /* the driver has been told to notify about the next element */
+    bool mapped;              /* the three below are those of the present memory map */
+    VirtRing desc_ring, avail_ring, used_ring;
+    uint32_t epoch;           /* counts resets: elements of earlier ones are forgotten */
+    VirtElement *spare;
+    bool kick_pending;        /* `notify` is to be called by the device itself */
 };
 
 struct VirtioDevice {
@@ -74,17 +108,24 @@ struct VirtioDevice {
     Msix msix;
     const VirtioType *type;
     /* properties, by VIRTIO_PROPERTIES */
-    bool disable_modern, disable_legacy, packed_off;
+    bool disable_modern, disable_legacy, packed, event_idx, indirect_desc;
     uint32_t vectors;
     /* state, by VIRTIO_STATE */
-    uint64_t features_offered, features; /* agreed */
+    uint64_t features_offered; /* create() may change it after virtio_init(); not saved */
+    uint64_t features;        /* agreed */
     uint8_t status, isr, generation;
     uint16_t config_vector;
     uint32_t feature_select, driver_feature_select, queue_select;
     bool broken;              /* needs a reset */
+    bool started;             /* notified by a legacy driver before its DRIVER_OK, as old ones do */
     unsigned queue_count;
     VirtQueue queue[VIRTIO_QUEUES_MAX];
-    struct VirtioPci *transport; /* private to virtio_pci.c */
+    /* private to virtio*.c */
+    struct VirtioPci *transport;
+    Timer *kick;              /* calls `notify` of queues with kick_pending */
+    unsigned turns;           /* elements that may yet be popped within this `notify` */
+    bool in_notify;
+    bool deaf;                /* its own DMA goes on */
 };
 
 /*
@@ -96,8 +137,8 @@ void virtio_exit(VirtioDevice *v);          /* for destroy() */
 void virtio_reset(VirtioDevice *v);         /* for reset() */
 gboolean virtio_post_load(VirtioDevice *v, GError **err); /* for post_load(): checks what was loaded */
 
-static inline bool virtio_has(const VirtioDevice *v, unsigned bit) { return v->features >> bit & 1; }
-static inline bool virtio_running(const VirtioDevice *v) { return (v->status & 4) && !v->broken; }
+static inline bool virtio_has(const VirtioDevice *v, unsigned feature) { return v->features >> feature & 1; }
+static inline bool virtio_running(const VirtioDevice *v) { return ((v->status & 4) || v->started) && !v->broken; }
 
 /* Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken). */
 VirtElement *virtqueue_pop(VirtQueue *q);
@@ -119,18 +160,23 @@ void virtio_break(VirtioDevice *v, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The configuration space has changed by the device. */
 void virtio_config_changed(VirtioDevice *v);
 
-/*
- * An element on the way is saved with the device: enough to pop it again after a restore.  Elements are listed in the device's
- * state by their heads; a device that must not carry requests over a save lets them end first (block_drain()).
- */
-extern const StateField virtio_state[]; /* STATE_STRUCT(T, virtio, virtio_state) */
+/* PCI's part and MSI-X included: STATE_STRUCT(T, virtio, virtio_state). */
+extern const StateField virtio_state[];
 
 #define VIRTIO_PROPERTIES(T)                                                                                           \
-    PCI_ADDR_PROPERTY(T),                                                                                              \
+    { .name = "addr", .type = PROP_U32, .offset = offsetof(T, virtio.pci.devfn), .initial = UINT32_MAX,                \
+      .help = "slot and function as slot << 3 | function" },                                                           \
+    { .name = "packed", .type = PROP_BOOL, .offset = offsetof(T, virtio.packed), .initial = 0,                         \
+      .help = "offer packed rings" },                                                                                  \
+    { .name = "event_idx", .type = PROP_BOOL, .offset = offsetof(T, virtio.event_idx), .initial = 1,                   \
+      .help = "offer to say by index when to notify" },                                                                \
+    { .name = "indirect_desc", .type = PROP_BOOL, .offset = offsetof(T, virtio.indirect_desc), .initial = 1,           \
+      .help = "offer tables of descriptors" },                                                                         \
     { .name = "disable-modern", .type = PROP_BOOL, .offset = offsetof(T, virtio.disable_modern), .initial = 0,         \
       .help = "only the interface before virtio 1.0" },                                                                \
     { .name = "disable-legacy", .type = PROP_BOOL, .offset = offsetof(T, virtio.disable_legacy), .initial = 0,         \
       .help = "only the interface of virtio 1.0 and later" },                                                          \
-    { .name = "vectors", .type = PROP_U32, .offset = offsetof(T, virtio.vectors), .initial = UINT32_MAX, .help = "MSI-X vectors; 0: none" }
+    { .name = "vectors", .type = PROP_U32, .offset = offsetof(T, virtio.vectors), .initial = UINT32_MAX,                  \
+      .help = "MSI-X vectors; 0: none; otherwise one for each queue and one more" }
 
 #endif
