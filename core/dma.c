@@ -33,7 +33,7 @@ static void append(DmaList *d, void *base, uint64_t size, const DmaRange *r)
 
 static void append_buffer(DmaList *d, uint64_t gpa, uint64_t size)
 {
-    void *buf = g_malloc(size);
+    void *buf = g_malloc0(size); /* what a transfer leaves out must not be the host's memory */
     if (!d->to_memory)
         as_read_bytes(d->as, gpa, buf, size);
     append(d, buf, size, &(DmaRange){ .gpa = gpa, .bounce = true });

@@ -23,6 +23,8 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/virtio/virtio_blk.h"
+#include "hw/virtio/virtio_rng.h"
 
 const DeviceType *const device_types[] = {
     &debug_exit_type,
@@ -48,5 +50,7 @@ const DeviceType *const device_types[] = {
     &port92_type,
     &serial_type,
     &vga_type,
+    &virtio_blk_type,
+    &virtio_rng_type,
     NULL,
 };

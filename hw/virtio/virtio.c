@@ -69,7 +69,7 @@ void virtio_kick(VirtQueue *q)
 {
     VirtioDevice *v = q->device;
     q->kick_pending = true;
-    timer_arm(v->kick, clock_now(v->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL));
+    timer_arm(v->kick, 0); /* at once, whatever the clock is restored to */
 }
 
 void virtio_notified(VirtioDevice *v, unsigned n, bool legacy)
@@ -81,6 +81,61 @@ void virtio_notified(VirtioDevice *v, unsigned n, bool legacy)
     if (legacy && v->status & STATUS_DRIVER)
         v->started = true;
     queue_serve(&v->queue[n]);
+}
+
+/* ---- flushing later ---- */
+
+typedef struct Flusher {
+    GSource base;
+    VirtioDevice *device;
+} Flusher;
+
+static void flush_pending(VirtioDevice *v)
+{
+    for (unsigned n = 0; n < v->queue_count; n++) {
+        VirtQueue *q = &v->queue[n];
+        if (q->flush_pending) {
+            q->flush_pending = false;
+            virtqueue_flush(q);
+        }
+    }
+}
+
+static gboolean flusher_dispatch(GSource *source, GSourceFunc fn, gpointer data)
+{
+    VirtioDevice *v = ((Flusher *)source)->device;
+    Machine *m = v->pci.dev.machine;
+    (void)fn;
+    (void)data;
+
+    machine_lock(m);
+    g_source_set_ready_time(source, -1);
+    flush_pending(v);
+    machine_unlock(m);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs flusher_funcs = { .dispatch = flusher_dispatch };
+
+static GSource *flusher_new(VirtioDevice *v)
+{
+    GSource *source = g_source_new(&flusher_funcs, sizeof(Flusher));
+    ((Flusher *)source)->device = v;
+    g_source_set_name(source, "myna virtio");
+    g_source_attach(source, v->pci.dev.machine->context);
+    return source;
+}
+
+/* With nothing more on the way there is nothing to wait for. */
+void virtqueue_flush_soon(VirtQueue *q)
+{
+    if (!q->device->in_flight) {
+        q->flush_pending = false;
+        virtqueue_flush(q);
+    } else if (!q->flush_pending) {
+        q->flush_pending = true;
+        g_source_set_ready_time(q->device->flusher, 0);
+    }
 }
 
 /* ---- features, status ---- */
@@ -112,7 +167,6 @@ static bool features_acceptable(const VirtioDevice *v, bool legacy)
 
 static void forget(VirtioDevice *v)
 {
-    v->type->reset(v);
     timer_cancel(v->kick);
     for (unsigned n = 0; n < v->queue_count; n++)
         virtqueue_reset(&v->queue[n]);
@@ -121,16 +175,47 @@ static void forget(VirtioDevice *v)
     v->generation = 0;
     v->config_vector = NO_VECTOR;
     v->feature_select = v->driver_feature_select = v->queue_select = 0;
-    v->broken = v->started = false;
+    v->broken = v->started = v->resetting = false;
     pci_set_irq(&v->pci, 0);
+}
+
+void virtio_landed(VirtQueue *q)
+{
+    VirtioDevice *v = q->device;
+    q->in_flight--;
+    v->in_flight--;
+    if (v->resetting && !v->in_flight)
+        forget(v);
+}
+
+static void drain(VirtioDevice *v)
+{
+    if (v->in_flight && v->type->drain)
+        v->type->drain(v);
+}
+
+/* The status stays until nothing is on the way, for which drivers since 1.0 wait (4.1.4.3.1), and no CPU's thread has to. */
+static void reset_by_driver(VirtioDevice *v, bool legacy)
+{
+    if (v->resetting)
+        return;
+    v->type->reset(v);
+    if (legacy)
+        drain(v);
+    if (!v->in_flight || legacy)
+        forget(v);
+    else
+        v->resetting = true;
 }
 
 void virtio_write_status(VirtioDevice *v, uint8_t status, bool legacy)
 {
     if (!status) {
-        forget(v);
+        reset_by_driver(v, legacy);
         return;
     }
+    if (v->resetting)
+        return;
     if (status & ~v->status & STATUS_FEATURES_OK && !features_acceptable(v, legacy))
         status &= ~STATUS_FEATURES_OK;
     v->status = status | (v->status & STATUS_NEEDS_RESET);
@@ -202,6 +287,7 @@ gboolean virtio_init(VirtioDevice *v, const VirtioType *type, unsigned queues, u
     if (!virtio_pci_init(v, err))
         return FALSE;
     v->kick = timer_new(m->clocks, MYNA_CLOCK_VIRTUAL, kick, v);
+    v->flusher = flusher_new(v);
     as_add_listener(m->memory, map_changed, v);
     return TRUE;
 }
@@ -210,6 +296,8 @@ void virtio_exit(VirtioDevice *v)
 {
     as_remove_listener(v->pci.dev.machine->memory, map_changed, v);
     timer_free(v->kick);
+    g_source_destroy(v->flusher);
+    g_source_unref(v->flusher);
     for (unsigned n = 0; n < v->queue_count; n++)
         virtqueue_exit(&v->queue[n]);
     virtio_pci_exit(v);
@@ -217,8 +305,16 @@ void virtio_exit(VirtioDevice *v)
 
 void virtio_reset(VirtioDevice *v)
 {
+    v->type->reset(v);
+    drain(v);
     forget(v);
     pci_device_reset(&v->pci);
+}
+
+void virtio_pre_save(VirtioDevice *v)
+{
+    drain(v);
+    flush_pending(v);
 }
 
 /* What a queue was told before the save may have been lost: each is looked at. */
@@ -234,10 +330,13 @@ gboolean virtio_post_load(VirtioDevice *v, GError **err)
             return FALSE;
         q->mapped = q->armed = false;
         q->in_flight = q->pushed = 0;
+        q->flush_pending = false;
         q->epoch++;
         if (q->enabled)
             virtio_kick(q);
     }
+    v->in_flight = 0;
+    v->resetting = false;
     virtio_pci_restored(v);
     return TRUE;
 }

@@ -13,9 +13,8 @@
  * anywhere; while one that is not RAM is written, the device does not hear its own registers, so that no driver can have
  * it call itself.
  *
- * No element is on the way while the machine is saved: a device either lets its requests end in pre_save()
- * (block_drain()), or takes an element off its queue only when it can answer it.  After a restore each queue's `notify`
- * is called.
+ * No element is on the way while the machine is saved: a device either lets its requests end (VirtioType.drain), or takes
+ * an element off its queue only when it can answer it.  After a restore each queue's `notify` is called.
  *
  * Under the machine lock.
  */
@@ -69,8 +68,16 @@ typedef struct VirtioType {
     void (*notify)(VirtioDevice *v, VirtQueue *q);
     /* Features are agreed, or the status changed (DRIVER_OK, ...); may be NULL. */
     void (*status_changed)(VirtioDevice *v, uint8_t status);
-    /* The driver reset the device: what is under way is waited for or forgotten.  Also part of a machine reset. */
+    /*
+     * The driver reset the device.  Also part of a machine reset.  Elements may still be on the way: they are pushed or
+     * forgotten some time as ever, and the driver learns that the device is reset when none is (2.4.2).
+     */
     void (*reset)(VirtioDevice *v);
+    /*
+     * Waits until no element is on the way: for legacy drivers, who would not, for a machine reset, and a save.  NULL: after reset()
+     * there is none.
+     */
+    void (*drain)(VirtioDevice *v);
     /* The same for one queue (2.6.1); NULL: VIRTIO_F_RING_RESET is not offered. */
     void (*queue_reset)(VirtioDevice *v, VirtQueue *q);
 } VirtioType;
@@ -101,6 +108,7 @@ struct VirtQueue {
     uint32_t epoch;           /* counts resets: elements of earlier ones are forgotten */
     VirtElement *spare;
     bool kick_pending;        /* `notify` is to be called by the device itself */
+    bool flush_pending;
 };
 
 struct VirtioDevice {
@@ -123,6 +131,9 @@ struct VirtioDevice {
     /* private to virtio*.c */
     struct VirtioPci *transport;
     Timer *kick;              /* calls `notify` of queues with kick_pending */
+    GSource *flusher;         /* flushes queues with flush_pending */
+    unsigned in_flight;       /* of all queues */
+    bool resetting;           /* the driver wrote status 0, and elements are still on the way */
     unsigned turns;           /* elements that may yet be popped within this `notify` */
     bool in_notify;
     bool deaf;                /* its own DMA goes on */
@@ -135,10 +146,14 @@ struct VirtioDevice {
 gboolean virtio_init(VirtioDevice *v, const VirtioType *type, unsigned queues, unsigned size, GError **err);
 void virtio_exit(VirtioDevice *v);          /* for destroy() */
 void virtio_reset(VirtioDevice *v);         /* for reset() */
+void virtio_pre_save(VirtioDevice *v);      /* for pre_save(): drains, flushes */
 gboolean virtio_post_load(VirtioDevice *v, GError **err); /* for post_load(): checks what was loaded */
 
 static inline bool virtio_has(const VirtioDevice *v, unsigned feature) { return v->features >> feature & 1; }
-static inline bool virtio_running(const VirtioDevice *v) { return ((v->status & 4) || v->started) && !v->broken; }
+static inline bool virtio_running(const VirtioDevice *v) 
+{
+    return ((v->status & 4) || v->started) && !v->broken && !v->resetting;
+}
 
 /* Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken). */
 VirtElement *virtqueue_pop(VirtQueue *q);
@@ -146,6 +161,8 @@ VirtElement *virtqueue_pop(VirtQueue *q);
 void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written);
 /* Lets the driver see what was pushed, and interrupts it if it wants to know. */
 void virtqueue_flush(VirtQueue *q);
+/* The same a little later, when the main loop has dealt with what it is dealing with: once for all that ends together. */
+void virtqueue_flush_soon(VirtQueue *q);
 /* Puts the element that was popped last back, as if it had not been taken. */
 void virtqueue_unpop(VirtQueue *q, VirtElement *e);
 /* Frees one without an answer: the device was reset meanwhile. */

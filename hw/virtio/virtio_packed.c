@@ -44,7 +44,7 @@ static bool add_table(VirtQueue *q, VirtElement *e, const VirtDesc *d)
     if (!indirect_table(q, d, &t))
         return false;
     for (unsigned n = 0; n < t.entries; n++) {
-        VirtDesc entry = table_read(q, &t, n, true);
+        VirtDesc entry = desc_read(q, &t, n, true);
         if (entry.flags & DESC_INDIRECT) {
             virtio_break(q->device, "queue %u: a table of descriptors within another", q->index);
             return false;
@@ -61,7 +61,7 @@ static bool add_places(VirtQueue *q, VirtElement *e)
     VirtTable t = { .host = q->desc_ring.host, .entries = q->size };
 
     for (unsigned place = q->next_avail;; place = place + 1 == q->size ? 0 : place + 1) {
-        VirtDesc d = table_read(q, &t, place, true);
+        VirtDesc d = desc_read(q, &t, place, true);
         e->id = d.tail;
         e->descriptors++;
         if (d.flags & DESC_INDIRECT ? !add_table(q, e, &d) : !element_add(e, &d))

@@ -20,6 +20,8 @@ void virtio_write_features(VirtioDevice *v, uint64_t features);
 void virtio_notified(VirtioDevice *v, unsigned n, bool legacy);
 /* `notify` soon, in the main loop. */
 void virtio_kick(VirtQueue *q);
+/* An element is not on the way any more. */
+void virtio_landed(VirtQueue *q);
 uint64_t virtio_config_read(VirtioDevice *v, unsigned offset, unsigned size);
 void virtio_config_write(VirtioDevice *v, unsigned offset, uint64_t value, unsigned size);
 
@@ -66,7 +68,7 @@ void ring_st16(VirtQueue *q, VirtRing *r, uint64_t offset, uint16_t v);
 /* The table that an indirect descriptor leads to; false when the driver broke the rules. */
 bool indirect_table(VirtQueue *q, const VirtDesc *d, VirtTable *t);
 /* One that the table has: n is below t->entries; packed: the fields at the end are the other way round. */
-VirtDesc table_read(VirtQueue *q, const VirtTable *t, unsigned n, bool packed);
+VirtDesc desc_read(VirtQueue *q, const VirtTable *t, unsigned n, bool packed);
 /* What a descriptor that is no table leads to becomes part of the element; false when the driver broke the rules. */
 bool element_add(VirtElement *e, const VirtDesc *d);
 

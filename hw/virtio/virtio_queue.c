@@ -75,7 +75,7 @@ void ring_st16(VirtQueue *q, VirtRing *r, uint64_t offset, uint16_t v)
 
 /* ---- descriptors ---- */
 
-VirtDesc table_read(VirtQueue *q, const VirtTable *t, unsigned n, bool packed)
+VirtDesc desc_read(VirtQueue *q, const VirtTable *t, unsigned n, bool packed)
 {
     uint8_t bytes[DESC_SIZE];
     if (t->host)
@@ -191,25 +191,36 @@ VirtElement *virtqueue_pop(VirtQueue *q)
     }
     q->armed = false;
     q->in_flight++;
+    q->device->in_flight++;
     return e;
 }
 
-/* Whether the ring that it came from is still there, as far as we may write to it. */
+/* Whether the ring that it came from is still there. */
 static bool is_current(const VirtElement *e) { return e->epoch == e->queue->epoch && e->queue->enabled; }
+
+/* The last one may end a reset, after which the queue is another. */
+static void element_land(VirtElement *e)
+{
+    VirtQueue *q = e->queue;
+    bool current = is_current(e);
+
+    element_free(e);
+    if (current)
+        virtio_landed(q);
+}
 
 void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written)
 {
     VirtioDevice *v = q->device;
 
     if (is_current(e)) {
-        q->in_flight--;
         v->deaf = true;
         dma_written(&e->in, MIN(written, e->in.size));
         v->deaf = false;
         if (queue_ready(q))
             kind_of(q)->push(q, e, written);
     }
-    element_free(e);
+    element_land(e);
 }
 
 void virtqueue_flush(VirtQueue *q)
@@ -222,19 +233,12 @@ void virtqueue_flush(VirtQueue *q)
 
 void virtqueue_unpop(VirtQueue *q, VirtElement *e)
 {
-    if (is_current(e)) {
-        q->in_flight--;
+    if (is_current(e))
         kind_of(q)->unpop(q, e);
-    }
-    element_free(e);
+    element_land(e);
 }
 
-void virtqueue_forget(VirtElement *e)
-{
-    if (is_current(e))
-        e->queue->in_flight--;
-    element_free(e);
-}
+void virtqueue_forget(VirtElement *e) { element_land(e); }
 
 void virtqueue_set_notify(VirtQueue *q, bool on)
 {
@@ -259,7 +263,8 @@ void virtqueue_reset(VirtQueue *q)
     q->vector = NO_VECTOR;
     q->next_avail = q->next_used = 0;
     q->avail_wrap = q->used_wrap = true;
-    q->notify_off = q->armed = q->mapped = q->kick_pending = false;
+    q->notify_off = q->armed = q->mapped = q->kick_pending = q->flush_pending = false;
+    q->device->in_flight -= q->in_flight;
     q->in_flight = q->pushed = 0;
     q->epoch++;
 }

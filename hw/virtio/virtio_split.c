@@ -35,7 +35,7 @@ static bool add_chain(VirtQueue *q, VirtElement *e, const VirtTable *t, unsigned
             virtio_break(q->device, "queue %u: descriptor %u of %u", q->index, n, t->entries);
             return false;
         }
-        VirtDesc d = table_read(q, t, n, false);
+        VirtDesc d = desc_read(q, t, n, false);
         if (d.flags & DESC_INDIRECT) {
             VirtTable table;
             if (!within && !(d.flags & DESC_NEXT))
