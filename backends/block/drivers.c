@@ -72,6 +72,25 @@ static bool magic_matches(const Magic *magic, Image *lower)
            !memcmp(bytes, magic->bytes, magic->length);
 }
 
+static const char *head_magic(const uint8_t *head, size_t n)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(magics); i++) {
+        const Magic *m = &magics[i];
+        if (m->offset >= 0 && m->offset + m->length <= n && !memcmp(head + m->offset, m->bytes, m->length))
+            return m->format;
+    }
+    return NULL;
+}
+
+const char *image_head_format(Image *lower, const uint8_t *head, size_t n)
+{
+    for (const ImageDriver *const *d = image_drivers; *d; d++) {
+        if ((*d)->probe && (*d)->probe(lower, head, n, lower->size))
+            return (*d)->name;
+    }
+    return head_magic(head, n);
+}
+
 const char *image_unknown_format(Image *lower)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(magics); i++) {

@@ -59,16 +59,26 @@ static const ImageDriver *choose_format(const ImageOptions *o, Image *lower, GEr
     return NULL;
 }
 
+/* Raw, since nothing else was seen: to be written, that is said. */
+static void mark_guess(Image *i)
+{
+    i->guessed = !i->readonly;
+    if (i->guessed)
+        log_user("warning: '%s' is taken for a raw disk; give format=raw if it is one (until then it cannot be given "
+                 "another format's header)", i->file);
+}
+
 static Image *open_format(const ImageOptions *o, GError **err)
 {
     Image *lower = open_protocol(o, err);
     const ImageDriver *driver = lower ? choose_format(o, lower, err) : NULL;
+    Image *i = driver ? open_with(driver, lower, o, err) : NULL;
 
-    if (driver)
-        return open_with(driver, lower, o, err);
-    if (lower)
+    if (i && !o->format && driver == &image_driver_raw)
+        mark_guess(i);
+    if (lower && !driver)
         image_close(lower);
-    return NULL;
+    return i;
 }
 
 Image *image_open(const ImageOptions *o, GError **err)

@@ -43,6 +43,7 @@ struct Image {
     char *file;           /* as the user, or the image above, named it */
     uint64_t size;        /* of the disk, whole sectors; changed by resize alone */
     bool readonly, discard, no_flush;
+    bool guessed;         /* raw for want of a better: what looks like another format is not written to its start */
     Image *lower;         /* format: whose bytes it is; protocol: NULL */
     Image *backing;       /* where the parts are read from that it lacks; NULL: they are zeros */
 };
@@ -154,6 +155,8 @@ const ImageDriver *image_driver_find(const char *name);
 const ImageDriver *image_driver_probe(Image *lower);
 /* The name of a format that is recognised, but has no driver; NULL: none. */
 const char *image_unknown_format(Image *lower);
+/* The name of the format that a file has whose first n bytes these are; NULL: of none. */
+const char *image_head_format(Image *lower, const uint8_t *head, size_t n);
 
 /* ---- files (file.c) ---- */
 
@@ -164,6 +167,8 @@ int file_write(int fd, uint64_t offset, const void *buf, uint64_t size);
 gboolean file_create(const char *who, const char *file, uint64_t size, GError **err);
 /* The descriptor of a "file" image, for who transfers on its own (io_uring), else -1. */
 int image_fd(const Image *i);
+/* What offset, length and buffer of its transfers have to be multiples of there (cache.direct); 1 without it. */
+unsigned image_alignment(const Image *i);
 
 /* ---- locks (lock.c) ---- */
 
