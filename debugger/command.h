@@ -45,7 +45,8 @@ typedef struct CommandRow {
 
 /* Tables; "info" rows are those of `info WHAT`. */
 extern const CommandRow machine_commands[], machine_info[];   /* the machine and its devices */
-extern const CommandRow device_info[];                        /* irq, ioapic, pci, block, chardev, roms, clock */
+extern const CommandRow device_info[];                        /* irq, ioapic, pci, chardev, roms, clock */
+extern const CommandRow block_commands[], block_info[];       /* change, eject, block_resize, commit; block */
 extern const CommandRow network_commands[], network_info[];   /* set_link, hostfwd_add, info network */
 extern const CommandRow run_commands[];                       /* c, s, n, finish, until */
 extern const CommandRow script_commands[];                    /* script, wait, echo, pager, color */

@@ -59,7 +59,6 @@ static BlockList *list_new(Machine *m)
     list->machine = m;
     list->backends = g_ptr_array_new_with_free_func(backend_free);
     list->groups = g_ptr_array_new();
-    list->listeners = g_ptr_array_new();
     block_source_attach(list);
     list->threads = block_threads_new(list);
     list->uring = block_uring_new(list);
@@ -69,8 +68,6 @@ static BlockList *list_new(Machine *m)
     machine_provide(m, "block", list);
     return list;
 }
-
-static BlockList *list_of(Machine *m) { return block_list(m) ?: list_new(m); }
 
 /* Devices find a drive in the machine's slot "drive:ID" (core/device.c). */
 static void slot_set(Machine *m, const char *id, BlockBackend *b)
@@ -177,7 +174,7 @@ BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
         error_set(err, "drive '%s': there is already a drive of this id; give each its own id=", o.id);
         return NULL;
     }
-    BlockList *list = list_of(m);
+    BlockList *list = block_list(m) ?: list_new(m);
     if (!check_aio(list, &o, err) || (o.file && !(image = block_open_image(m, &o, NULL, err))))
         return NULL;
     BlockBackend *b = backend_new(list, &o);
@@ -212,26 +209,36 @@ void block_close_all(Machine *m)
     g_source_unref(list->source);
     g_ptr_array_unref(list->backends);
     g_ptr_array_unref(list->groups);
-    g_ptr_array_unref(list->listeners);
     block_requests_free(list);
     g_free(list);
 }
 
-/* ---- who listens ---- */
+/* ---- who listens: an array of const BlockListener * in a slot of its own, as drives may come later ---- */
 
-void block_listen(Machine *m, const BlockListener *l) { g_ptr_array_add(list_of(m)->listeners, (gpointer)l); }
+void block_listen(Machine *m, const BlockListener *l)
+{
+    GPtrArray *all = machine_find(m, "block-listeners");
+
+    if (!all)
+        machine_provide(m, "block-listeners", all = g_ptr_array_new());
+    g_ptr_array_add(all, (gpointer)l);
+}
 
 void block_unlisten(Machine *m, const BlockListener *l)
 {
-    if (block_list(m))
-        g_ptr_array_remove(block_list(m)->listeners, (gpointer)l);
+    GPtrArray *all = machine_find(m, "block-listeners");
+
+    if (!all || !g_ptr_array_remove(all, (gpointer)l) || all->len)
+        return;
+    machine_provide(m, "block-listeners", NULL);
+    g_ptr_array_unref(all);
 }
 
 void block_tell(const BlockEvent *e)
 {
-    GPtrArray *all = e->drive->list->listeners;
+    GPtrArray *all = machine_find(e->drive->list->machine, "block-listeners");
 
-    for (unsigned i = 0; i < all->len; i++) {
+    for (unsigned i = 0; all && i < all->len; i++) {
         const BlockListener *l = all->pdata[i];
         l->happened(l->opaque, e);
     }
@@ -266,6 +273,7 @@ const char *block_file(const BlockBackend *b) { return b->image ? b->options.fil
 uint64_t block_size(const BlockBackend *b) { return b->image ? b->image->size : 0; }
 bool block_readonly(const BlockBackend *b) { return b->options.readonly || b->medium_readonly; }
 bool block_inserted(const BlockBackend *b) { return b->image != NULL; }
+bool block_has_failed(const BlockBackend *b) { return b->told || b->held.first; }
 bool block_is_cdrom(const BlockBackend *b) { return b->options.cdrom; }
 bool block_can_discard(const BlockBackend *b) { return b->image && b->image->discard && b->image->driver->discard; }
 

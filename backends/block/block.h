@@ -137,6 +137,7 @@ const char *block_file(const BlockBackend *b);   /* its image's name; NULL witho
 const char *block_format(const BlockBackend *b); /* "qcow2"; NULL without a medium */
 uint64_t block_size(const BlockBackend *b);      /* bytes; 0 without a medium */
 bool block_readonly(const BlockBackend *b);
+bool block_has_failed(const BlockBackend *b);    /* a transfer has, since the medium is in it */
 bool block_inserted(const BlockBackend *b);
 bool block_is_cdrom(const BlockBackend *b);
 const char *block_protocol(const BlockBackend *b); /* "file"; NULL without a medium */

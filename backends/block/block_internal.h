@@ -105,7 +105,6 @@ struct BlockList {
     BlockRequest *spare;      /* free ones */
     unsigned plugs;
     bool pause_wanted, eject_wanted;
-    GPtrArray *listeners;     /* const BlockListener * */
     MachineListener listener;
     GPtrArray *groups;        /* ThrottleGroup * */
 };
