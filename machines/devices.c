@@ -27,6 +27,7 @@
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
+#include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
     &debug_exit_type,
@@ -54,8 +55,11 @@ const DeviceType *const device_types[] = {
     &scsi_hd_type,
     &serial_type,
     &vga_type,
+    &virtconsole_type,
     &virtio_blk_type,
     &virtio_rng_type,
     &virtio_scsi_type,
+    &virtio_serial_type,
+    &virtserialport_type,
     NULL,
 };
