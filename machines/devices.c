@@ -20,11 +20,14 @@
 #include "hw/misc/port92.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
+#include "hw/scsi/scsi.h"
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_rng.h"
+#include "hw/virtio/virtio_scsi.h"
+#include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
     &debug_exit_type,
@@ -48,9 +51,15 @@ const DeviceType *const device_types[] = {
     &piix4_pm_type,
     &port61_type,
     &port92_type,
+    &scsi_cd_type,
+    &scsi_hd_type,
     &serial_type,
     &vga_type,
+    &virtconsole_type,
     &virtio_blk_type,
     &virtio_rng_type,
+    &virtio_scsi_type,
+    &virtio_serial_type,
+    &virtserialport_type,
     NULL,
 };
