@@ -4,6 +4,7 @@
 #include "machines/devices.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/block/nvme.h"
 #include "hw/char/debugcon.h"
 #include "hw/char/serial.h"
 #include "hw/display/vga.h"
@@ -45,6 +46,7 @@ const DeviceType *const device_types[] = {
     &ioapic_type,
     &lapic_type,
     &mc146818_type,
+    &nvme_type,
     &pc_testdev_type,
     &piix3_ide_type,
     &piix3_type,
