@@ -8,7 +8,7 @@
 
 #include "util/bits.h"
 
-const ImageDriver *const image_drivers[] = { &image_driver_file, &image_driver_raw, NULL };
+const ImageDriver *const image_drivers[] = { &image_driver_file, &image_driver_raw, &image_driver_qcow2, NULL };
 
 const ImageDriver *image_driver_find(const char *name)
 {
@@ -45,7 +45,7 @@ typedef struct Magic {
 #define MAGIC(format, offset, bytes) { format, offset, bytes, sizeof(bytes) - 1 }
 
 static const Magic magics[] = {
-    MAGIC("qcow2", 0, "QFI\xfb"),
+    MAGIC("qcow", 0, "QFI\xfb"), /* version 1; the later ones have a driver */
     MAGIC("qed", 0, "QED\0"),
     MAGIC("vmdk", 0, "KDMV"),
     MAGIC("vmdk", 0, "COWD"),

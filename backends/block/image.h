@@ -36,6 +36,7 @@ typedef struct ImageOptions {
     bool no_flush;        /* cache.no-flush: flushing does nothing */
     bool discard;         /* discard=unmap: what the guest discards is given back to the host */
     bool repair;          /* opened to be checked: what would keep it from being written is no error */
+    unsigned depth;       /* images above it in the backing chain */
 } ImageOptions;
 
 struct Image {
@@ -110,12 +111,17 @@ struct ImageDriver {
     gboolean (*create)(const ImageCreate *c, GError **err);
     const char *create_help;  /* "cluster_size=SIZE (64K), ...": a line each option */
     gboolean (*check)(Image *i, ImageCheck *c, GError **err);
-    void (*info)(Image *i, GPtrArray *pairs);    /* adds OptionPair *: the format-specific part of `info` */
+    /*
+     * Adds OptionPair *: the format-specific part of `info`, in QEMU's words ("lazy refcounts", "false"); the keys
+     * cluster_size and dirty belong to its general part.
+     */
+    void (*info)(Image *i, GPtrArray *pairs);
     /* Snapshots within the image; ImageSnapshot * in an array that frees them.  NULL: none. */
     GPtrArray *(*snapshots)(Image *i);
     gboolean (*snapshot_create)(Image *i, const char *name, GError **err);
     gboolean (*snapshot_apply)(Image *i, const char *name_or_id, GError **err);
     gboolean (*snapshot_delete)(Image *i, const char *name_or_id, GError **err);
+    gboolean (*snapshot_show)(Image *i, const char *name_or_id, GError **err); /* a read-only image reads as that one */
     /* Backing file, as the image names it (owned by it); NULL: none. */
     const char *(*backing_file)(const Image *i);
     const char *(*backing_format)(const Image *i);
@@ -146,6 +152,16 @@ int image_resize(Image *i, uint64_t size);
 bool image_is_same(const Image *i, const char *file);
 /* "'disk.img' cannot be resized" as an error line, for functions that give an errno. */
 gboolean image_error(const Image *i, const char *what, int status, GError **err);
+
+/* ---- backing images (backing.c) ---- */
+
+/* Where an image in `file` that names `name` has its backing image: relative to the image; to be freed. */
+char *image_backing_path(const char *file, const char *name);
+/*
+ * Called by open(): opens o->backing, or else `name` as the image has it (NULL, "": none), into i->backing.  The format
+ * NULL: by content.
+ */
+gboolean image_open_backing(Image *i, const ImageOptions *o, const char *name, const char *format, GError **err);
 
 /* ---- drivers (drivers.c) ---- */
 
