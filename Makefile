@@ -45,11 +45,12 @@ FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/
 DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
+IO_OBJECTS = $(BUILD)/tests/img/io.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
 -include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
                             $(DECODE_OBJECTS) \
-                            $(PIN_OBJECTS) \
+                            $(PIN_OBJECTS) $(IO_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
@@ -66,6 +67,8 @@ $(BUILD)/myna: $(BUILD)/main.o $(BUILD)/libmyna.a
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/cpu-pins: $(PIN_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/myna-io: $(IO_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/fp-tests: LIBS += $(CONFIG_MPFR_LIBS) # which are there when configure found them
 $(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
@@ -97,7 +100,7 @@ ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
 	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts \
-	    main.o main.d libmyna.a myna cpu-tests cpu-pins fp-tests fuzz-cpu decode-check \
+	    main.o main.d libmyna.a myna cpu-tests cpu-pins fp-tests fuzz-cpu decode-check myna-io \
 	    libfuzzer
 endif
 

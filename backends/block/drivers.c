@@ -8,7 +8,8 @@
 
 #include "util/bits.h"
 
-const ImageDriver *const image_drivers[] = { &image_driver_file, &image_driver_raw, NULL };
+const ImageDriver *const image_drivers[] = { &image_driver_file, &image_driver_raw, &image_driver_vdi,
+                                             NULL };
 
 const ImageDriver *image_driver_find(const char *name)
 {
