@@ -4,6 +4,6 @@
 
 #include "backends/block/image.h"
 
-extern const ImageDriver image_driver_file, image_driver_raw, image_driver_vdi;
+extern const ImageDriver image_driver_file, image_driver_raw, image_driver_vdi, image_driver_vpc;
 
 #endif
