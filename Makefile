@@ -46,11 +46,12 @@ DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/deco
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 IMG_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/img/*.c))
+IO_OBJECTS = $(BUILD)/tests/img/io.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
 -include $(patsubst %.o,%.d,$(BUILD)/main.o $(BUILD)/tests/disk/image_io.o $(IMG_OBJECTS) $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
                             $(DECODE_OBJECTS) \
-                            $(PIN_OBJECTS) \
+                            $(PIN_OBJECTS) $(IO_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
@@ -71,6 +72,8 @@ $(BUILD)/image-io: $(BUILD)/tests/disk/image_io.o $(BUILD)/libmyna.a
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/cpu-pins: $(PIN_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/myna-io: $(IO_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/fp-tests: LIBS += $(CONFIG_MPFR_LIBS) # which are there when configure found them
 $(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
@@ -102,7 +105,7 @@ ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
 	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts img \
-	    main.o main.d libmyna.a myna myna-img image-io cpu-tests cpu-pins fp-tests fuzz-cpu decode-check \
+	    main.o main.d libmyna.a myna myna-img image-io cpu-tests cpu-pins fp-tests fuzz-cpu decode-check myna-io \
 	    libfuzzer
 endif
 

@@ -8,7 +8,14 @@
 
 #include "util/bits.h"
 
-const ImageDriver *const image_drivers[] = { &image_driver_file, &image_driver_raw, &image_driver_qcow2, NULL };
+const ImageDriver *const image_drivers[] = {
+    &image_driver_file,
+    &image_driver_raw,
+    &image_driver_qcow2,
+    &image_driver_vdi,
+    &image_driver_vpc,
+    NULL,
+};
 
 const ImageDriver *image_driver_find(const char *name)
 {
