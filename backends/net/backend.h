@@ -83,9 +83,6 @@ void net_finish(const struct iovec *iov, unsigned count, const NetOffload *offlo
 /* Whether that would have something to do. */
 bool net_unfinished(const NetOffload *offload, unsigned abilities);
 
-/* The sum of big-endian words of 16 bits (RFC 1071), folded and not inverted, of bytes [offset, offset + size). */
-uint16_t net_sum(const struct iovec *iov, unsigned count, size_t offset, size_t size);
-
 /* pcap.c: records frames into a file from now on, so many bytes of each at most (0: all). */
 gboolean net_capture_start(NetBackend *n, const char *file, unsigned length, GError **err);
 void net_capture(NetBackend *n, const struct iovec *iov, unsigned count);
