@@ -46,6 +46,7 @@ typedef struct CommandRow {
 /* Tables; "info" rows are those of `info WHAT`. */
 extern const CommandRow machine_commands[], machine_info[];   /* the machine and its devices */
 extern const CommandRow device_info[];                        /* irq, ioapic, pci, block, chardev, roms, clock */
+extern const CommandRow network_commands[], network_info[];   /* set_link, hostfwd_add, info network */
 extern const CommandRow run_commands[];                       /* c, s, n, finish, until */
 extern const CommandRow script_commands[];                    /* script, wait, echo, pager, color */
 extern const CommandRow stop_commands[], stop_info[];         /* breakpoints and watchpoints */

@@ -25,6 +25,7 @@ static const CommandRow *const command_tables[] = {
     input_commands,
     linux_commands,
     machine_commands,
+    network_commands,
     memory_change_commands,
     memory_commands,
     memory_search_commands,
@@ -43,6 +44,7 @@ static const CommandRow *const command_tables[] = {
 static const CommandRow *const info_tables[] = {
     data_info,
     device_info,
+    network_info,
     machine_info,
     paging_info,
     register_info,

@@ -6,6 +6,7 @@
 
 #include "backends/block/block.h"
 #include "backends/char/char.h"
+#include "backends/net/net.h"
 #include "debugger/qmp_command.h"
 #include "hw/display/console.h"
 #include "hw/pci/pci.h"
@@ -61,6 +62,24 @@ static bool run_block(QmpCall *c)
     for (unsigned n = 0; (b = block_nth(c->machine, n)); n++)
         json_array_add_object_element(a, drive_object(b));
     return qmp_return_array(c, a);
+}
+
+/* ---- networks ---- */
+
+static const QmpArgument link_arguments[] = {
+    { .name = "name", .type = QMP_STRING }, { .name = "up", .type = QMP_BOOL }, { .name = NULL },
+};
+
+static bool run_set_link(QmpCall *c)
+{
+    const char *name = qmp_string(c, "name", "");
+    NetBackend *n = net_find_named(c->machine, name);
+    if (!n) {
+        c->error_class = "DeviceNotFound";
+        return qmp_fail(c, "Device '%s' not found", name);
+    }
+    net_set_link(n, json_object_get_boolean_member(c->arguments, "up"));
+    return true;
 }
 
 /* ---- PCI ---- */
@@ -216,6 +235,7 @@ static const QmpArgument screendump_arguments[] = {
 const QmpCommand qmp_hardware_commands[] = {
     { .name = "query-chardev", .run = run_chardev, .returns = "array" },
     { .name = "query-block", .run = run_block, .returns = "array" },
+    { .name = "set_link", .run = run_set_link, .arguments = link_arguments },
     { .name = "query-pci", .run = run_pci, .returns = "array" },
     { .name = "device-list-properties", .run = run_list_properties, .arguments = type_arguments, .returns = "array" },
     { .name = "screendump", .run = run_screendump, .arguments = screendump_arguments },

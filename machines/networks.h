@@ -8,4 +8,10 @@
 /* Before the devices of -device, which name networks. */
 gboolean networks_create(Machine *m, const Options *o, GError **err);
 
+/* -object filter-dump,netdev=,file=: a capture of a network's frames. */
+gboolean networks_create_object(Machine *m, const char *text, GError **err);
+
+/* The network cards among device types, for -nic model=help. */
+void networks_list_models(const DeviceType *const *types);
+
 #endif

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "backends/char/char.h"
+#include "backends/net/net.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/options.h"
 #include "core/version.h"
 #include "cpu/cpu.h"
 #include "machines/board.h"
+#include "machines/networks.h"
 #include "tcg/tcg.h"
 #include "util/bits.h"
 
@@ -317,11 +319,42 @@ static gboolean set_vga(Options *o, const char *argument, GError **err)
     return TRUE;
 }
 
-static gboolean set_none(Options *o, const char *argument, GError **err)
+static gboolean set_netdev(Options *o, const char *argument, GError **err)
 {
-    static const char *const words[] = {"none", NULL};
-    (void)o;
-    return !strcmp(argument, "none") || error_unknown(err, "-net", "network", argument, words);
+    (void)err;
+    if (asks_help(argument)) {
+        net_list_kinds();
+        o->done = true;
+    }
+    g_ptr_array_add(o->netdevs, g_strdup(argument));
+    return TRUE;
+}
+
+/* "none", or help on models, which both -nic and -net have; else into the list. */
+static gboolean network_add(Options *o, GPtrArray *list, const char *argument)
+{
+    if (!strcmp(argument, "none")) {
+        o->no_network = true;
+    } else if (asks_help(argument) || g_str_has_suffix(argument, "model=help")) {
+        networks_list_models(o->types);
+        o->done = true;
+    } else {
+        g_ptr_array_add(list, g_strdup(argument));
+    }
+    return TRUE;
+}
+
+static gboolean set_nic(Options *o, const char *a, GError **err) { (void)err; return network_add(o, o->nics, a); }
+static gboolean set_net(Options *o, const char *a, GError **err) { (void)err; return network_add(o, o->nets, a); }
+
+static gboolean set_object(Options *o, const char *argument, GError **err)
+{
+    static const char *const known[] = {"filter-dump", NULL};
+    g_autofree char *type = g_strndup(argument, strcspn(argument, ","));
+    if (!g_strv_contains(known, type))
+        return error_unknown(err, "-object", "type", type, known);
+    g_ptr_array_add(o->objects, g_strdup(argument));
+    return TRUE;
 }
 
 static gboolean set_gdb_default(Options *o, const char *argument, GError **err)
@@ -430,7 +463,10 @@ static const Option table[] = {
     CALL("cdrom", set_cdrom, "FILE", "CD image"),
     FLAG("snapshot", snapshot, "writes to disk images go to temporary files"),
 
-    LIST("netdev", netdevs, "TYPE,id=ID[,PROP=VALUE]...", "a network for a card of -device (help: list)"),
+    CALL("nic", set_nic, "TYPE|none[,model=CARD][,mac=][,PROP=VALUE]...", "a network and its card (model=help: cards)"),
+    CALL("netdev", set_netdev, "TYPE,id=ID[,PROP=VALUE]...", "a network for a card of -device (help: list)"),
+    CALL("net", set_net, "nic|TYPE|none[,PROP=VALUE]...", NULL),
+    CALL("object", set_object, "filter-dump,id=ID,netdev=ID,file=FILE", "records a network's frames (pcap)"),
 
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
@@ -445,8 +481,6 @@ static const Option table[] = {
     CALL("display", set_display, "NAME", "window (help: list)"),
     CALL("vga", set_vga, "NAME", "graphics card"),
     FLAG("nographic", nographic, "no window; first serial port and monitor on the terminal (Ctrl-A H: help)"),
-    CALL("net", set_none, "none", NULL),
-    CALL("nic", set_none, "none", NULL),
 
     FIELDS("action", action, NULL, "[reboot=reset|shutdown][,shutdown=poweroff|pause][,triple-fault=auto|stop|reset]",
            "what a reset, a shutdown and a triple fault of the guest do"),
@@ -553,8 +587,8 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 /* The plain lists of strings: their addresses with &, themselves without. */
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
-     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,    \
-     ref o->netdevs}
+     ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects}
 
 static void lists_make(Options *o)
 {

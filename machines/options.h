@@ -79,13 +79,14 @@ typedef struct Options {
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
-    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *net, *debug_script;
+    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps, *netdevs; /* char * */
+        *qmps, *pretty_qmps, *netdevs, *nics, *nets, *objects; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
+    bool no_network;           /* -nic none, -net none */
     bool snapshot, nographic, nodefaults, no_reboot, no_shutdown, stopped;
     bool done;                 /* a list or text was printed: there is nothing to run */
 } Options;

@@ -362,6 +362,15 @@ static gboolean user_devices_create(Pc *pc, GError **err)
     return TRUE;
 }
 
+static gboolean objects_create(Pc *pc, GError **err)
+{
+    for (guint i = 0; i < pc->o->objects->len; i++) {
+        if (!networks_create_object(pc->m, g_ptr_array_index(pc->o->objects, i), err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean start_prepare(Pc *pc, GError **err)
 {
     if (pc->o->kernel && !cpu_has(pc->cpus[0], FEAT_I386))
@@ -412,7 +421,8 @@ static gboolean parts_create(Pc *pc, GError **err)
     return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && ide_create(pc, err) &&
-           networks_create(pc->m, pc->o, err) && user_devices_create(pc, err) && start_prepare(pc, err);
+           networks_create(pc->m, pc->o, err) && objects_create(pc, err) && user_devices_create(pc, err) &&
+           start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

@@ -25,7 +25,8 @@ typedef struct NetKind {
     size_t settings_size;
     const OptionField *fields;
     void (*settings_default)(void *settings); /* values of what is not given; NULL: zeros */
-    gboolean (*open)(NetBackend *n, const void *settings, GError **err); /* close() is called also when this fails */
+    /* close() is called also when this fails.  NULL: it is not built in; help says why. */
+    gboolean (*open)(NetBackend *n, const void *settings, GError **err);
     void (*close)(NetBackend *n);
     /* A frame from the card, with nothing left to do but what n->host_abilities says; iov is only for this call. */
     void (*send)(NetBackend *n, const struct iovec *iov, unsigned count, const NetOffload *offload);
@@ -34,7 +35,8 @@ typedef struct NetKind {
     void (*describe)(NetBackend *n, GString *out); /* ",key=value" for `info network`; NULL: no more to say */
 } NetKind;
 
-extern const NetKind net_kind_hubport, net_kind_socket, net_kind_stream, net_kind_dgram, net_kind_tap, net_kind_user;
+extern const NetKind net_kind_hubport, net_kind_socket, net_kind_stream, net_kind_dgram, net_kind_tap, net_kind_bridge,
+    net_kind_user;
 
 typedef struct NetCapture NetCapture;
 
@@ -58,6 +60,7 @@ struct NetBackend {
     bool no_carrier;          /* by the host's side */
     bool sending;             /* within kind->send(): a frame that comes back here goes round in a loop of hubs */
     bool delivering;          /* within user->receive() */
+    bool starved;             /* net_has_room() has said no: the kind waits for wake() */
     NetQueue queue;
     GPtrArray *captures;      /* NetCapture *; NULL: none */
     uint64_t frames_in, bytes_in, frames_out, bytes_out; /* in: to the card */
@@ -71,7 +74,7 @@ void net_receive(NetBackend *n, const struct iovec *iov, unsigned count, const N
  * Whether a frame would reach the card at once, or be dropped at once as there is none to take it.  Otherwise the kind stops
  * reading from the host, which then queues by itself, until wake().
  */
-bool net_has_room(const NetBackend *n);
+bool net_has_room(NetBackend *n);
 
 /* The host's interface, or the other end, came or went. */
 void net_set_carrier(NetBackend *n, bool up);
@@ -80,11 +83,15 @@ void net_set_carrier(NetBackend *n, bool up);
 typedef void NetFrameFn(void *opaque, const struct iovec *iov, unsigned count, const NetOffload *offload);
 void net_finish(const struct iovec *iov, unsigned count, const NetOffload *offload, unsigned abilities, NetFrameFn *fn,
                 void *opaque);
-/* Whether that would have something to do. */
+/*
+ * The same in place, without cutting: the checksums of a frame that may be a large segment of TCP, and its lengths.
+ * FALSE: its headers do not hold what is to be done.
+ */
+gboolean net_complete(uint8_t *frame, size_t size, const NetOffload *offload);
+/* Whether net_finish() would have something to do. */
 bool net_unfinished(const NetOffload *offload, unsigned abilities);
 
-/* pcap.c: records frames into a file from now on, so many bytes of each at most (0: all). */
-gboolean net_capture_start(NetBackend *n, const char *file, unsigned length, GError **err);
+/* pcap.c */
 void net_capture(NetBackend *n, const struct iovec *iov, unsigned count);
 void net_captures_free(NetBackend *n);
 

@@ -60,14 +60,20 @@ static void backend_free(gpointer p)
     g_free(n);
 }
 
+static void queue_flush(NetBackend *n);
+
 static void run_state_changed(void *opaque, const MachineEvent *e)
 {
     NetList *l = opaque;
     if (e->kind != MACHINE_RUN_STATE)
         return;
     l->paused = l->machine->run_state != RUN_RUNNING;
-    for (unsigned i = 0; !l->paused && i < l->all->len; i++)
-        net_accept(l->all->pdata[i]);
+    for (unsigned i = 0; !l->paused && i < l->all->len; i++) {
+        NetBackend *n = l->all->pdata[i];
+        queue_flush(n);
+        if (n->kind->wake)
+            n->kind->wake(n);
+    }
 }
 
 static NetList *list_make(Machine *m)
@@ -93,6 +99,14 @@ NetBackend *net_nth(Machine *m, unsigned i)
     return l && i < l->all->len ? l->all->pdata[i] : NULL;
 }
 
+NetBackend *net_find_named(Machine *m, const char *name)
+{
+    NetBackend *n = net_find(m, name);
+    for (unsigned i = 0; !n && net_nth(m, i); i++)
+        n = g_strcmp0(net_nth(m, i)->device, name) ? NULL : net_nth(m, i);
+    return n;
+}
+
 /* The last first: a hub's port lets go of what it was joined to. */
 void net_close_all(Machine *m)
 {
@@ -110,7 +124,8 @@ void net_close_all(Machine *m)
 /* ---- notation ---- */
 
 static const NetKind *const kinds[] = {
-    &net_kind_socket, &net_kind_stream, &net_kind_dgram, &net_kind_hubport, NULL,
+    &net_kind_user, &net_kind_tap, &net_kind_bridge, &net_kind_socket, &net_kind_stream, &net_kind_dgram,
+    &net_kind_hubport, NULL,
 };
 
 static const NetKind *kind_find(const char *name, GError **err)
@@ -156,6 +171,8 @@ gboolean net_open(Machine *m, const char *text, GError **err)
     const NetKind *kind = kind_find(g_str_has_prefix(name, "type=") ? name + strlen("type=") : name, err);
     if (!kind)
         return FALSE;
+    if (!kind->open)
+        return error_set(err, "-netdev %s: %s", kind->name, kind->help);
     g_autofree char *what = g_strdup_printf("-netdev %s", kind->name);
     g_autofree NetSettings *s = g_malloc0(kind->settings_size);
     if (kind->settings_default)
@@ -163,6 +180,12 @@ gboolean net_open(Machine *m, const char *text, GError **err)
     gboolean ok = option_fields_parse(what, text, "type", kind->fields, s, err) && backend_open(m, kind, s, err);
     option_fields_clear(kind->fields, s);
     return ok;
+}
+
+void net_list_kinds(void)
+{
+    for (unsigned i = 0; kinds[i]; i++)
+        g_print("%-9s %s\n", kinds[i]->name, kinds[i]->help);
 }
 
 /* ---- cards ---- */
@@ -263,11 +286,11 @@ static bool card_ready(const NetBackend *n)
     return !n->delivering && !net_list(n->machine)->paused && n->user->can_receive(n->opaque);
 }
 
-bool net_has_room(const NetBackend *n)
+bool net_has_room(NetBackend *n)
 {
-    if (net_list(n->machine)->paused)
-        return false;
-    return !n->user || !net_link_up(n) || (!n->queue.frames.length && card_ready(n));
+    bool taken = !n->user || !net_link_up(n) || (!n->queue.frames.length && card_ready(n));
+    n->starved = !taken || net_list(n->machine)->paused;
+    return !n->starved;
 }
 
 static void queue_add(NetBackend *n, const struct iovec *iov, unsigned count, const NetOffload *offload)
@@ -337,7 +360,7 @@ void net_accept(NetBackend *n)
     if (!n)
         return;
     queue_flush(n);
-    if (n->kind->wake && net_has_room(n))
+    if (n->starved && n->kind->wake && net_has_room(n))
         n->kind->wake(n);
 }
 

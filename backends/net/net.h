@@ -47,6 +47,7 @@ typedef struct NetUser {
 /* Opens a back end by what -netdev says ("user,id=n0,hostfwd=..."); *err is one line.  Owned by the machine. */
 gboolean net_open(Machine *m, const char *text, GError **err);
 NetBackend *net_find(Machine *m, const char *id);
+NetBackend *net_find_named(Machine *m, const char *name); /* by its id, or its card's */
 NetBackend *net_nth(Machine *m, unsigned n); /* in the order they were opened; NULL behind the last */
 void net_close_all(Machine *m);
 
@@ -67,6 +68,12 @@ void net_set_link(NetBackend *n, bool up);
 const char *net_id(const NetBackend *n);
 const char *net_user(const NetBackend *n);     /* the device's id, or NULL */
 void net_describe(const NetBackend *n, GString *out);
+
+/* Records frames into a file of libpcap's format from now on, so many bytes of each at most (0: all). */
+gboolean net_capture_start(NetBackend *n, const char *file, unsigned length, GError **err);
+
+/* Prints the kinds (`-netdev help`). */
+void net_list_kinds(void);
 
 /* "52:54:00:12:34:56" to bytes. */
 gboolean net_parse_mac(const char *text, uint8_t mac[6], GError **err);

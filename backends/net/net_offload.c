@@ -241,12 +241,17 @@ static void split(Packet *p, size_t from, void (*one)(Packet *p, unsigned number
     }
 }
 
-static gboolean tcp_finish(Packet *p)
+static gboolean tcp_parse(Packet *p)
 {
     if (p->l4 + 20 > p->headers_held)
         return FALSE;
     p->payload = p->l4 + (p->headers[p->l4 + 12] >> 4) * 4;
-    if (p->payload < p->l4 + 20 || p->payload > p->headers_held)
+    return p->payload >= p->l4 + 20 && p->payload <= p->headers_held;
+}
+
+static gboolean tcp_finish(Packet *p)
+{
+    if (!tcp_parse(p))
         return FALSE;
     split(p, p->payload, tcp_segment);
     return TRUE;
@@ -319,6 +324,44 @@ static gboolean packet_finish(Packet *p, const NetOffload *o)
     }
 }
 
+static void report_bad(size_t size, const NetOffload *o)
+{
+    log_guest_error("net: a frame of %zu bytes is dropped: its headers do not fit what is to be done (segments of kind %u with "
+                    "%u bytes, checksum at %u + %u)", size, o->gso, o->gso_size, o->csum_start, o->csum_offset);
+}
+
+/* Lengths and checksums of a large segment of TCP that stays one. */
+static gboolean large_complete(Packet *p, uint8_t *frame, const NetOffload *o)
+{
+    if (!headers_parse(p, o) || !tcp_parse(p))
+        return FALSE;
+    ip_finish(p, p->headers, 0, p->size - p->l4);
+    st16be(p->headers + p->l4 + 16, 0);
+    st16be(p->headers + p->l4 + 16,
+           transport_checksum(p, p->headers, IP_PROTO_TCP, p->payload, p->size - p->payload));
+    memcpy(frame, p->headers, p->payload);
+    return TRUE;
+}
+
+gboolean net_complete(uint8_t *frame, size_t size, const NetOffload *o)
+{
+    struct iovec iov = {frame, size};
+    size_t field = (size_t)o->csum_start + o->csum_offset;
+    if (o->gso & ~NET_GSO_ECN) {
+        Packet p = {.iov = &iov, .count = 1, .size = size};
+        p.headers_held = net_iov_copy(&iov, 1, 0, p.headers, sizeof p.headers);
+        if (large_complete(&p, frame, o))
+            return TRUE;
+    } else if (!(o->flags & NET_NEEDS_CSUM)) {
+        return TRUE;
+    } else if (field + 2 <= size) {
+        st16be(frame + field, checksum_of(net_sum(&iov, 1, o->csum_start, size - o->csum_start)));
+        return TRUE;
+    }
+    report_bad(size, o);
+    return FALSE;
+}
+
 void net_finish(const struct iovec *iov, unsigned count, const NetOffload *offload, unsigned abilities, NetFrameFn *fn,
                 void *opaque)
 {
@@ -341,7 +384,5 @@ void net_finish(const struct iovec *iov, unsigned count, const NetOffload *offlo
     }
     p.headers_held = net_iov_copy(p.iov, p.count, 0, p.headers, sizeof p.headers);
     if (!packet_finish(&p, offload))
-        log_guest_error("net: a frame of %zu bytes is dropped: its headers do not fit what is to be done (segments of kind "
-                        "%u with %u bytes, checksum at %u + %u)", p.size, offload->gso, offload->gso_size,
-                        offload->csum_start, offload->csum_offset);
+        report_bad(p.size, offload);
 }

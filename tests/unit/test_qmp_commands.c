@@ -4,6 +4,7 @@
 #include "config.h"
 
 #ifdef CONFIG_JSON_GLIB
+#include "backends/net/net.h"
 #include "tests/unit/qmp_client.h"
 
 /* Right arguments of each command, and a part of the reply; in this order.  %s: the folder for files. */
@@ -23,6 +24,7 @@ static const struct { const char *name, *arguments, *reply; } right[] = {
     { "query-memory-size-summary", "{}", "{\"return\":{\"base-memory\":2097152,\"plugged-memory\":0}}" },
     { "query-chardev", "{}", "{\"frontend-open\":true,\"filename\":\"qmp0\",\"label\":\"qmp0\"}" },
     { "query-block", "{}", "{\"return\":[{\"device\":\"ide1-cd0\"" },
+    { "set_link", "{\"name\": \"net0\", \"up\": false}", "{\"return\":{}}" },
     { "query-pci", "{}", "\"id\":{\"vendor\":32902,\"device\":4663" },
     { "device-list-properties", "{\"typename\": \"isa-serial\"}", "{\"name\":\"iobase\",\"type\":\"uint32\"" },
     { "human-monitor-command", "{\"command-line\": \"info version\"}", "{\"return\":\"Myna 0.1\\r\\n\"}" },
@@ -57,6 +59,7 @@ static void test_right(Fixture *f, gconstpointer data)
     g_autofree char *out = g_build_filename(f->folder, "out", NULL);
     (void)data;
     negotiate(f);
+    g_assert_true(net_open(f->m, "hubport,id=net0,hubid=0", NULL));
     for (unsigned k = 0; k < ARRAY_SIZE(right); k++) {
         g_auto(GStrv) parts = g_strsplit(right[k].arguments, "%s", -1);
         g_autofree char *arguments = g_strjoinv(f->folder, parts);
@@ -71,6 +74,8 @@ static void test_right(Fixture *f, gconstpointer data)
         if (!tried)
             g_error("no right arguments of %s", row->name);
     }
+    g_assert_false(net_link_up(net_find(f->m, "net0")));
+    net_close_all(f->m);
     unlink(out);
 }
 
@@ -134,6 +139,7 @@ static void test_wrong(Fixture *f, gconstpointer data)
           "Parameter 'axis' does not accept value 'z'" },
         { "input-send-event", "{\"events\":[{\"type\":\"btn\",\"data\":{\"down\":true,\"button\":\"x\"}}]}",
           "Parameter 'button' does not accept value 'x'" },
+        { "set_link", "{\"name\":\"nowhere\",\"up\":true}", "Device 'nowhere' not found" },
         { "screendump", "{\"filename\":\"/nowhere/x\"}", "screendump: cannot create '/nowhere/x': No such file" },
         { "screendump", "{\"filename\":\"x\",\"format\":\"gif\"}", "Parameter 'format' does not accept value 'gif'" },
         { "screendump", "{\"filename\":\"x\",\"format\":\"png\"}", "Parameter 'format': this Myna writes no 'png'" },
