@@ -19,6 +19,7 @@
 #include "hw/misc/pc_testdev.h"
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
+#include "hw/net/e1000.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
 #include "hw/scsi/scsi.h"
@@ -33,6 +34,8 @@
 const DeviceType *const device_types[] = {
     &debug_exit_type,
     &debugcon_type,
+    &e1000_type,
+    &e1000e_type,
     &ferr_type,
     &fw_cfg_type,
     &hpet_type,
