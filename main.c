@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/9p/fsdev.h"
 #include "backends/block/block.h"
 #include "backends/char/char.h"
 #include "backends/net/net.h"
@@ -245,6 +246,7 @@ static gboolean run(const Options *o, int *status, GError **err)
     m->no_shutdown = o->no_shutdown || !g_strcmp0(o->action.shutdown, "pause");
     gboolean ok = machine_live(m, o, status, err);
     net_close_all(m);
+    fsdev_close_all(m);
     block_close_all(m);
     monitor_free_all(m);
     qmp_free_all(m);

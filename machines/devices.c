@@ -26,7 +26,9 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_blk.h"
+#include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
 #include "hw/virtio/virtio_serial.h"
@@ -61,7 +63,9 @@ const DeviceType *const device_types[] = {
     &serial_type,
     &vga_type,
     &virtconsole_type,
+    &virtio_9p_type,
     &virtio_blk_type,
+    &virtio_net_type,
     &virtio_rng_type,
     &virtio_scsi_type,
     &virtio_serial_type,

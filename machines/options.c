@@ -460,6 +460,9 @@ static const Option table[] = {
     CALL("vga", set_vga, "NAME", "graphics card"),
     FLAG("nographic", nographic, "no window; first serial port and monitor on the terminal (Ctrl-A H: help)"),
 
+    LIST("fsdev", fsdevs, "local,id=ID,path=DIR[,readonly=off]...", "a folder of the host, for -device virtio-9p-pci"),
+    LIST("virtfs", virtfs, "local,path=DIR,mount_tag=NAME[,readonly=off]...", "a folder of the host, and its device"),
+
     FIELDS("action", action, NULL, "[reboot=reset|shutdown][,shutdown=poweroff|pause][,triple-fault=auto|stop|reset]",
            "what a reset, a shutdown and a triple fault of the guest do"),
     FLAG("no-reboot", no_reboot, "a reset of the guest ends the emulator"),
@@ -566,7 +569,8 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs}
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs,
+     ref o->fsdevs, ref o->virtfs}
 
 static void lists_make(Options *o)
 {

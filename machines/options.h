@@ -78,7 +78,7 @@ typedef struct Options {
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *blockdevs;      /* -blockdev, char * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps, *netdevs, *nics, *nets, *objects; /* char * */
+        *qmps, *pretty_qmps, *netdevs, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool no_network;           /* -nic none, -net none */
