@@ -569,7 +569,7 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs,
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs,                                         \
      ref o->fsdevs, ref o->virtfs}
 
 static void lists_make(Options *o)
