@@ -81,7 +81,6 @@ static void test_right(Fixture *f, gconstpointer data)
             g_error("no right arguments of %s", row->name);
     }
     g_assert_false(net_link_up(net_find(f->m, "net0")));
-    net_close_all(f->m);
     unlink(out);
 }
 
