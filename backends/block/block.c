@@ -143,6 +143,7 @@ void block_put_image(BlockBackend *b, Image *image)
         image_close(b->image);
     b->image = image;
     b->fd = find_fd(b);
+    b->alignment = image ? image_alignment(image) : 1;
     b->told = false;
 }
 

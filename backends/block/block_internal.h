@@ -85,6 +85,7 @@ struct BlockBackend {
     bool told;                /* the user has been told of an error */
     Image *image;             /* NULL: no medium */
     int fd;                   /* of an image whose bytes are those of a file, and aio= lets io_uring do it; else -1 */
+    unsigned alignment;       /* image_alignment() */
     unsigned in_flight;       /* transfers not yet reported, those in `held` not counted */
     unsigned draining;        /* limits do not count */
     RequestQueue held;        /* failed, and waiting for the machine to go on */
