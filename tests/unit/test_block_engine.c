@@ -613,6 +613,13 @@ static void test_group(Fixture *f, gconstpointer unused)
     wait_for_engines(f, 4);
     block_drain_all(f->m);
     g_assert_cmpint(f->calls, ==, 6);
+    BlockThrottle none = { .limit[THROTTLE_IOPS_READ].average = 1000000 };
+    g_assert_true(block_throttle_group(f->m, "g", &none, NULL)); /* new limits count from now */
+    go_to(f, 3 * NS_PER_SECOND);
+    f->calls = 0;
+    for (unsigned k = 0; k < 100; k++)
+        block_read(a, 0, buf[0], 512, done, f);
+    wait_for_engines(f, 100);
 }
 
 static void test_limit_mistakes(Fixture *f, gconstpointer unused)
