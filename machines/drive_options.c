@@ -225,3 +225,33 @@ gboolean blockdev_settle(GPtrArray *pairs, const GPtrArray *all, GPtrArray *used
     o->id = n->name;
     return settle_words(who, n->aio, n->detect_zeroes, o, err);
 }
+
+/* ---- -object throttle-group ---- */
+
+/* QEMU's keys are x-iops-total=; the same as members of its "limits". */
+static char *limit_key(const char *key)
+{
+    const char *name = g_str_has_prefix(key, "x-") ? key + 2 : g_str_has_prefix(key, "limits.") ? key + 7 : NULL;
+    return name ? g_strconcat("throttling.", name, NULL) : g_strdup(key);
+}
+
+gboolean throttle_object_parse(const char *text, char **id, BlockThrottle *limits, GError **err)
+{
+    g_autoptr(GPtrArray) all = option_pairs_parse(text, "qom-type"), pairs = option_pairs_parse("", NULL);
+    g_autofree char *type = option_pairs_take(all, "qom-type"), *line = NULL;
+    DriveOptions d = {0};
+
+    *id = option_pairs_take(all, "id");
+    if (!*id)
+        return error_set(err, "-object throttle-group: it needs an id=");
+    for (unsigned i = 0; i < all->len; i++) {
+        const OptionPair *p = all->pdata[i];
+        g_autofree char *key = limit_key(p->key);
+        option_pairs_add(pairs, key, p->value);
+    }
+    line = option_pairs_format(pairs);
+    gboolean ok = option_fields_parse("-object throttle-group", line, NULL, throttle_fields, &d, err);
+    *limits = d.throttle;
+    g_free(d.throttle_group);
+    return ok;
+}

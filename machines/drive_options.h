@@ -32,4 +32,7 @@ gboolean drive_options_settle(const char *who, const DriveOptions *d, BlockOptio
 gboolean blockdev_settle(GPtrArray *pairs, const GPtrArray *all, GPtrArray *used, BlockOptions *out, ImageNode *node,
                          GError **err);
 
+/* The limits of "-object throttle-group,id=ID,x-iops-total=...": *id is to be freed. */
+gboolean throttle_object_parse(const char *text, char **id, BlockThrottle *limits, GError **err);
+
 #endif

@@ -84,6 +84,16 @@ static gboolean blockdevs_open(Pc *pc, GError **err)
     return TRUE;
 }
 
+/* ---- -object throttle-group ---- */
+
+gboolean pc_throttle_group_create(Pc *pc, const char *text, GError **err)
+{
+    g_autofree char *id = NULL;
+    BlockThrottle limits;
+
+    return throttle_object_parse(text, &id, &limits, err) && block_throttle_group(pc->m, id, &limits, err);
+}
+
 /* ---- -drive ---- */
 
 static bool has_interface(const DriveOptions *d, const char *name)
@@ -287,6 +297,6 @@ gboolean pc_drives_create(Pc *pc, GError **err)
 {
     g_autofree Places *p = g_new0(Places, 1);
 
-    return blockdevs_open(pc, err) && drives_open(pc, p, err) && default_cdrom_open(pc, err) && ide_create(pc, err) &&
-           floppy_create(pc, p, err) && virtio_create(pc, p, err) && scsi_create(pc, p, err);
+    return blockdevs_open(pc, err) && drives_open(pc, p, err) && default_cdrom_open(pc, err) && ide_create(pc, err) && floppy_create(pc, p, err) && virtio_create(pc, p, err) &&
+           scsi_create(pc, p, err);
 }

@@ -324,7 +324,7 @@ static gboolean set_net(Options *o, const char *a, GError **err) { (void)err; re
 
 static gboolean set_object(Options *o, const char *argument, GError **err)
 {
-    static const char *const known[] = {"filter-dump", NULL};
+    static const char *const known[] = {"filter-dump", "throttle-group", NULL};
     g_autofree char *type = g_strndup(argument, strcspn(argument, ","));
     if (!g_strv_contains(known, type))
         return error_unknown(err, "-object", "type", type, known);
@@ -444,7 +444,8 @@ static const Option table[] = {
     CALL("nic", set_nic, "TYPE|none[,model=CARD][,mac=][,PROP=VALUE]...", "a network and its card (model=help: cards)"),
     CALL("netdev", set_netdev, "TYPE,id=ID[,PROP=VALUE]...", "a network for a card of -device (help: list)"),
     CALL("net", set_net, "nic|TYPE|none[,PROP=VALUE]...", NULL),
-    CALL("object", set_object, "filter-dump,id=ID,netdev=ID,file=FILE", "records a network's frames (pcap)"),
+    CALL("object", set_object, "TYPE,id=ID[,PROP=VALUE]...",
+         "filter-dump: records a network's frames (pcap); throttle-group: limits that drives share"),
 
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
@@ -569,8 +570,7 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs,                                         \
-     ref o->fsdevs, ref o->virtfs}
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs}
 
 static void lists_make(Options *o)
 {

@@ -287,7 +287,9 @@ static gboolean user_devices_create(Pc *pc, GError **err)
 static gboolean objects_create(Pc *pc, GError **err)
 {
     for (guint i = 0; i < pc->o->objects->len; i++) {
-        if (!networks_create_object(pc->m, g_ptr_array_index(pc->o->objects, i), err))
+        const char *text = g_ptr_array_index(pc->o->objects, i);
+        if (g_str_has_prefix(text, "throttle-group") ? !pc_throttle_group_create(pc, text, err)
+                                                     : !networks_create_object(pc->m, text, err))
             return FALSE;
     }
     return TRUE;

@@ -69,6 +69,8 @@ static BlockList *list_new(Machine *m)
     return list;
 }
 
+BlockList *block_list_of(Machine *m) { return block_list(m) ?: list_new(m); }
+
 /* Devices find a drive in the machine's slot "drive:ID" (core/device.c). */
 static void slot_set(Machine *m, const char *id, BlockBackend *b)
 {
@@ -143,6 +145,7 @@ void block_put_image(BlockBackend *b, Image *image)
         image_close(b->image);
     b->image = image;
     b->fd = find_fd(b);
+    b->alignment = image ? image_alignment(image) : 1;
     b->told = false;
 }
 
@@ -174,7 +177,7 @@ BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
         error_set(err, "drive '%s': there is already a drive of this id; give each its own id=", o.id);
         return NULL;
     }
-    BlockList *list = block_list(m) ?: list_new(m);
+    BlockList *list = block_list_of(m);
     if (!check_aio(list, &o, err) || (o.file && !(image = block_open_image(m, &o, NULL, err))))
         return NULL;
     BlockBackend *b = backend_new(list, &o);
@@ -208,7 +211,7 @@ void block_close_all(Machine *m)
     g_source_destroy(list->source);
     g_source_unref(list->source);
     g_ptr_array_unref(list->backends);
-    g_ptr_array_unref(list->groups);
+    throttle_groups_free(list);
     block_requests_free(list);
     g_free(list);
 }

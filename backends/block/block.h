@@ -22,7 +22,8 @@ typedef void BlockDone(void *opaque, int status);
 
 /* What the device that uses a drive wants to hear; any may be NULL. */
 typedef struct BlockUser {
-    void (*medium_changed)(void *opaque);        /* another medium, or none, is in it now; a new one closes the tray */
+    /* Another medium, or none, is in it now; a new one closes the tray.  NULL: a fixed disk, whose medium stays. */
+    void (*medium_changed)(void *opaque);
     /*
      * The user wants the medium out: the device opens its tray (block_set_tray()), or, locked and not forced, tells the
      * guest of it.  Without this function the medium is taken out as it is.
@@ -85,6 +86,8 @@ typedef struct BlockOptions {
 
 /* Opens an image, locking it against other writers; *err names file and reason.  Owned by the machine. */
 BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err);
+/* A group that drives may name as throttle_group, with limits of its own. */
+gboolean block_throttle_group(Machine *m, const char *name, const BlockThrottle *limits, GError **err);
 BlockBackend *block_find(Machine *m, const char *id);
 BlockBackend *block_nth(Machine *m, unsigned n); /* in the order they were opened; NULL behind the last */
 void block_close_all(Machine *m);

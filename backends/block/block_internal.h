@@ -85,6 +85,7 @@ struct BlockBackend {
     bool told;                /* the user has been told of an error */
     Image *image;             /* NULL: no medium */
     int fd;                   /* of an image whose bytes are those of a file, and aio= lets io_uring do it; else -1 */
+    unsigned alignment;       /* image_alignment() */
     unsigned in_flight;       /* transfers not yet reported, those in `held` not counted */
     unsigned draining;        /* limits do not count */
     RequestQueue held;        /* failed, and waiting for the machine to go on */
@@ -112,6 +113,7 @@ struct BlockList {
 /* ---- block.c ---- */
 
 BlockList *block_list(Machine *m); /* NULL: no drives yet */
+BlockList *block_list_of(Machine *m); /* made if need be */
 void block_tell(const BlockEvent *e);
 /* The image of options, or NULL with *err; `instead_of`: that drive's own image is no obstacle to it. */
 Image *block_open_image(Machine *m, const BlockOptions *o, const BlockBackend *instead_of, GError **err);
@@ -155,6 +157,7 @@ bool block_uring_wait(BlockUring *u);         /* as block_threads_wait(); false:
 /* FALSE with *err when the limits make no sense. */
 gboolean throttle_attach(BlockBackend *b, const BlockOptions *o, GError **err);
 void throttle_detach(BlockBackend *b);
+void throttle_groups_free(BlockList *list);   /* those that no drive has */
 void throttle_start(BlockRequest *r);         /* in its turn */
 void throttle_release(BlockBackend *b);       /* starts all that wait */
 

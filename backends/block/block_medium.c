@@ -80,7 +80,7 @@ static gboolean open_tray(BlockBackend *b, bool force, GError **err)
     if (!has_tray || force || b->tray_open)
         return TRUE;
     return error_set(err, "drive '%s': the guest has locked the tray, and is told that it should open it; "
-                     "eject -f does not ask it", b->options.id);
+                     "-f does not ask it", b->options.id);
 }
 
 gboolean block_eject(BlockBackend *b, bool force, GError **err)

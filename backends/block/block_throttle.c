@@ -139,21 +139,21 @@ void throttle_release(BlockBackend *b)
 
 /* ---- groups ---- */
 
-static gboolean check_limits(const BlockOptions *o, GError **err)
+static gboolean check_limits(const char *who, const BlockThrottle *t, GError **err)
 {
     static const char *const names[] = { "bps-total", "bps-read", "bps-write", "iops-total", "iops-read", "iops-write" };
-    const BlockLimit *l = o->throttle.limit;
+    const BlockLimit *l = t->limit;
 
     for (unsigned k = 0; k < THROTTLE_KINDS; k++) {
         if (k % 3 && l[k].average && l[k - k % 3].average)
-            return error_set(err, "drive '%s': throttling.%s and throttling.%s cannot be given together", o->id,
+            return error_set(err, "%s: throttling.%s and throttling.%s cannot be given together", who,
                              names[k - k % 3], names[k]);
         if (l[k].max && l[k].max < l[k].average)
-            return error_set(err, "drive '%s': throttling.%s-max is the rate of bursts, so not less than throttling.%s",
-                             o->id, names[k], names[k]);
+            return error_set(err, "%s: throttling.%s-max is the rate of bursts, so not less than throttling.%s",
+                             who, names[k], names[k]);
         if ((l[k].max && !l[k].average) || (l[k].max_length > 1 && !l[k].max))
-            return error_set(err, "drive '%s': a burst of throttling.%s needs the limit itself, its -max and -max-length",
-                             o->id, names[k]);
+            return error_set(err, "%s: a burst of throttling.%s needs the limit itself, its -max and -max-length",
+                             who, names[k]);
     }
     return TRUE;
 }
@@ -177,34 +177,58 @@ static ThrottleGroup *find_group(BlockList *list, const char *name)
     return NULL;
 }
 
-/* The last drive that names limits sets those of the group. */
-static ThrottleGroup *get_group(BlockList *list, const BlockOptions *o)
+/* Who names limits last sets those of the group. */
+static ThrottleGroup *get_group(BlockList *list, const char *name, const BlockThrottle *limits)
 {
-    ThrottleGroup *g = find_group(list, o->throttle_group);
+    ThrottleGroup *g = find_group(list, name);
 
     if (!g) {
         g = g_new0(ThrottleGroup, 1);
-        g->name = g_strdup(o->throttle_group);
+        g->name = g_strdup(name);
         g_ptr_array_add(list->groups, g);
     }
-    if (has_limits(&o->throttle))
-        g->limits = o->throttle;
+    if (has_limits(limits))
+        g->limits = *limits;
     g->users++;
     return g;
+}
+
+gboolean block_throttle_group(Machine *m, const char *name, const BlockThrottle *limits, GError **err)
+{
+    g_autofree char *who = g_strdup_printf("throttle group '%s'", name);
+
+    if (!check_limits(who, limits, err))
+        return FALSE;
+    get_group(block_list_of(m), name, limits);
+    return TRUE;
 }
 
 gboolean throttle_attach(BlockBackend *b, const BlockOptions *o, GError **err)
 {
     Clocks *clocks = b->list->machine->clocks;
+    g_autofree char *who = g_strdup_printf("drive '%s'", o->id);
 
-    if (!check_limits(o, err))
+    if (!check_limits(who, &o->throttle, err))
         return FALSE;
     if (!has_limits(&o->throttle) && !o->throttle_group)
         return TRUE;
-    b->throttle = get_group(b->list, o);
+    b->throttle = get_group(b->list, o->throttle_group, &o->throttle);
     b->turn[0] = timer_new(clocks, MYNA_CLOCK_VIRTUAL, read_turn, b);
     b->turn[1] = timer_new(clocks, MYNA_CLOCK_VIRTUAL, write_turn, b);
     return TRUE;
+}
+
+static void group_free(ThrottleGroup *g)
+{
+    g_free(g->name);
+    g_free(g);
+}
+
+void throttle_groups_free(BlockList *list)
+{
+    for (unsigned i = 0; i < list->groups->len; i++)
+        group_free(list->groups->pdata[i]);
+    g_ptr_array_unref(list->groups);
 }
 
 void throttle_detach(BlockBackend *b)
@@ -219,6 +243,5 @@ void throttle_detach(BlockBackend *b)
     if (--g->users)
         return;
     g_ptr_array_remove_fast(b->list->groups, g);
-    g_free(g->name);
-    g_free(g);
+    group_free(g);
 }

@@ -214,6 +214,11 @@ static void tell_user(const BlockRequest *r, BlockErrorAction action)
     if (stops ? b->list->pause_wanted : b->told)
         return;
     b->told |= !stops;
+    if (r->status == -EPERM && b->image->guessed) {
+        log_user("drive '%s': the guest wanted to write another format's header to '%s', which is only taken for a raw disk; "
+                 "refused: format=raw allows it", b->options.id, b->options.file);
+        return;
+    }
     log_user("drive '%s': %s at byte %" G_GUINT64_FORMAT " of '%s' failed: %s; %s", b->options.id,
              operation_words[r->operation], r->offset, b->options.file, g_strerror(-r->status),
              stops ? "the machine is paused, and tries again when it goes on ('c')"

@@ -33,7 +33,7 @@ struct BlockUring {
 /* O_DIRECT needs all of it aligned; and a block that is only partly written must not be written by others meanwhile. */
 static bool is_aligned(const BlockRequest *r)
 {
-    uint64_t alignment = image_alignment(r->backend->image);
+    unsigned alignment = r->backend->alignment;
 
     if (alignment == 1)
         return true;

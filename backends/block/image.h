@@ -189,8 +189,8 @@ unsigned image_alignment(const Image *i);
 /* ---- locks (lock.c) ---- */
 
 /*
- * Locks an open file against writers (exclusive: against readers too) as long as it stays open.  *err says who holds
- * it, if that can be found.
+ * Locks an open file against writers (exclusive: against readers too) as long as it stays open; QEMU and its tools see
+ * it, and their locks are seen.  *err says who holds it, if that can be found.
  */
 gboolean file_lock(int fd, bool exclusive, const char *file, GError **err);
 
