@@ -18,6 +18,7 @@ static const CommandRow own_commands[] = {
 
 static const CommandRow *const command_tables[] = {
     own_commands,
+    balloon_commands,
     data_commands,
     disassemble_commands,
     dump_commands,
@@ -41,6 +42,7 @@ static const CommandRow *const command_tables[] = {
 };
 
 static const CommandRow *const info_tables[] = {
+    balloon_info,
     data_info,
     device_info,
     machine_info,

@@ -24,6 +24,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
@@ -56,6 +57,7 @@ const DeviceType *const device_types[] = {
     &serial_type,
     &vga_type,
     &virtconsole_type,
+    &virtio_balloon_type,
     &virtio_blk_type,
     &virtio_rng_type,
     &virtio_scsi_type,
