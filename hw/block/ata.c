@@ -315,19 +315,6 @@ static void run_device_reset(IdeDrive *d)
     ide_reset_drive(d);
 }
 
-void ata_diagnose(IdeChannel *ch)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        ide_stop_drive(&ch->drive[i]);
-        ch->drive[i].device = DEV_OBSOLETE;
-        ide_reset_drive(&ch->drive[i]);
-    }
-    ch->selected = 0;
-    if (ide_drive_present(&ch->drive[0]))
-        ide_raise(&ch->drive[0]);
-    ide_update_line(ch);
-}
-
 /* ---- the table ---- */
 
 static void run_done(IdeDrive *d) { ide_finish(d, true); }
@@ -396,8 +383,7 @@ void ata_execute(IdeDrive *d, uint8_t command)
         return;
     }
     d->command = command;
-    d->intrq = false;
-    ide_update_line(d->channel);
+    ide_lower(d);
     if (!(c->flags & kind)) {
         log_printf(LOG_UNIMP, "ide: drive %u has no command %02x\n", d->unit, command);
         ide_abort(d);
