@@ -4,7 +4,7 @@
  *
  *   ide_transfer.c  a drive's transfers to and from the image, ends of commands, reset
  *   ata.c           commands of disks, and those that disks and CD-ROMs share
- *   ata_identify.c  what IDENTIFY tells; ata_smart.c: SMART and the logs
+ *   ata_identify.c  what IDENTIFY tells; ata_smart.c: SMART and logs; ata_trim.c: discard
  *   atapi.c         packet commands of CD-ROMs; atapi_pages.c: the tables they answer with
  *   ide_drive.c     drives' places: the buses that -device finds
  *   ide.c           registers of a channel, selection, interrupt, the data port
@@ -28,7 +28,7 @@
 #include "core/state.h"
 #include "hw/block/ide_dma.h"
 
-enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024, IDE_MAX_MULTIPLE = 16 };
+enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024, IDE_MAX_MULTIPLE = 16, ATA_TRIM_BLOCKS = 8 };
 
 /* Status and error registers (sections 7.12 and 7.9), device control (7.6), device (7.7). */
 enum { ST_ERR = 0x01, ST_DRQ = 0x08, ST_DSC = 0x10, ST_DF = 0x20, ST_DRDY = 0x40, ST_BSY = 0x80 };
@@ -71,6 +71,7 @@ struct IdeDrive {
     void *owner;                 /* the controller's: the IdeChannel */
     unsigned unit;               /* 0, 1; the number of a port */
     bool sata;
+    bool cache_at_start;         /* the image's write cache, as the user has it */
     IdeKind kind;
     BlockBackend *block;
     char model[41], serial[21];
@@ -98,6 +99,8 @@ struct IdeDrive {
     uint32_t left;               /* sectors that are still to be moved */
     uint32_t pos, end, length;   /* in the buffer: next byte, end of this block, end of what is valid */
     uint32_t block_size;         /* bytes after which the guest is interrupted */
+    bool trimming;               /* what is written are ranges to be discarded */
+    uint8_t queue_error[14];     /* of log page 10h: the queued command that failed */
     uint8_t *buffer;             /* of IDE_BUFFER bytes */
 
     /* CD-ROMs. */
@@ -187,6 +190,11 @@ void ide_reset_drive(IdeDrive *d);
 void ide_send(IdeDrive *d, uint32_t length);
 void ide_transfer_start(IdeDrive *d, uint64_t lba, uint32_t count, bool writing);
 void ide_flush(IdeDrive *d);
+/* Asks for `length` bytes of the command, which do not go to the image as they are. */
+void ide_receive(IdeDrive *d, uint32_t length);
+/* The drive accesses its image; it has: false when a reset has come between. */
+void ide_go_busy(IdeDrive *d);
+bool ide_image_done(IdeDrive *d);
 
 /* Offers buffer bytes pos..end to the guest, or asks for them; the last byte of them has been moved. */
 void ide_offer(IdeDrive *d, uint32_t end, IdePhase phase);
@@ -198,7 +206,14 @@ void ata_set_defaults(IdeDrive *d);
 void ata_put_address(IdeDrive *d, uint64_t lba);
 void ata_identify(const IdeDrive *d, uint8_t page[ATA_SECTOR]);
 void ata_identify_packet(const IdeDrive *d, uint8_t page[ATA_SECTOR]);
-void ata_smart_page(uint8_t page[ATA_SECTOR], bool thresholds);
+void ata_put_checksum(uint8_t page[ATA_SECTOR]); /* the sum of all bytes is 0 */
+
+/* ata_smart.c: SMART; READ LOG EXT. */
+void ata_smart(IdeDrive *d);
+void ata_read_log(IdeDrive *d);
+/* ata_trim.c: DATA SET MANAGEMENT asks for ranges; has them. */
+void ata_trim_start(IdeDrive *d);
+void ata_trim(IdeDrive *d);
 
 /* PACKET: waits for the command packet; carries it out; offers its next block; ends it, well or by an image's error. */
 void atapi_start(IdeDrive *d);

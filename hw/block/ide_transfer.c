@@ -26,6 +26,7 @@ static void end_command(IdeDrive *d, uint8_t status, uint8_t error)
 {
     d->phase = IDE_IDLE;
     d->packet = PACKET_NONE;
+    d->trimming = false;
     d->status = ST_DRDY | ST_DSC | status;
     d->error = error;
 }
@@ -67,6 +68,7 @@ void ide_stop_drive(IdeDrive *d)
     d->stale = d->in_flight;
     d->phase = d->in_flight ? IDE_BUSY : IDE_IDLE;
     d->packet = PACKET_NONE;
+    d->trimming = false;
     d->status = ST_BSY;
     ide_lower(d);
 }
@@ -90,7 +92,7 @@ static unsigned sector_size(const IdeDrive *d)
     return d->kind == IDE_CDROM ? CD_SECTOR : ATA_SECTOR;
 }
 
-static void go_busy(IdeDrive *d)
+void ide_go_busy(IdeDrive *d)
 {
     d->phase = IDE_BUSY;
     d->status = ST_BSY;
@@ -98,7 +100,7 @@ static void go_busy(IdeDrive *d)
 }
 
 /* The image is done with: false when a reset has come between. */
-static bool image_done(IdeDrive *d)
+bool ide_image_done(IdeDrive *d)
 {
     d->in_flight = false;
     if (!d->stale)
@@ -152,7 +154,7 @@ static void loaded(void *opaque, int status)
 {
     IdeDrive *d = opaque;
 
-    if (!image_done(d))
+    if (!ide_image_done(d))
         return;
     if (status) {
         image_failed(d);
@@ -165,7 +167,7 @@ static void loaded(void *opaque, int status)
 static void load(IdeDrive *d)
 {
     chunk_begin(d);
-    go_busy(d);
+    ide_go_busy(d);
     block_read(d->block, d->lba * sector_size(d), d->buffer, d->length, loaded, d);
 }
 
@@ -173,7 +175,7 @@ static void flushed(void *opaque, int status)
 {
     IdeDrive *d = opaque;
 
-    if (!image_done(d))
+    if (!ide_image_done(d))
         return;
     if (status)
         ide_fail(d, ST_DF, ER_ABRT);
@@ -183,7 +185,7 @@ static void flushed(void *opaque, int status)
 
 void ide_flush(IdeDrive *d)
 {
-    go_busy(d);
+    ide_go_busy(d);
     block_flush(d->block, flushed, d);
 }
 
@@ -191,7 +193,7 @@ static void stored(void *opaque, int status)
 {
     IdeDrive *d = opaque;
 
-    if (!image_done(d))
+    if (!ide_image_done(d))
         return;
     if (status) {
         image_failed(d);
@@ -201,16 +203,14 @@ static void stored(void *opaque, int status)
     if (d->left) {
         chunk_begin(d);
         block_next(d, true);
-    } else if (d->write_cache) {
-        ide_finish(d, true);
     } else {
-        ide_flush(d);
+        ide_finish(d, true);
     }
 }
 
 static void store(IdeDrive *d)
 {
-    go_busy(d);
+    ide_go_busy(d);
     block_write(d->block, d->lba * sector_size(d), d->buffer, d->length, stored, d);
 }
 
@@ -224,6 +224,15 @@ void ide_transfer_start(IdeDrive *d, uint64_t lba, uint32_t count, bool writing)
         return;
     }
     chunk_begin(d);
+    block_next(d, false);
+}
+
+void ide_receive(IdeDrive *d, uint32_t length)
+{
+    d->writing = true;
+    d->left = 0;
+    d->pos = 0;
+    d->length = length;
     block_next(d, false);
 }
 
@@ -262,6 +271,8 @@ void ide_block_done(IdeDrive *d)
         atapi_execute(d);
     else if (d->pos < d->length)
         block_next(d, true);
+    else if (d->trimming)
+        ata_trim(d);
     else if (d->writing)
         store(d);
     else
@@ -281,6 +292,7 @@ void ide_drive_power_on(IdeDrive *d)
     if (!ide_drive_present(d))
         return;
     ata_set_defaults(d);
+    memset(d->queue_error, 0, sizeof d->queue_error);
     d->device = DEV_OBSOLETE;
     d->sense_key = d->asc = d->ascq = d->media_event = 0;
     d->tray_open = d->tray_locked = d->attention = false;
@@ -338,6 +350,7 @@ gboolean ide_drive_attach(IdeDrive *d, IdeKind kind, BlockBackend *block, const 
         return FALSE;
     d->kind = kind;
     d->block = block;
+    d->cache_at_start = block_write_cache(block);
     drive_measure(d);
     g_strlcpy(d->model, model ? model : kind == IDE_CDROM ? "MYNA CD-ROM" : "MYNA HARDDISK", sizeof d->model);
     g_strlcpy(d->serial, serial, sizeof d->serial);
@@ -378,7 +391,8 @@ const StateField ide_drive_state[] = {
     STATE_U8(IdeDrive, phase), STATE_U8(IdeDrive, packet),
     STATE_BOOL(IdeDrive, writing), STATE_BOOL(IdeDrive, dma), STATE_BOOL(IdeDrive, lba48), STATE_U64(IdeDrive, lba),
     STATE_U32(IdeDrive, left), STATE_U32(IdeDrive, pos), STATE_U32(IdeDrive, end),
-    STATE_VBUFFER(IdeDrive, buffer, length, IDE_BUFFER), STATE_U32(IdeDrive, block_size), STATE_BYTES(IdeDrive, cdb),
+    STATE_VBUFFER(IdeDrive, buffer, length, IDE_BUFFER), STATE_U32(IdeDrive, block_size),
+    STATE_BOOL(IdeDrive, trimming), STATE_BYTES(IdeDrive, queue_error), STATE_BYTES(IdeDrive, cdb),
     STATE_U32(IdeDrive, byte_limit), STATE_U8(IdeDrive, sense_key), STATE_U8(IdeDrive, asc), STATE_U8(IdeDrive, ascq),
     STATE_BOOL(IdeDrive, tray_open), STATE_BOOL(IdeDrive, tray_locked), STATE_BOOL(IdeDrive, attention),
     STATE_U8(IdeDrive, media_event), STATE_END
