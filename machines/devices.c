@@ -4,6 +4,8 @@
 #include "machines/devices.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/block/ahci.h"
+#include "hw/block/ide.h"
 #include "hw/block/nvme.h"
 #include "hw/char/debugcon.h"
 #include "hw/char/serial.h"
@@ -35,6 +37,7 @@
 #include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
+    &ahci_type,
     &debug_exit_type,
     &debugcon_type,
     &e1000_type,
@@ -47,6 +50,7 @@ const DeviceType *const device_types[] = {
     &i8237_type,
     &i8254_type,
     &i8259_type,
+    &ich9_ahci_type,
     &ide_cd_type,
     &ide_hd_type,
     &ioapic_type,
