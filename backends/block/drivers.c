@@ -13,6 +13,8 @@ const ImageDriver *const image_drivers[] = {
     &image_driver_raw,
     &image_driver_qcow2,
     &image_driver_vdi,
+    &image_driver_vhdx,
+    &image_driver_vmdk,
     &image_driver_vpc,
     NULL,
 };

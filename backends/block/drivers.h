@@ -8,6 +8,8 @@ extern const ImageDriver image_driver_file;
 extern const ImageDriver image_driver_raw;
 extern const ImageDriver image_driver_qcow2;
 extern const ImageDriver image_driver_vdi;
+extern const ImageDriver image_driver_vhdx;
+extern const ImageDriver image_driver_vmdk;
 extern const ImageDriver image_driver_vpc;
 
 #endif

@@ -51,7 +51,7 @@ enum { TYPE_FIXED = 2, TYPE_DYNAMIC = 3, TYPE_DIFFERENCING = 4 };
 #define VERSION 0x00010000
 #define NOWHERE UINT32_C(0xffffffff)
 #define SIZE_MAX_BYTES (2040 * GiB)
-#define TABLE_MAX (64 * MiB)
+#define TABLE_MAX (16 * MiB)
 #define EPOCH INT64_C(946684800) /* 2000-01-01, in seconds since 1970 */
 
 typedef struct Vpc {

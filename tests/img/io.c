@@ -2,7 +2,8 @@
  * myna-io: reads and writes an image through its driver, for tests.
  *
  *   myna-io create FORMAT FILE SIZE [KEY=VALUE,...]
- *   myna-io [-f FORMAT] [-r] [-u] [-d] FILE COMMAND...   -r: read-only; -u: discard=unmap; -d: to be repaired
+ *   myna-io [-f FORMAT] [-rudp] FILE COMMAND...
+ *     -r: read-only; -u: discard=unmap; -d: to be repaired; -p: prints the number of each command that is done
  *
  * Commands, each an argument (or a line of the file X for @X), in their order:
  *   size                       prints the disk's size
@@ -105,6 +106,8 @@ static int run_put(Image *i, char **words, int count)
     return status ? status : image_write(i, number(words[1]), buf, size);
 }
 
+static bool is_zero(const uint8_t *p, uint64_t size) { return !*p && !memcmp(p, p + 1, size - 1); }
+
 static int run_get(Image *i, char **words, int count)
 {
     g_autofree uint8_t *buf = g_malloc(CHUNK);
@@ -114,9 +117,11 @@ static int run_get(Image *i, char **words, int count)
     for (uint64_t at = 0, n; at < i->size && !status; at += n) {
         n = MIN(CHUNK, i->size - at);
         status = image_read(i, at, buf, n);
-        if (!status)
+        if (!status && !is_zero(buf, n))
             status = file_write(fd, at, buf, n);
     }
+    if (!status && ftruncate(fd, i->size))
+        status = -errno;
     if (fd >= 0)
         close(fd);
     return status;
@@ -240,7 +245,8 @@ static int run_line(Image *i, const char *line)
     return -EINVAL;
 }
 
-static bool run_lines(Image *i, const char *argument)
+/* With `progress` whoever kills this program knows what was done. */
+static bool run_lines(Image *i, const char *argument, bool progress)
 {
     g_autofree char *text = NULL;
     bool ok = true;
@@ -253,6 +259,10 @@ static bool run_lines(Image *i, const char *argument)
         ok = !status;
         if (!ok)
             fprintf(stderr, "myna-io: %s: %s\n", *line, g_strerror(-status));
+        if (ok && progress) {
+            printf("%d\n", (int)(line - lines) + 1);
+            fflush(stdout);
+        }
     }
     return ok;
 }
@@ -278,21 +288,22 @@ int main(int argc, char **argv)
     g_autoptr(GError) err = NULL;
     ImageOptions o = { .who = "myna-io" };
     int option;
-    bool ok = true;
+    bool ok = true, progress = false;
 
     if (argc > 1 && !strcmp(argv[1], "create"))
         return create(argc, argv);
-    while ((option = getopt(argc, argv, "+f:rud")) != -1) {
+    while ((option = getopt(argc, argv, "+f:rudp")) != -1) {
         switch (option) {
         case 'f': o.format = optarg; break;
         case 'r': o.readonly = true; break;
         case 'u': o.discard = true; break;
         case 'd': o.repair = true; break;
+        case 'p': progress = true; break;
         default: return 2;
         }
     }
     if (optind == argc)
-        die("usage: myna-io [-f FORMAT] [-r] [-u] FILE COMMAND...");
+        die("usage: myna-io [-f FORMAT] [-rudp] FILE COMMAND...");
     o.file = argv[optind++];
     Image *i = image_open(&o, &err);
     if (!i) {
@@ -300,7 +311,7 @@ int main(int argc, char **argv)
         return 1;
     }
     for (; optind < argc && ok; optind++)
-        ok = run_lines(i, argv[optind]);
+        ok = run_lines(i, argv[optind], progress);
     image_close(i);
     return !ok;
 }
