@@ -19,6 +19,7 @@
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
 #include "hw/net/e1000.h"
+#include "hw/net/rtl8139.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
 #include "hw/timer/hpet.h"
@@ -49,6 +50,7 @@ const DeviceType *const device_types[] = {
     &piix4_pm_type,
     &port61_type,
     &port92_type,
+    &rtl8139_type,
     &serial_type,
     &vga_type,
     NULL,
