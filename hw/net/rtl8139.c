@@ -81,8 +81,6 @@ static void config_written(PciDevice *pci, unsigned offset, unsigned size)
         net_accept(((Rtl8139 *)pci)->net);
 }
 
-static void look_again(void *opaque) { net_accept(((Rtl8139 *)opaque)->net); }
-
 static gboolean rtl8139_create(Device *dev, GError **err)
 {
     Rtl8139 *s = (Rtl8139 *)dev;
@@ -104,7 +102,7 @@ static gboolean rtl8139_create(Device *dev, GError **err)
     pci_add_bar(&s->pci, 0, PCI_BAR_IO, s->ports);
     pci_add_bar(&s->pci, 1, PCI_BAR_MEMORY, s->memory);
     s->timer = timer_new(clocks, MYNA_CLOCK_VIRTUAL, rtl8139_timer_expired, s);
-    s->look = timer_new(clocks, MYNA_CLOCK_VIRTUAL, look_again, s);
+    s->look = timer_new(clocks, MYNA_CLOCK_VIRTUAL, rtl8139_look, s);
     s->frame = g_malloc0(RTL8139_FRAME_MAX + FRAME_TAG_SIZE);
     eeprom_init(s);
     return TRUE;

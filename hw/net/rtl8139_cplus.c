@@ -16,7 +16,6 @@ enum { TX_LARGE = 0x08000000, TX_IP_SUM = 0x40000, TX_UDP_SUM = 0x20000, TX_TCP_
 enum { RX_SIZE = 0x1fff, RX_D_MULTICAST = 0x4000000, RX_D_PHYSICAL = 0x2000000, RX_D_BROADCAST = 0x1000000,
        RX_D_ERROR = 0x100000, RX_D_LONG = 0x200000, RX_PID_TCP = 0x10000, RX_PID_UDP = 0x20000, RX_PID_IP = 0x30000,
        RX_IP_BAD = 0x8000, RX_UDP_BAD = 0x4000, RX_TCP_BAD = 0x2000, RX_TAG = 0x10000 };
-#define LOOK_NS (NS_PER_SECOND / 1000)
 
 void rtl8139_report(Rtl8139 *s, uint64_t address, uint32_t v)
 {
@@ -150,11 +149,7 @@ bool rtl8139_cplus_has_room(Rtl8139 *s)
     s->busy = true;
     rx_descriptor(s, d);
     s->busy = false;
-    if (ld32le(d) & D_OWN)
-        return true;
-    if (!timer_armed(s->look))
-        timer_arm(s->look, clock_now(s->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) + LOOK_NS);
-    return false;
+    return ld32le(d) & D_OWN;
 }
 
 static uint32_t rx_sums(const Rtl8139 *s, const uint8_t *f, size_t size, bool good)

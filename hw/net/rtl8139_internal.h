@@ -83,6 +83,8 @@ extern const NetUser rtl8139_net_user;
 void rtl8139_transmit(Rtl8139 *s);           /* C mode: what is due */
 void rtl8139_send(Rtl8139 *s, uint8_t *f, size_t size, const NetOffload *o); /* to the network, or back */
 uint32_t rtl8139_ring_size(const Rtl8139 *s);
+void rtl8139_look_in(Rtl8139 *s, int64_t ns); /* whether there is room for what waits: in so many ns at the latest */
+void rtl8139_look(void *opaque);
 
 /* rtl8139_cplus.c */
 void rtl8139_cplus_poll(Rtl8139 *s, unsigned ring);

@@ -6,6 +6,7 @@
 #include "hw/net/rtl8139_internal.h"
 
 enum { PCI_CLOCK = 33000000 };
+#define LOOK_SOON_NS 20000
 enum { BMCR_RESET = 0x8000, BMCR_RESTART = 0x0200, BMSR_INITIAL = 0x7849, BMSR_UP = 0x0024, MSR_DOWN = 4 };
 
 static int64_t now(const Rtl8139 *s) { return clock_now(s->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL); }
@@ -35,8 +36,7 @@ static void write_status(Rtl8139 *s, uint32_t v)
 {
     st16le(s->reg + ISR, ld16le(s->reg + ISR) & ~v);
     rtl8139_irq_update(s);
-    if (rtl8139_cplus_rx(s))
-        net_accept(s->net);
+    net_accept(s->net);
 }
 
 /* ---- timer: counts the bus's clock from 0 and interrupts at TimerInt, if that is not 0 (6.19) ---- */
@@ -148,11 +148,14 @@ static void write_tsd(Rtl8139 *s, unsigned at, uint32_t v)
     rtl8139_transmit(s);
 }
 
-/* The place that the driver has read to; the register stands 16 before it (6.14). */
+/*
+ * The place that the driver has read to; the register stands 16 before it (6.14).  Drivers clear ROK after this, and would
+ * miss a frame that came at once: so it comes a little later, or with that.
+ */
 static void write_capr(Rtl8139 *s, uint32_t v)
 {
     s->rx_read = (v + 16) % rtl8139_ring_size(s);
-    net_accept(s->net);
+    rtl8139_look_in(s, LOOK_SOON_NS);
 }
 
 static void write_rbstart(Rtl8139 *s, uint32_t v)

@@ -8,6 +8,7 @@
 #include "core/machine.h"
 #include "hw/net/rtl8139_internal.h"
 
+#define LOOK_NS (NS_PER_SECOND / 1000)
 enum { RX_HEADER = 4, FRAME_ROOM = 4096, LOOPED_MAX = FRAME_ROOM - FRAME_FCS_SIZE };
 
 /* ---- transmit ---- */
@@ -119,14 +120,41 @@ static void frame_store(Rtl8139 *s, const uint8_t *f, size_t size, unsigned stat
 
 static bool is_receiving(const Rtl8139 *s) { return s->reg[CR] & CR_RE && pci_may_master(&s->pci); }
 
+static bool has_room(Rtl8139 *s)
+{
+    return rtl8139_cplus_rx(s) ? rtl8139_cplus_has_room(s) : ring_free(s) >= stored_size(1514);
+}
+
 /* A card that does not receive loses what comes, as on the wire. */
 static bool can_receive(void *opaque)
 {
     Rtl8139 *s = opaque;
 
-    if (!is_receiving(s))
+    if (!is_receiving(s) || has_room(s))
         return true;
-    return rtl8139_cplus_rx(s) ? rtl8139_cplus_has_room(s) : ring_free(s) >= stored_size(1514);
+    rtl8139_look_in(s, LOOK_NS);
+    return false;
+}
+
+void rtl8139_look_in(Rtl8139 *s, int64_t ns)
+{
+    int64_t when = clock_now(s->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) + ns;
+
+    if (!timer_armed(s->look) || timer_deadline(s->look) > when)
+        timer_arm(s->look, when);
+}
+
+/*
+ * On the wire frames keep coming, and their interrupts with them.  Here they wait for room: a driver that cleared ROK with
+ * frames in the ring, because it had done its share for now, is told of them again.
+ */
+void rtl8139_look(void *opaque)
+{
+    Rtl8139 *s = opaque;
+
+    if (is_receiving(s) && !has_room(s) && !rtl8139_cplus_rx(s))
+        rtl8139_raise(s, INT_ROK);
+    net_accept(s->net);
 }
 
 static void frame_count(Rtl8139 *s, unsigned status)
