@@ -22,6 +22,7 @@
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
 #include "hw/net/e1000.h"
+#include "hw/net/rtl8139.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
 #include "hw/scsi/scsi.h"
@@ -63,6 +64,7 @@ const DeviceType *const device_types[] = {
     &piix4_pm_type,
     &port61_type,
     &port92_type,
+    &rtl8139_type,
     &scsi_cd_type,
     &scsi_hd_type,
     &serial_type,

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "hw/net/e1000_internal.h"
+#include "hw/net/frame.h"
 #include "util/endian.h"
 
-enum { ETHER_IPV4 = 0x0800, ETHER_IPV6 = 0x86dd, ETHER_HEADER = 14, TAG_SIZE = 4, PROTO_TCP = 6, PROTO_UDP = 17 };
 enum { ADDRESS_VALID = 0x80000000u };
 
 /* ---- filters ---- */
@@ -51,105 +51,32 @@ bool e1000_accepts(const E1000 *s, const uint8_t *frame)
     return rctl & RCTL_UPE || is_address(s, frame);
 }
 
-/* ---- what is in a frame ---- */
-
-typedef struct Parsed {
-    bool v4, v6;
-    unsigned l3, l4;   /* where the headers begin */
-    unsigned protocol; /* TCP or UDP; 0: another, or a fragment */
-    size_t end;        /* of the datagram: padding may follow */
-} Parsed;
-
-static void parse_v4(Parsed *p, const uint8_t *f, size_t size)
-{
-    const uint8_t *ip = f + p->l3;
-
-    if (p->l3 + 20 > size || ip[0] >> 4 != 4 || (ip[0] & 15) < 5)
-        return;
-    p->l4 = p->l3 + (ip[0] & 15) * 4;
-    p->end = p->l3 + ld16be(ip + 2);
-    p->v4 = p->l4 <= p->end && p->end <= size;
-    if (p->v4 && !(ld16be(ip + 6) & 0x3fff))
-        p->protocol = ip[9];
-}
-
-/* Without extension headers. */
-static void parse_v6(Parsed *p, const uint8_t *f, size_t size)
-{
-    const uint8_t *ip = f + p->l3;
-
-    if (p->l3 + 40 > size || ip[0] >> 4 != 6)
-        return;
-    p->l4 = p->l3 + 40;
-    p->end = p->l4 + ld16be(ip + 4);
-    p->v6 = p->end <= size;
-    if (p->v6)
-        p->protocol = ip[6];
-}
-
-static Parsed parse(const E1000 *s, const uint8_t *f, size_t size)
-{
-    Parsed p = { .l3 = ETHER_HEADER };
-    unsigned type = ld16be(f + 12);
-
-    if (type == REG(s, VET) && size >= ETHER_HEADER + TAG_SIZE) {
-        p.l3 += TAG_SIZE;
-        type = ld16be(f + p.l3 - 2);
-    }
-    if (type == ETHER_IPV4)
-        parse_v4(&p, f, size);
-    else if (type == ETHER_IPV6)
-        parse_v6(&p, f, size);
-    if ((p.protocol != PROTO_TCP && p.protocol != PROTO_UDP) || p.l4 + (p.protocol == PROTO_TCP ? 20 : 8) > p.end)
-        p.protocol = 0;
-    return p;
-}
-
 /* ---- checksums ---- */
 
-static uint16_t fold(uint32_t sum)
+static unsigned check_ip(const FrameHeaders *h, const uint8_t *f, bool good)
 {
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (sum & 0xffff) + (sum >> 16);
+    return good || frame_ip_right(h, f) ? RXD_IPCS : RXD_IPCS | RXD_ERROR_IPE << 8;
 }
 
-static bool transport_right(const Parsed *p, const uint8_t *f)
+static unsigned check_transport(const E1000 *s, const FrameHeaders *h, const uint8_t *f, bool good)
 {
-    const struct iovec iov = { (void *)f, p->end };
-    uint32_t sum = net_sum(&iov, 1, p->l3 + (p->v4 ? 12 : 8), p->v4 ? 8 : 32) + p->protocol + (uint32_t)(p->end - p->l4) +
-                   net_sum(&iov, 1, p->l4, p->end - p->l4);
-    return fold(sum) == 0xffff;
-}
+    unsigned status = h->protocol == FRAME_UDP && s->model->is_82574 ? RXD_TCPCS | RXD_UDPCS : RXD_TCPCS;
 
-static unsigned check_ip(const Parsed *p, const uint8_t *f, bool good)
-{
-    const struct iovec iov = { (void *)f, p->end };
-
-    if (good || net_sum(&iov, 1, p->l3, p->l4 - p->l3) == 0xffff)
-        return RXD_IPCS;
-    return RXD_IPCS | RXD_ERROR_IPE << 8;
-}
-
-/* Zero stands for a UDP datagram without checksum (RFC 768). */
-static unsigned check_transport(const E1000 *s, const Parsed *p, const uint8_t *f, bool good)
-{
-    unsigned status = p->protocol == PROTO_UDP && s->model->is_82574 ? RXD_TCPCS | RXD_UDPCS : RXD_TCPCS;
-
-    if (p->protocol == PROTO_UDP && !ld16be(f + p->l4 + 6))
-        return 0;
-    return good || transport_right(p, f) ? status : status | RXD_ERROR_TCPE << 8;
+    if (h->protocol == FRAME_UDP && !ld16be(f + h->l4 + 6))
+        return 0; /* there is none */
+    return good || frame_transport_right(h, f) ? status : status | RXD_ERROR_TCPE << 8;
 }
 
 /* Only the 82574 looks into IPv6. */
 unsigned e1000_check_sums(const E1000 *s, const uint8_t *frame, size_t size, bool good)
 {
-    Parsed p = parse(s, frame, size);
+    FrameHeaders h = frame_parse(frame, size, REG(s, VET));
     unsigned status = 0;
 
-    if (p.v4 && REG(s, RXCSUM) & RXCSUM_IPOFL)
-        status |= check_ip(&p, frame, good);
-    if (p.protocol && (p.v4 || s->model->is_82574) && REG(s, RXCSUM) & RXCSUM_TUOFL)
-        status |= check_transport(s, &p, frame, good);
+    if (h.v4 && REG(s, RXCSUM) & RXCSUM_IPOFL)
+        status |= check_ip(&h, frame, good);
+    if (h.protocol && (h.v4 || s->model->is_82574) && REG(s, RXCSUM) & RXCSUM_TUOFL)
+        status |= check_transport(s, &h, frame, good);
     return status ? status : RXD_IXSM;
 }
 
@@ -158,14 +85,14 @@ unsigned e1000_check_sums(const E1000 *s, const uint8_t *frame, size_t size, boo
 enum { RSS_TCP4 = 1, RSS_IP4 = 2, RSS_TCP6 = 3, RSS_IP6 = 5, RSS_INPUT_MAX = 36 };
 enum { MRQC_RSS = 1, MRQC_TCP4 = 0x10000, MRQC_IP4 = 0x20000, MRQC_TCP6 = 0x40000, MRQC_IP6 = 0x100000 };
 
-static unsigned rss_type(const E1000 *s, const Parsed *p)
+static unsigned rss_type(const E1000 *s, const FrameHeaders *h)
 {
     uint32_t m = REG(s, MRQC);
-    bool tcp = p->protocol == PROTO_TCP;
+    bool tcp = h->protocol == FRAME_TCP;
 
-    if (p->v4)
+    if (h->v4)
         return tcp && m & MRQC_TCP4 ? RSS_TCP4 : m & MRQC_IP4 ? RSS_IP4 : 0;
-    if (p->v6)
+    if (h->v6)
         return tcp && m & MRQC_TCP6 ? RSS_TCP6 : m & MRQC_IP6 ? RSS_IP6 : 0;
     return 0;
 }
@@ -188,14 +115,14 @@ static uint32_t toeplitz(const E1000 *s, const uint8_t *input, unsigned size)
 
 uint32_t e1000_rss_hash(const E1000 *s, const uint8_t *frame, size_t size, unsigned *type)
 {
-    Parsed p = parse(s, frame, size);
-    unsigned addresses = p.v4 ? 8 : 32;
+    FrameHeaders h = frame_parse(frame, size, REG(s, VET));
+    unsigned addresses = h.v4 ? 8 : 32;
     uint8_t input[RSS_INPUT_MAX];
 
-    *type = (REG(s, MRQC) & 3) == MRQC_RSS ? rss_type(s, &p) : 0;
+    *type = (REG(s, MRQC) & 3) == MRQC_RSS ? rss_type(s, &h) : 0;
     if (!*type)
         return 0;
-    memcpy(input, frame + p.l3 + (p.v4 ? 12 : 8), addresses);
-    memcpy(input + addresses, frame + p.l4, *type == RSS_TCP4 || *type == RSS_TCP6 ? 4 : 0);
+    memcpy(input, frame + h.l3 + (h.v4 ? 12 : 8), addresses);
+    memcpy(input + addresses, frame + h.l4, *type == RSS_TCP4 || *type == RSS_TCP6 ? 4 : 0);
     return toeplitz(s, input, addresses + (*type == RSS_TCP4 || *type == RSS_TCP6 ? 4 : 0));
 }

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "hw/net/e1000_internal.h"
+#include "hw/net/frame.h"
 #include "util/endian.h"
 
-enum { FRAME_MIN = 60, FRAME_USUAL = 1518, FRAME_LONG = 16384, TAG_SIZE = 4, FCS_SIZE = 4, ETHER_ADDRESSES = 12,
-       SPLIT_BUFFERS = 4 };
+enum { FRAME_USUAL = 1518, FRAME_LONG = 16384, SPLIT_BUFFERS = 4 };
 
 /* A frame on its way into a ring. */
 typedef struct Rx {
@@ -159,19 +159,19 @@ static void frame_count(E1000 *s, const uint8_t *f, uint32_t size)
 
 static bool too_long(const E1000 *s, uint32_t size, bool tagged)
 {
-    return size + FCS_SIZE > FRAME_USUAL + (tagged ? TAG_SIZE : 0) && !(REG(s, RCTL) & (RCTL_LPE | RCTL_SBP));
+    return size + FRAME_FCS_SIZE > FRAME_USUAL + (tagged ? FRAME_TAG_SIZE : 0) && !(REG(s, RCTL) & (RCTL_LPE | RCTL_SBP));
 }
 
 /* Takes the tag out, if the guest wants it beside (CTRL.VME); returns where the frame begins now. */
 static uint8_t *tag_remove(const E1000 *s, uint8_t *f, Rx *r)
 {
-    if (ld16be(f + ETHER_ADDRESSES) != REG(s, VET) || !(REG(s, CTRL) & CTRL_VME))
+    if (ld16be(f + FRAME_ADDRESSES) != REG(s, VET) || !(REG(s, CTRL) & CTRL_VME))
         return f;
     r->status |= RXD_VP;
-    r->tag = ld16be(f + ETHER_ADDRESSES + 2);
-    r->size -= TAG_SIZE;
-    memmove(f + TAG_SIZE, f, ETHER_ADDRESSES);
-    return f + TAG_SIZE;
+    r->tag = ld16be(f + FRAME_ADDRESSES + 2);
+    r->size -= FRAME_TAG_SIZE;
+    memmove(f + FRAME_TAG_SIZE, f, FRAME_ADDRESSES);
+    return f + FRAME_TAG_SIZE;
 }
 
 static void choose_queue(const E1000 *s, const uint8_t *f, Rx *r)
@@ -188,28 +188,28 @@ static void choose_queue(const E1000 *s, const uint8_t *f, Rx *r)
 static void frame_take(E1000 *s, uint8_t *f, uint32_t size, bool good)
 {
     Rx r = { .size = size };
-    bool tagged = ld16be(f + ETHER_ADDRESSES) == REG(s, VET);
+    bool tagged = ld16be(f + FRAME_ADDRESSES) == REG(s, VET);
 
     e1000_count(s, TPR);
-    e1000_count_octets(s, TORL, size + FCS_SIZE);
+    e1000_count_octets(s, TORL, size + FRAME_FCS_SIZE);
     if (too_long(s, size, tagged)) {
         e1000_count(s, ROC);
         return;
     }
     if (!e1000_accepts(s, f))
         return;
-    frame_count(s, f, size + FCS_SIZE);
+    frame_count(s, f, size + FRAME_FCS_SIZE);
     r.status = e1000_check_sums(s, f, size, good);
     choose_queue(s, f, &r);
     r.data = tag_remove(s, f, &r);
     if (!(REG(s, RCTL) & RCTL_SECRC))
-        r.size += FCS_SIZE;
+        r.size += FRAME_FCS_SIZE;
     frame_store(s, &r);
 }
 
 void e1000_rx_frame(E1000 *s, const struct iovec *iov, unsigned count, const NetOffload *offload)
 {
-    uint8_t f[FRAME_LONG + FCS_SIZE];
+    uint8_t f[FRAME_LONG + FRAME_FCS_SIZE];
     size_t size = net_iov_size(iov, count);
 
     if (!(REG(s, RCTL) & RCTL_EN) || !pci_may_master(&s->pci))
@@ -220,7 +220,7 @@ void e1000_rx_frame(E1000 *s, const struct iovec *iov, unsigned count, const Net
     }
     net_iov_copy(iov, count, 0, f, size);
     size_t padded = MAX(size, (size_t)FRAME_MIN);
-    memset(f + size, 0, padded + FCS_SIZE - size);
+    memset(f + size, 0, padded + FRAME_FCS_SIZE - size);
     frame_take(s, f, padded, offload->flags & NET_CSUM_GOOD);
 }
 

@@ -6,10 +6,9 @@
 
 #include "core/log.h"
 #include "hw/net/e1000_internal.h"
+#include "hw/net/frame.h"
 #include "util/bits.h"
 #include "util/endian.h"
-
-enum { FRAME_MIN = 60, TAG_SIZE = 4, FCS_SIZE = 4, ETHER_ADDRESSES = 12 };
 
 static unsigned ring(unsigned at, unsigned queue) { return at + QUEUE_STRIDE * queue; }
 
@@ -39,7 +38,7 @@ static void frame_add(E1000 *s, E1000Tx *t, uint64_t address, uint32_t size)
         t->too_long = true;
         return;
     }
-    pci_dma_read(&s->pci, address, t->frame + TAG_SIZE + t->size, size);
+    pci_dma_read(&s->pci, address, t->frame + FRAME_TAG_SIZE + t->size, size);
     t->size += size;
 }
 
@@ -55,10 +54,7 @@ static void frame_forget(E1000Tx *t)
 /* The sum of [start, end], end 0 being the frame's, to its place (317453, 3.5). */
 static void checksum_put(uint8_t *f, uint32_t size, unsigned start, unsigned end, unsigned place)
 {
-    uint32_t behind = end ? MIN(end + 1u, size) : size;
-
-    if (start < behind && place + 2 <= size)
-        st16be(f + place, ~net_sum(&(struct iovec){ f, size }, 1, start, behind - start));
+    frame_put_sum(f, size, start, end ? MIN(end + 1u, size) : size, place);
 }
 
 /* TCP's and UDP's sum, by the network where it can be said to it. */
@@ -82,31 +78,19 @@ static bool segments_sane(const E1000Context *c, const uint8_t *f, uint32_t size
            size - c->ipcss <= 0xffff && f[c->tucss + 12] >> 4 >= 5;
 }
 
-/* Lengths and the pseudo header's sum are as of the whole; the driver leaves the length out (317453, 3.5.2). */
+/* The driver leaves lengths out (317453, 3.5.2). */
 static void segments_prepare(const E1000Context *c, uint8_t *f, uint32_t size, NetOffload *o)
 {
     bool v4 = c->tucmd & TUCMD_IP;
-    uint8_t *ip = f + c->ipcss;
-    uint32_t sum = net_sum(&(struct iovec){ f, size }, 1, c->ipcss + (v4 ? 12 : 8), v4 ? 8 : 32);
+    const FrameHeaders h = { .v4 = v4, .v6 = !v4, .l3 = c->ipcss, .l4 = c->tucss, .protocol = FRAME_TCP };
 
-    if (v4) {
-        st16be(ip + 2, size - c->ipcss);
-        st16be(ip + 10, 0);
-        checksum_put(f, size, c->ipcss, c->tucss - 1, c->ipcss + 10);
-    } else {
-        st16be(ip + 4, size - c->ipcss - 40);
-    }
-    sum += 6 + (size - c->tucss);
-    sum = (sum & 0xffff) + (sum >> 16);
-    st16be(f + c->tucso, (sum & 0xffff) + (sum >> 16));
-    *o = (NetOffload){ .flags = NET_NEEDS_CSUM, .gso = v4 ? NET_GSO_TCP4 : NET_GSO_TCP6, .gso_size = c->segment,
-                       .header_size = c->header_size, .csum_start = c->tucss, .csum_offset = c->tucso - c->tucss };
+    frame_leave_segments(f, size, &h, c->tucso, c->segment, c->header_size, o);
 }
 
 /* What the descriptors ask for; false: nothing can be sent. */
 static bool frame_prepare(E1000Tx *t, const uint8_t *last, NetOffload *o)
 {
-    uint8_t *f = t->frame + TAG_SIZE;
+    uint8_t *f = t->frame + FRAME_TAG_SIZE;
     const E1000Context *c = &t->context[t->segmented];
     uint32_t command = ld32le(last + 8);
 
@@ -130,20 +114,6 @@ static bool frame_prepare(E1000Tx *t, const uint8_t *last, NetOffload *o)
 
 /* ---- sending ---- */
 
-/* The tag goes between addresses and type (IEEE 802.1Q): into the room in front. */
-static uint8_t *tag_insert(E1000 *s, E1000Tx *t, NetOffload *o)
-{
-    memmove(t->frame, t->frame + TAG_SIZE, ETHER_ADDRESSES);
-    st16be(t->frame + ETHER_ADDRESSES, REG(s, VET));
-    st16be(t->frame + ETHER_ADDRESSES + 2, t->tag);
-    t->size += TAG_SIZE;
-    if (o->flags)
-        o->csum_start += TAG_SIZE;
-    if (o->gso)
-        o->header_size += TAG_SIZE;
-    return t->frame;
-}
-
 static void frame_count(E1000 *s, const uint8_t *f, uint32_t size)
 {
     e1000_count(s, TPT);
@@ -152,9 +122,9 @@ static void frame_count(E1000 *s, const uint8_t *f, uint32_t size)
         e1000_count(s, BPTC);
     else if (net_is_multicast(f))
         e1000_count(s, MPTC);
-    e1000_count_size(s, PTC64, size + FCS_SIZE);
-    e1000_count_octets(s, GOTCL, size + FCS_SIZE);
-    e1000_count_octets(s, TOTL, size + FCS_SIZE);
+    e1000_count_size(s, PTC64, size + FRAME_FCS_SIZE);
+    e1000_count_octets(s, GOTCL, size + FRAME_FCS_SIZE);
+    e1000_count_octets(s, TOTL, size + FRAME_FCS_SIZE);
 }
 
 static void frame_send(E1000 *s, uint8_t *f, uint32_t size, const NetOffload *o)
@@ -174,15 +144,17 @@ static void frame_send(E1000 *s, uint8_t *f, uint32_t size, const NetOffload *o)
 static void frame_end(E1000 *s, E1000Tx *t, const uint8_t *last)
 {
     NetOffload o = { 0 };
-    uint8_t *f = t->frame + TAG_SIZE;
+    uint8_t *f = t->frame + FRAME_TAG_SIZE;
 
     if (t->size < 14 || t->too_long || !frame_prepare(t, last, &o)) {
         log_guest_error("%s: a frame of %u bytes is dropped: %s", s->pci.dev.id, t->size,
                         t->too_long ? "too long" : "what is to be done with it makes no sense");
         return;
     }
-    if (t->tagged && REG(s, CTRL) & CTRL_VME)
-        f = tag_insert(s, t, &o);
+    if (t->tagged && REG(s, CTRL) & CTRL_VME) {
+        f = frame_add_tag(f, REG(s, VET), t->tag, &o);
+        t->size += FRAME_TAG_SIZE;
+    }
     if (REG(s, TCTL) & TCTL_PSP && t->size < FRAME_MIN) {
         memset(f + t->size, 0, FRAME_MIN - t->size);
         t->size = FRAME_MIN;
