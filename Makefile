@@ -3,12 +3,12 @@ SRC ?= .
 BUILD ?= build
 
 FOLDERS = util core cpu tcg tcg/x86_64 hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi \
-          hw/misc hw/virtio hw/net backends/char backends/block backends/net backends/9p machines debugger
+          hw/misc hw/scsi hw/virtio hw/net backends/char backends/block backends/net backends/9p machines debugger
 LIB_SOURCES = $(foreach f,$(FOLDERS),$(wildcard $(SRC)/$(f)/*.c))
 UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
 
 .PHONY: all
-all: $(BUILD)/myna
+all: $(BUILD)/myna $(BUILD)/myna-img
 
 # ---- set-up ----
 
@@ -45,11 +45,13 @@ FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/
 DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
+IMG_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/img/*.c))
+IO_OBJECTS = $(BUILD)/tests/img/io.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
--include $(patsubst %.o,%.d,$(BUILD)/main.o $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
+-include $(patsubst %.o,%.d,$(BUILD)/main.o $(BUILD)/tests/disk/image_io.o $(IMG_OBJECTS) $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
                             $(DECODE_OBJECTS) \
-                            $(PIN_OBJECTS) \
+                            $(PIN_OBJECTS) $(IO_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
@@ -63,9 +65,15 @@ LINK = @echo "  LINK    $(@F)"; $(CC) $(MYNA_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/myna: $(BUILD)/main.o $(BUILD)/libmyna.a
 	$(LINK)
+$(BUILD)/myna-img: $(IMG_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/image-io: $(BUILD)/tests/disk/image_io.o $(BUILD)/libmyna.a
+	$(LINK)
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/cpu-pins: $(PIN_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+$(BUILD)/myna-io: $(IO_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/fp-tests: LIBS += $(CONFIG_MPFR_LIBS) # which are there when configure found them
 $(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
@@ -88,9 +96,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 cpu-tests: $(BUILD)/cpu-tests
 
-install: $(BUILD)/myna
+install: $(BUILD)/myna $(BUILD)/myna-img
 	mkdir -p "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/myna" "$(DESTDIR)$(PREFIX)/share/doc/myna"
-	install -m 755 $(BUILD)/myna "$(DESTDIR)$(PREFIX)/bin/myna"
+	install -m 755 $(BUILD)/myna $(BUILD)/myna-img "$(DESTDIR)$(PREFIX)/bin"
 	install -m 644 $(SRC)/README.md $(SRC)/LICENSE $(SRC)/docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/myna"
 
 # A build folder that configure was called in stays configured.
@@ -98,8 +106,8 @@ clean:
 ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
-	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts \
-	    main.o main.d libmyna.a myna cpu-tests cpu-pins fp-tests fuzz-cpu decode-check \
+	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts img \
+	    main.o main.d libmyna.a myna myna-img image-io cpu-tests cpu-pins fp-tests fuzz-cpu decode-check myna-io \
 	    libfuzzer
 endif
 
@@ -128,6 +136,8 @@ SUITES ?= layers unit fp decode cpu fuzz guest debug disk hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
+# Of work that QEMU and Myna do on one image.
+SEQUENCES ?= 30
 # Of each libFuzzer target, within make check.
 FUZZ_SECONDS ?= 10
 # Of each operation; check-fp has its own default.
@@ -149,7 +159,9 @@ SUITE_guest = $(foreach e,interp $(TESTED_RECOMPILER),'guest/$(firstword $(subst
 DEBUG_TESTS = $(sort $(notdir $(wildcard $(filter-out %/lib,$(wildcard $(SRC)/tests/debug/*)))))
 SUITE_debug = $(foreach t,$(DEBUG_TESTS),'debug/$t=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
               LINUX=$(abspath $(BUILD))/guest $(SRC)/tests/debug/$t')
-SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk'
+SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk' \
+             'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img IMAGE_IO=$(abspath $(BUILD))/image-io \
+             $(SRC)/tests/disk/interchange $(SEQUENCES)'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -158,7 +170,7 @@ BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
 BUILT_FOR_debug = all guests
-BUILT_FOR_disk = all
+BUILT_FOR_disk = all $(BUILD)/image-io
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \

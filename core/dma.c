@@ -110,6 +110,35 @@ void dma_clear(DmaList *d)
     *d = (DmaList){ 0 };
 }
 
+const struct iovec *dma_slice(DmaSlice *s, const DmaList *d, uint64_t offset, uint64_t size, unsigned *count)
+{
+    unsigned first = 0, n = 0;
+    uint64_t in_list = 0;
+
+    for (; first < d->count && offset >= d->iov[first].iov_len; first++)
+        offset -= d->iov[first].iov_len;
+    for (; first + n < d->count && in_list < offset + size; n++)
+        in_list += d->iov[first + n].iov_len;
+    *count = n;
+    if ((!offset && in_list == size) || !n)
+        return d->iov + first;
+    if (s->room < n) {
+        s->room = n;
+        s->own = g_renew(struct iovec, s->own, n);
+    }
+    memcpy(s->own, d->iov + first, n * sizeof *s->own);
+    s->own[n - 1].iov_len -= in_list - size - offset;
+    s->own[0].iov_base = (uint8_t *)s->own[0].iov_base + offset;
+    s->own[0].iov_len -= offset;
+    return s->own;
+}
+
+void dma_slice_free(DmaSlice *s)
+{
+    g_free(s->own);
+    *s = (DmaSlice){ 0 };
+}
+
 /* Copies [offset, offset + size) of the list from or to buf. */
 static uint64_t copy(const DmaList *d, uint64_t offset, uint8_t *buf, uint64_t size, bool to_list)
 {

@@ -38,6 +38,17 @@ void dma_written(DmaList *d, uint64_t size);
 void dma_reset(DmaList *d);
 void dma_clear(DmaList *d);
 
+/*
+ * [offset, offset + size), which the list has, as an array of buffers: the list's own elements if it has boundaries there,
+ * otherwise in `s`, where they stay until its next use or dma_slice_free().
+ */
+typedef struct DmaSlice {
+    struct iovec *own;
+    unsigned room;
+} DmaSlice;
+const struct iovec *dma_slice(DmaSlice *s, const DmaList *d, uint64_t offset, uint64_t size, unsigned *count);
+void dma_slice_free(DmaSlice *s);
+
 /* Bytes from or to a list, from an offset in it; returns how many there were. */
 uint64_t dma_to_buffer(const DmaList *d, uint64_t offset, void *buf, uint64_t size);
 uint64_t dma_from_buffer(DmaList *d, uint64_t offset, const void *buf, uint64_t size);

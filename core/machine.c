@@ -653,11 +653,26 @@ static void save_all(Machine *m, GByteArray *out)
     put(out, 0, 2);
 }
 
+/* Transfers under way end, which changes memory and devices. */
+static bool settle(Machine *m)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!m->settle || m->settle(m, &err))
+        return true;
+    log_user("cannot save the machine: %s", err->message);
+    return false;
+}
+
 GByteArray *machine_save(Machine *m)
 {
     GByteArray *out = NULL;
 
     machine_lock(m);
+    if (!settle(m)) {
+        machine_unlock(m);
+        return NULL;
+    }
     run_pre_save(m);
     uint64_t used = ram_used(m->pool);
     if (used > SAVE_MAX) {

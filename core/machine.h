@@ -81,6 +81,11 @@ struct Machine {
     GHashTable *slots;            /* well-known objects by name, for devices that find each other (machine_provide) */
     GQueue *requests;             /* private to machine.c */
     GPtrArray *listeners;         /* const MachineListener *, private to machine.c */
+    /*
+     * Lets what is under way outside of the machine's state (transfers of disks) come to its end, before it is saved;
+     * lock held, paused.  FALSE with *err where it cannot.  May be NULL.
+     */
+    gboolean (*settle)(Machine *m, GError **err);
     void (*smm_changed)(void *opaque, bool in_smm); /* chipset: shows or hides SMRAM; lock held; may be NULL */
     void *smm_opaque;
     unsigned lock_depth;          /* how often machine_lock() holds `lock`, guarded by it: for machine_pause() */
@@ -136,7 +141,7 @@ void machine_reset(Machine *m);
 /*
  * The whole machine's state to and from bytes; paused.  cpu state through hooks added by machine_add_state.  Saving
  * gives NULL, after a line to the user, when the guest's memory holds more than an array can (4 GiB, zero pages not
- * counted).
+ * counted), or when something cannot be brought to rest (Machine.settle).
  */
 GByteArray *machine_save(Machine *m);
 gboolean machine_load(Machine *m, const uint8_t *data, size_t size, GError **err);

@@ -91,6 +91,39 @@ char *option_pairs_take(GPtrArray *pairs, const char *key)
     return value;
 }
 
+void option_pairs_add(GPtrArray *pairs, const char *key, const char *value)
+{
+    OptionPair *pair = g_new0(OptionPair, 1);
+    pair->key = g_strdup(key);
+    pair->value = g_strdup(value);
+    g_ptr_array_add(pairs, pair);
+}
+
+static void append_part(GString *out, const char *part)
+{
+    for (; *part; part++) {
+        g_string_append_c(out, *part);
+        if (*part == ',')
+            g_string_append_c(out, ',');
+    }
+}
+
+char *option_pairs_format(const GPtrArray *pairs)
+{
+    GString *out = g_string_new(NULL);
+    for (guint i = 0; i < pairs->len; i++) {
+        const OptionPair *pair = g_ptr_array_index(pairs, i);
+        if (i)
+            g_string_append_c(out, ',');
+        append_part(out, pair->key);
+        if (pair->value) {
+            g_string_append_c(out, '=');
+            append_part(out, pair->value);
+        }
+    }
+    return g_string_free(out, FALSE);
+}
+
 gboolean error_unknown(GError **err, const char *what, const char *kind, const char *given, const char *const *names)
 {
     unsigned n = g_strv_length((char **)names);

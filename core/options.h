@@ -26,6 +26,12 @@ const char *option_pairs_get(const GPtrArray *pairs, const char *key);
 /* Removes and returns that value (to be freed), with all other pairs of the key. */
 char *option_pairs_take(GPtrArray *pairs, const char *key);
 
+/* Adds one at the end; value NULL: a word. */
+void option_pairs_add(GPtrArray *pairs, const char *key, const char *value);
+
+/* The text that option_pairs_parse() would make them of; to be freed. */
+char *option_pairs_format(const GPtrArray *pairs);
+
 /* Splits at single commas and joins double ones: a NULL-ended vector for g_strfreev(). */
 char **option_split(const char *text);
 

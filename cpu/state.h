@@ -240,7 +240,7 @@ typedef struct RecompiledState {
 #define TRACE_SLOTS 256
 typedef struct TraceRing {
     uint32_t to[TRACE_SLOTS], from[TRACE_SLOTS];
-    uint8_t at;              /* the next slot */
+    uint32_t at;             /* how many were written ever: the next one's place, modulo TRACE_SLOTS */
 } TraceRing;
 
 struct Cpu {

@@ -11,6 +11,7 @@
 #include "cpu/group.h"
 #include "cpu/mmu.h"
 #include "util/endian.h"
+#include "util/search.h"
 
 /* Points in the order of their first address; reach[n] is the last address of all up to n. */
 typedef struct PointSet {
@@ -69,15 +70,7 @@ static void set_fill(PointSet *set, StopKind kind, bool physical, const StopPoin
 /* How many points begin at or below `last`: those that overlap [first, last] are among them, from the end downwards. */
 static unsigned set_below(const PointSet *set, uint64_t last)
 {
-    unsigned low = 0, high = set->count;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (set->point[middle].first <= last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return search_upper(set->point, set->count, sizeof *set->point, offsetof(StopPoint, first), last);
 }
 
 /* The next point that overlaps [first, last], of those below *at, or NULL. */

@@ -38,7 +38,7 @@ void trace_clear(Cpu *cpu)
 {
     CpuTrace *t = cpu->trace;
     clear_slots(cpu);
-    t->branches = t->marked = t->events = 0;
+    t->branches = t->events = 0;
 }
 
 /* ---- branches: the two lists to one ---- */
@@ -57,19 +57,22 @@ typedef struct Merge {
     Cpu *cpu;
     Item item[ITEMS_MAX];
     unsigned count;
-    uint64_t upper, lower; /* branches of C that were not taken yet */
+    uint64_t branch, first;  /* of C: the number of those not taken yet, and of those overwritten */
+    uint32_t slot;           /* likewise the number of slots not taken yet */
     uint32_t entry[TRACE_SLOTS]; /* entries of the jump cache that were others' before, the oldest change last */
     uint64_t la[TRACE_SLOTS];
     unsigned replaced;
 } Merge;
 
-static void take_branches(Merge *m, uint64_t n)
+static const TraceBranch *next_branch(const Merge *m)
 {
-    for (; n && m->upper > m->lower && m->count < ITEMS_MAX; n--) {
-        m->upper--;
-        m->item[m->count++] = (Item){ .what = ITEM_BRANCH,
-                                      .branch = m->cpu->trace->branch[m->upper % TRACE_BRANCHES] };
-    }
+    return m->branch > m->first ? &m->cpu->trace->branch[(m->branch - 1) % TRACE_BRANCHES] : NULL;
+}
+
+static void take_branch(Merge *m)
+{
+    m->item[m->count++] = (Item){ .what = ITEM_BRANCH, .branch = *next_branch(m) };
+    m->branch--;
 }
 
 /* The address that an entry of the jump cache was for, at the point that the merge has come to. */
@@ -81,15 +84,15 @@ static uint64_t entry_address(const Merge *m, uint32_t entry)
     return m->cpu->jump[entry / sizeof(JumpEntry) % JUMP_CACHE_SIZE].la;
 }
 
-static void take_slot(Merge *m, unsigned k)
+static void take_slot(Merge *m)
 {
     const TraceRing *r = &m->cpu->trace_ring;
+    unsigned k = --m->slot % TRACE_SLOTS;
     uint64_t page = m->cpu->trace->page[k];
     uint32_t to = r->to[k];
     switch (to & TRACE_WHAT) {
     case TRACE_MARK:
         m->item[m->count++] = (Item){ .what = ITEM_MARK, .page = page };
-        take_branches(m, r->from[k]);
         break;
     case TRACE_REPLACED:
         m->entry[m->replaced] = to & ~TRACE_WHAT;
@@ -100,21 +103,32 @@ static void take_slot(Merge *m, unsigned k)
     }
 }
 
+/* Slots are kept as far as the ring reaches back. */
+static bool has_slot(const Merge *m)
+{
+    const TraceRing *r = &m->cpu->trace_ring;
+    return r->at - m->slot < TRACE_SLOTS && r->to[(m->slot - 1) % TRACE_SLOTS] != TRACE_EMPTY;
+}
+
 static void collect(Merge *m)
 {
     const CpuTrace *t = m->cpu->trace;
-    unsigned left = t->exact ? 0 : TRACE_SLOTS; /* exact: they were drained */
-    uint8_t k = m->cpu->trace_ring.at;
-    m->upper = t->branches;
-    m->lower = t->branches > TRACE_BRANCHES ? t->branches - TRACE_BRANCHES : 0;
-    take_branches(m, t->branches - t->marked);
-    while (left && m->count < ITEMS_MAX && m->cpu->trace_ring.to[(uint8_t)(k - 1)] != TRACE_EMPTY) {
-        take_slot(m, --k);
-        left--;
+    bool slots = !t->exact; /* exact: they were drained */
+    m->slot = m->cpu->trace_ring.at;
+    m->branch = t->branches;
+    m->first = t->branches > TRACE_BRANCHES ? t->branches - TRACE_BRANCHES : 0;
+    for (const TraceBranch *b; (b = next_branch(m)) || (slots && has_slot(m));) {
+        if (b && (int32_t)(b->slots - m->slot) >= 0)
+            take_branch(m);
+        else if (slots && has_slot(m))
+            take_slot(m);
+        else
+            break;
     }
     unsigned known = m->count;
-    take_branches(m, UINT64_MAX);
-    if (!left && m->count > known && known) /* slots among these were overwritten */
+    while (next_branch(m))
+        take_branch(m);
+    if (m->count > known && known) /* slots among these were overwritten */
         m->item[known - 1].branch.flags |= TRACE_LOST;
 }
 
@@ -178,10 +192,12 @@ unsigned trace_branches(Cpu *cpu, TraceBranch *out, unsigned max)
 
 /* ---- exact ---- */
 
+/* With no slots before it: they are drained, or about to be cleared. */
 static void append(CpuTrace *t, const TraceBranch *b)
 {
-    t->branch[t->branches++ % TRACE_BRANCHES] = *b;
-    t->marked = t->branches;
+    TraceBranch *to = &t->branch[t->branches++ % TRACE_BRANCHES];
+    *to = *b;
+    to->slots = 0;
 }
 
 static void append_exact(Cpu *cpu, const TraceBranch *b)
@@ -234,7 +250,6 @@ void trace_settle(Cpu *cpu)
     t->branches = 0;
     for (unsigned k = n - MIN(n, TRACE_BRANCHES); k < n; k++)
         append(t, &all[k]);
-    t->marked = t->branches;
     clear_slots(cpu);
     g_free(all);
 }
@@ -283,6 +298,13 @@ const char *trace_branch_name(const TraceBranch *b, char buffer[24])
 
 /* ---- events ---- */
 
+/* Reading the clock costs as much as the rest: not where a guest's work is made of such events. */
+static int64_t event_time(Cpu *cpu, TraceEventKind kind, unsigned vector)
+{
+    bool often = kind == TRACE_SOFTWARE || (kind == TRACE_EXCEPTION && vector == EXC_PF);
+    return often ? 0 : clock_now(cpu->machine->clocks, MYNA_CLOCK_VIRTUAL);
+}
+
 uint64_t trace_event(Cpu *cpu, TraceEventKind kind, unsigned vector, bool has_error, uint32_t error, uint64_t value)
 {
     CpuTrace *t = cpu->trace;
@@ -291,7 +313,7 @@ uint64_t trace_event(Cpu *cpu, TraceEventKind kind, unsigned vector, bool has_er
         .kind = kind, .vector = vector, .cpl = cpu->cpl, .has_error = has_error, .error = error, .value = value,
         .cs = cpu->seg[SEG_CS].sel, .rip = cpu->rip, .la = trace_linear(cpu, trace_linear_base(cpu), cpu->rip),
         .sp = cpu->gpr[R_SP] & cpu->sp_mask, .number = t->events,
-        .time = kind == TRACE_SOFTWARE ? 0 : clock_now(cpu->machine->clocks, MYNA_CLOCK_VIRTUAL),
+        .time = event_time(cpu, kind, vector),
     };
     if (unlikely(t->file != NULL))
         trace_buffer_event(t->file, cpu, e);

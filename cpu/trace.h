@@ -3,12 +3,12 @@
  *
  * Events (interrupts, exceptions, task switches, ...) are written where they are delivered.
  *
- * Branches come from two sides.  C code (the interpreter, and what recompiled code calls) appends to CpuTrace.branch.
- * Recompiled code writes slots of Cpu.trace_ring, four instructions each, and only where a jump leaves the page: the
- * slot has the place of the target's entry in the jump cache, and where in its page the jump stood.  Which page that
- * was follows from the branch before.  C code writes slots too, which tell how the two lists interlock (TRACE_MARK) and
- * which address an entry of the jump cache had before it got another (TRACE_REPLACED).  trace_branches() puts it together.
- * Slots are never read while the machine runs, but before the jump cache is emptied.
+ * Branches come from two sides.  C code (the interpreter, and what recompiled code calls) appends to CpuTrace.branch, with
+ * the number of slots that were written before.  Recompiled code writes slots of Cpu.trace_ring, four instructions each, and
+ * only where a jump leaves the page: the slot has the place of the target's entry in the jump cache, and where in its page the
+ * jump stood.  Which page that was follows from the branch before.  C code writes slots too, where that would not be so
+ * (TRACE_MARK), and which address an entry of the jump cache had before it got another (TRACE_REPLACED).  trace_branches()
+ * puts it together.  Slots are never read while the machine runs, but before the jump cache is emptied.
  *
  * `exact`: recompiled code is made anew so that it writes a slot for every branch that is taken, and calls C whenever
  * the slots are full.  Branches then are in CpuTrace.branch in their order, none left out, and may go on to a file.
@@ -27,7 +27,7 @@
 
 /* A slot's `to`: the place of a JumpEntry, in bytes; or one of these (top three bits) with more below. */
 #define TRACE_IN_PAGE 0x40000000u  /* an offset in the same page; only in exact code */
-#define TRACE_MARK 0x80000000u     /* recompiled code runs from here, in page[]; `from`: branches of C since the last mark */
+#define TRACE_MARK 0x80000000u     /* recompiled code runs from here, in page[] */
 #define TRACE_REPLACED 0xc0000000u /* the entry below was for the address in page[] so far */
 #define TRACE_EMPTY 0xe0000000u
 #define TRACE_WHAT 0xe0000000u
@@ -53,6 +53,7 @@ typedef struct TraceBranch {
     uint64_t from, to; /* linear addresses */
     uint16_t row;      /* of the instruction table */
     uint8_t flags;
+    uint32_t slots;    /* of TraceRing that were written before (private) */
 } TraceBranch;
 
 typedef enum TraceEventKind {
@@ -73,12 +74,11 @@ typedef struct TraceEvent {
     uint64_t sp;
     uint64_t to;       /* linear address where it went on, if delivered */
     uint64_t number;   /* events are numbered from 1, by CPU */
-    int64_t time;      /* virtual, in nanoseconds; of software interrupts 0 */
+    int64_t time;      /* virtual, in nanoseconds; of software interrupts and #PF 0: not read */
 } TraceEvent;
 
 typedef struct CpuTrace {
     uint64_t branches;         /* ever appended: the next one's place, modulo TRACE_BRANCHES */
-    uint64_t marked;           /* their number at the last mark */
     uint64_t events;
     bool exact;
     bool steps;                /* one instruction at a time, each told to trace_step() */
@@ -138,10 +138,10 @@ static inline void trace_branch(Cpu *cpu, uint64_t from, uint64_t to, unsigned r
     CpuTrace *t = cpu->trace;
     TraceBranch *b = &t->branch[t->branches % TRACE_BRANCHES];
     if (unlikely(t->exact)) {
-        trace_branch_exact(cpu, &(TraceBranch){ from, to, row, flags });
+        trace_branch_exact(cpu, &(TraceBranch){ from, to, row, flags, 0 });
         return;
     }
-    *b = (TraceBranch){ from, to, row, flags };
+    *b = (TraceBranch){ from, to, row, flags, cpu->trace_ring.at };
     t->branches++;
 }
 
@@ -155,22 +155,23 @@ static inline void trace_jump(Cpu *cpu, const Insn *i, uint64_t rip, uint64_t ba
     trace_branch(cpu, trace_linear(cpu, base, rip), trace_linear(cpu, trace_linear_base(cpu), cpu->rip), i->row, 0);
 }
 
-static inline void trace_put_slot(Cpu *cpu, uint32_t to, uint32_t from, uint64_t page)
+static inline void trace_put_slot(Cpu *cpu, uint32_t to, uint64_t page)
 {
-    unsigned k = cpu->trace_ring.at++;
+    unsigned k = cpu->trace_ring.at++ % TRACE_SLOTS;
     cpu->trace_ring.to[k] = to;
-    cpu->trace_ring.from[k] = from;
     cpu->trace->page[k] = page;
 }
 
-/* Recompiled code is about to run, in the page rec.page. */
+/* Recompiled code is about to run, in the page rec.page: known already where C's last branch led to it. */
 static inline void trace_enter(Cpu *cpu)
 {
-    CpuTrace *t = cpu->trace;
+    const CpuTrace *t = cpu->trace;
+    const TraceBranch *last = &t->branch[(t->branches - 1) % TRACE_BRANCHES];
     if (unlikely(t->exact))
         trace_settle(cpu);
-    trace_put_slot(cpu, TRACE_MARK, MIN(t->branches - t->marked, UINT32_MAX), cpu->rec.page);
-    t->marked = t->branches;
+    else if (likely(last->slots == cpu->trace_ring.at && (last->to & GUEST_PAGE_MASK) == cpu->rec.page))
+        return;
+    trace_put_slot(cpu, TRACE_MARK, cpu->rec.page);
 }
 
 /* The jump cache's entry e is about to be one for address la. */
@@ -181,7 +182,7 @@ static inline void trace_replace(Cpu *cpu, const JumpEntry *e, uint64_t la)
     if (unlikely(cpu->trace->exact))
         trace_settle(cpu);
     else
-        trace_put_slot(cpu, TRACE_REPLACED | (uint32_t)((const char *)e - (const char *)cpu->jump), 0, e->la);
+        trace_put_slot(cpu, TRACE_REPLACED | (uint32_t)((const char *)e - (const char *)cpu->jump), e->la);
 }
 
 /* An event at RIP, which is about to be delivered; returns its number, for trace_event_done(). */

@@ -45,7 +45,8 @@ typedef struct CommandRow {
 
 /* Tables; "info" rows are those of `info WHAT`. */
 extern const CommandRow machine_commands[], machine_info[];   /* the machine and its devices */
-extern const CommandRow device_info[];                        /* irq, ioapic, pci, block, chardev, roms, clock */
+extern const CommandRow device_info[];                        /* irq, ioapic, pci, chardev, roms, clock */
+extern const CommandRow block_commands[], block_info[];       /* change, eject, block_resize, commit; block */
 extern const CommandRow network_commands[], network_info[];   /* set_link, hostfwd_add, info network */
 extern const CommandRow run_commands[];                       /* c, s, n, finish, until */
 extern const CommandRow script_commands[];                    /* script, wait, echo, pager, color */
@@ -61,6 +62,7 @@ extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, 
 extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did last, traces, profiles */
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
 extern const CommandRow input_commands[];                     /* sendkey */
+extern const CommandRow balloon_commands[], balloon_info[];   /* memory lent back to the host */
 extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
 extern const CommandRow source_commands[], source_info[];     /* list, directory, line */
 extern const CommandRow linux_commands[];                     /* linux ps and so on */

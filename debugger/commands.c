@@ -18,6 +18,8 @@ static const CommandRow own_commands[] = {
 
 static const CommandRow *const command_tables[] = {
     own_commands,
+    block_commands,
+    balloon_commands,
     data_commands,
     disassemble_commands,
     dump_commands,
@@ -42,6 +44,8 @@ static const CommandRow *const command_tables[] = {
 };
 
 static const CommandRow *const info_tables[] = {
+    block_info,
+    balloon_info,
     data_info,
     device_info,
     network_info,

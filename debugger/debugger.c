@@ -556,6 +556,14 @@ void debugger_attended(Debugger *d, const void *face, bool there)
 bool debugger_read(Cpu *cpu, uint64_t la, void *buf, size_t size) { return cpu_read_linear(cpu, la, buf, size); }
 bool debugger_write(Cpu *cpu, uint64_t la, const void *buf, size_t size) { return cpu_write_linear(cpu, la, buf, size); }
 
+unsigned debugger_read_instruction(Cpu *cpu, uint8_t bytes[15])
+{
+    unsigned n = 15;
+    while (n && !debugger_read(cpu, cpu_linear_rip(cpu), bytes, n))
+        n--;
+    return n;
+}
+
 /* ---- life ---- */
 
 static Debugger *debugger_new(Machine *m)

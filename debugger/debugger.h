@@ -118,6 +118,8 @@ void debugger_attended(Debugger *d, const void *face, bool there);
  * Writes reach ROM too.  False if a byte is not mapped (writes: nothing was written).
  */
 bool debugger_read(Cpu *cpu, uint64_t la, void *buf, size_t size);
+/* As many bytes of the instruction at RIP as there are, at most 15: the next page may not be mapped. */
+unsigned debugger_read_instruction(Cpu *cpu, uint8_t bytes[15]);
 bool debugger_write(Cpu *cpu, uint64_t la, const void *buf, size_t size);
 
 #endif

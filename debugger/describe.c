@@ -98,11 +98,8 @@ static void describe_place(Debugger *d, const Cpu *cpu, GString *out)
 
 static void describe_instruction(Debugger *d, Cpu *cpu, GString *out)
 {
-    uint64_t la = cpu_linear_rip(cpu);
     uint8_t bytes[15];
-    unsigned n = sizeof bytes;
-    while (n && !debugger_read(cpu, la, bytes, n)) /* the next page may not be mapped */
-        n--;
+    unsigned n = debugger_read_instruction(cpu, bytes);
     g_string_append(out, "=> ");
     describe_place(d, cpu, out);
     g_string_append(out, ":  ");

@@ -1,7 +1,6 @@
-/* Commands that show devices and back ends: info irq, ioapic, pci, block, chardev, roms, clock. */
+/* Commands that show devices and back ends: info irq, ioapic, pci, chardev, roms, clock. */
 #include <inttypes.h>
 
-#include "backends/block/block.h"
 #include "backends/char/char.h"
 #include "cpu/system.h"
 #include "debugger/command.h"
@@ -117,28 +116,6 @@ static void info_pci(MonitorCommand *c)
 
 /* ---- back ends ---- */
 
-static void print_drive(const BlockBackend *b, GString *out)
-{
-    g_string_append_printf(out, "%s: ", block_id(b));
-    if (block_inserted(b))
-        g_string_append_printf(out, "%s (raw%s), %" PRIu64 " KiB\n", block_file(b),
-                               block_readonly(b) ? ", read-only" : "",
-                               block_size(b) / KiB);
-    else
-        g_string_append(out, "[not inserted]\n");
-    if (block_is_cdrom(b))
-        g_string_append(out, "    Removable device\n");
-}
-
-static void info_block(MonitorCommand *c)
-{
-    const BlockBackend *b;
-    for (unsigned k = 0; (b = block_nth(c->machine, k)); k++)
-        print_drive(b, c->out);
-    if (!block_nth(c->machine, 0))
-        g_string_append(c->out, "there are no drives (-drive)\n");
-}
-
 static void info_chardev(MonitorCommand *c)
 {
     const CharBackend *b;
@@ -182,7 +159,6 @@ static void info_clock(MonitorCommand *c)
 }
 
 const CommandRow device_info[] = {
-    { .name = "block", .arguments = "", .help = "drives and their images", .run = info_block },
     { .name = "chardev", .arguments = "", .help = "character back ends: serial ports, monitors", .run = info_chardev },
     { .name = "clock", .aliases = "time", .arguments = "", .help = "the machine's time and time-stamp counters",
       .run = info_clock, .paused = true },

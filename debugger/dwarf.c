@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "debugger/dwarf_internal.h"
+#include "util/search.h"
 
 /* ---- life ---- */
 
@@ -249,15 +250,8 @@ const GArray *dwarf_units(DwarfFile *f)
 const DwarfUnit *dwarf_unit_of(DwarfFile *f, Dwarf_Off die)
 {
     const GArray *units = dwarf_units(f);
-    guint low = 0, high = units->len;
-    while (low < high) {
-        guint middle = low + (high - low) / 2;
-        if (g_array_index(units, DwarfUnit, middle).start <= die)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low ? &g_array_index(units, DwarfUnit, low - 1) : NULL;
+    unsigned n = search_upper(units->data, units->len, sizeof(DwarfUnit), offsetof(DwarfUnit, start), die);
+    return n ? &g_array_index(units, DwarfUnit, n - 1) : NULL;
 }
 
 /* ---- code of units ---- */
@@ -321,17 +315,10 @@ static const GArray *unit_ranges(DwarfFile *f)
 bool dwarf_unit_at(DwarfFile *f, uint64_t linked, Dwarf_Die *unit)
 {
     const GArray *ranges = unit_ranges(f);
-    guint low = 0, high = ranges->len;
-    while (low < high) {
-        guint middle = low + (high - low) / 2;
-        if (g_array_index(ranges, DwarfRange, middle).first <= linked)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (!low || linked >= g_array_index(ranges, DwarfRange, low - 1).end)
+    unsigned n = search_upper(ranges->data, ranges->len, sizeof(DwarfRange), offsetof(DwarfRange, first), linked);
+    if (!n || linked >= g_array_index(ranges, DwarfRange, n - 1).end)
         return false;
-    return dwarf_offdie(f->dwarf, g_array_index(ranges, DwarfRange, low - 1).unit, unit);
+    return dwarf_offdie(f->dwarf, g_array_index(ranges, DwarfRange, n - 1).unit, unit);
 }
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "backends/block/block.h"
 #include "debugger/debugger.h"
 
 typedef struct Qmp Qmp;               /* of a machine: its sessions */
@@ -48,7 +49,7 @@ typedef struct QmpCommand {
 
 /* Tables. */
 extern const QmpCommand qmp_run_commands[], qmp_query_commands[], qmp_hardware_commands[], qmp_memory_commands[],
-    qmp_input_commands[], qmp_stop_commands[];
+    qmp_input_commands[], qmp_stop_commands[], qmp_block_commands[];
 
 /* The n-th of all rows, or NULL; by name. */
 const QmpCommand *qmp_command_nth(unsigned n);
@@ -87,11 +88,15 @@ typedef struct QmpEvents {
     Machine *machine;
     DebuggerListener debugger;
     MachineListener listener;
+    BlockListener drives;
     bool ending;        /* SHUTDOWN was sent, and no reset came since: what follows needs no events */
     bool at_stop;       /* paused by what a CPU did, not by a command */
 } QmpEvents;
 void qmp_events_start(QmpEvents *e, Qmp *q, Machine *m);
 void qmp_events_end(QmpEvents *e);
+
+/* Of a drive; opaque is the QmpEvents. */
+void qmp_block_event(void *opaque, const BlockEvent *e);
 
 const QmpEvents *qmp_events_of(Machine *m);
 

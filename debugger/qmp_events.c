@@ -8,7 +8,7 @@
 #include "debugger/qmp_command.h"
 
 const char *const qmp_event_names[] = { "SHUTDOWN", "POWERDOWN", "RESET", "STOP", "RESUME", "WAKEUP", "MYNA_STOPPED",
-                                        "MYNA_EVENTS_LOST", NULL };
+                                        "MYNA_EVENTS_LOST", "BLOCK_IO_ERROR", "DEVICE_TRAY_MOVED", NULL };
 
 /* ---- the machine's ---- */
 
@@ -107,12 +107,15 @@ void qmp_events_start(QmpEvents *e, Qmp *q, Machine *m)
     e->debugger = (DebuggerListener){ .stopped = stopped, .resumed = resumed, .opaque = e };
     e->listener = (MachineListener){ .happened = happened, .opaque = e };
     debugger_listen(debugger_of(m), &e->debugger);
+    e->drives = (BlockListener){ .happened = qmp_block_event, .opaque = e };
     machine_listen(m, &e->listener);
+    block_listen(m, &e->drives);
 }
 
 void qmp_events_end(QmpEvents *e)
 {
     debugger_unlisten(debugger_of(e->machine), &e->debugger);
     machine_unlisten(e->machine, &e->listener);
+    block_unlisten(e->machine, &e->drives);
 }
 #endif

@@ -4,7 +4,6 @@
 #ifdef CONFIG_JSON_GLIB
 #include <string.h>
 
-#include "backends/block/block.h"
 #include "backends/char/char.h"
 #include "backends/net/net.h"
 #include "debugger/qmp_command.h"
@@ -25,42 +24,6 @@ static bool run_chardev(QmpCall *c)
         json_object_set_string_member(o, "label", char_id(b));
         json_array_add_object_element(a, o);
     }
-    return qmp_return_array(c, a);
-}
-
-static JsonObject *medium_object(const BlockBackend *b)
-{
-    JsonObject *o = json_object_new(), *image = json_object_new();
-    json_object_set_string_member(o, "drv", "raw");
-    json_object_set_boolean_member(o, "ro", block_readonly(b));
-    json_object_set_boolean_member(o, "encrypted", FALSE);
-    json_object_set_string_member(image, "format", "raw");
-    json_object_set_int_member(image, "virtual-size", block_size(b));
-    json_object_set_object_member(o, "image", image);
-    return o;
-}
-
-static JsonObject *drive_object(const BlockBackend *b)
-{
-    JsonObject *o = json_object_new();
-    json_object_set_string_member(o, "device", block_id(b));
-    json_object_set_string_member(o, "type", "unknown");
-    json_object_set_boolean_member(o, "removable", block_is_cdrom(b));
-    json_object_set_boolean_member(o, "locked", FALSE);
-    json_object_set_string_member(o, "io-status", "ok");
-    if (block_is_cdrom(b))
-        json_object_set_boolean_member(o, "tray_open", FALSE);
-    if (block_inserted(b))
-        json_object_set_object_member(o, "inserted", medium_object(b));
-    return o;
-}
-
-static bool run_block(QmpCall *c)
-{
-    JsonArray *a = json_array_new();
-    const BlockBackend *b;
-    for (unsigned n = 0; (b = block_nth(c->machine, n)); n++)
-        json_array_add_object_element(a, drive_object(b));
     return qmp_return_array(c, a);
 }
 
@@ -234,7 +197,6 @@ static const QmpArgument screendump_arguments[] = {
 
 const QmpCommand qmp_hardware_commands[] = {
     { .name = "query-chardev", .run = run_chardev, .returns = "array" },
-    { .name = "query-block", .run = run_block, .returns = "array" },
     { .name = "set_link", .run = run_set_link, .arguments = link_arguments },
     { .name = "query-pci", .run = run_pci, .returns = "array" },
     { .name = "device-list-properties", .run = run_list_properties, .arguments = type_arguments, .returns = "array" },

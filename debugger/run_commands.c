@@ -52,10 +52,8 @@ static void command_step(MonitorCommand *c)
 static unsigned returning_length(Cpu *cpu)
 {
     uint8_t bytes[15];
-    unsigned n = sizeof bytes;
+    unsigned n = debugger_read_instruction(cpu, bytes);
     Insn i;
-    while (n && !debugger_read(cpu, cpu_linear_rip(cpu), bytes, n))
-        n--;
     int length = insn_decode(cpu->decoder, cpu->key & KEY_DECODE, bytes, n, &i);
     if (length <= 0 || i.row >= insn_row_count)
         return 0;

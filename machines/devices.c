@@ -4,6 +4,9 @@
 #include "machines/devices.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/block/ahci.h"
+#include "hw/block/ide.h"
+#include "hw/block/nvme.h"
 #include "hw/char/debugcon.h"
 #include "hw/char/serial.h"
 #include "hw/display/vga.h"
@@ -18,19 +21,28 @@
 #include "hw/misc/pc_testdev.h"
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
+#include "hw/net/e1000.h"
+#include "hw/net/rtl8139.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
+#include "hw/scsi/scsi.h"
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
 #include "hw/virtio/virtio_9p.h"
+#include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
+#include "hw/virtio/virtio_scsi.h"
+#include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
+    &ahci_type,
     &debug_exit_type,
     &debugcon_type,
+    &e1000_type,
+    &e1000e_type,
     &ferr_type,
     &fw_cfg_type,
     &hpet_type,
@@ -39,22 +51,32 @@ const DeviceType *const device_types[] = {
     &i8237_type,
     &i8254_type,
     &i8259_type,
+    &ich9_ahci_type,
     &ide_cd_type,
     &ide_hd_type,
     &ioapic_type,
     &lapic_type,
     &mc146818_type,
+    &nvme_type,
     &pc_testdev_type,
     &piix3_ide_type,
     &piix3_type,
     &piix4_pm_type,
     &port61_type,
     &port92_type,
+    &rtl8139_type,
+    &scsi_cd_type,
+    &scsi_hd_type,
     &serial_type,
     &vga_type,
+    &virtconsole_type,
     &virtio_9p_type,
+    &virtio_balloon_type,
     &virtio_blk_type,
     &virtio_net_type,
     &virtio_rng_type,
+    &virtio_scsi_type,
+    &virtio_serial_type,
+    &virtserialport_type,
     NULL,
 };

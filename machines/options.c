@@ -40,8 +40,6 @@ typedef struct Option {
 
 /* ---- key=value options ---- */
 
-static const char *const words_drive_interface[] = {"ide", "none", NULL};
-static const char *const words_media[] = {"disk", "cdrom", NULL};
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
 static const char *const words_vga[] = {"std", "none", NULL};
@@ -72,20 +70,6 @@ static const OptionField accel_fields[] = {
     OPTION_FIELD(AccelOptions, avx512, "avx512", OPTION_BOOL),
     OPTION_FIELD(AccelOptions, hot, "hot", OPTION_UNSIGNED),
     OPTION_FIELD_IGNORED("split-wx"),
-    OPTION_FIELD_END,
-};
-static const OptionField drive_fields[] = {
-    OPTION_FIELD(DriveOptions, file, "file", OPTION_STRING),
-    OPTION_FIELD(DriveOptions, format, "format", OPTION_STRING),
-    OPTION_CHOICE(DriveOptions, interface, "if", words_drive_interface),
-    OPTION_CHOICE(DriveOptions, media, "media", words_media),
-    OPTION_FIELD(DriveOptions, id, "id", OPTION_STRING),
-    OPTION_FIELD(DriveOptions, readonly, "readonly", OPTION_BOOL),
-    OPTION_FIELD(DriveOptions, readonly, "read-only", OPTION_BOOL),
-    OPTION_FIELD(DriveOptions, snapshot, "snapshot", OPTION_BOOL),
-    OPTION_FIELD(DriveOptions, index, "index", OPTION_UNSIGNED),
-    OPTION_FIELD_IGNORED("cache"), OPTION_FIELD_IGNORED("aio"), OPTION_FIELD_IGNORED("discard"),
-    OPTION_FIELD_IGNORED("detect-zeroes"), OPTION_FIELD_IGNORED("werror"), OPTION_FIELD_IGNORED("rerror"),
     OPTION_FIELD_END,
 };
 static const OptionField smp_fields[] = {
@@ -257,36 +241,27 @@ static gboolean set_smp(Options *o, const char *argument, GError **err)
     return TRUE;
 }
 
-static void drive_free(gpointer p)
-{
-    option_fields_clear(drive_fields, p);
-    g_free(p);
-}
-
 static gboolean set_drive(Options *o, const char *argument, GError **err)
 {
-    DriveOptions *d = g_new0(DriveOptions, 1);
-    d->index = UINT_MAX;
-    g_ptr_array_add(o->drives, d);
-    return option_fields_parse("-drive", argument, NULL, drive_fields, d, err);
+    DriveOptions *d = drive_options_parse(argument, err);
+    if (d)
+        g_ptr_array_add(o->drives, d);
+    return d != NULL;
 }
 
-/* The short forms: a file name that is not parsed, at a fixed place. */
-static gboolean add_disk(Options *o, const char *file, unsigned index, const char *media)
+static gboolean add_disk(Options *o, const char *file, const char *interface, unsigned index, const char *media)
 {
-    DriveOptions *d = g_new0(DriveOptions, 1);
-    d->file = g_strdup(file);
-    d->media = g_strdup(media);
-    d->index = index;
-    g_ptr_array_add(o->drives, d);
+    g_ptr_array_add(o->drives, drive_options_new(file, interface, index, media));
     return TRUE;
 }
 
-static gboolean set_hda(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 0, "disk"); }
-static gboolean set_hdb(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 1, "disk"); }
-static gboolean set_hdc(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 2, "disk"); }
-static gboolean set_hdd(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 3, "disk"); }
-static gboolean set_cdrom(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, 2, "cdrom"); }
+static gboolean set_hda(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, NULL, 0, "disk"); }
+static gboolean set_hdb(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, NULL, 1, "disk"); }
+static gboolean set_hdc(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, NULL, 2, "disk"); }
+static gboolean set_hdd(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, NULL, 3, "disk"); }
+static gboolean set_cdrom(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, NULL, 2, "cdrom"); }
+static gboolean set_fda(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, "floppy", 0, NULL); }
+static gboolean set_fdb(Options *o, const char *a, GError **err) { (void)err; return add_disk(o, a, "floppy", 1, NULL); }
 
 static gboolean set_chardev(Options *o, const char *argument, GError **err)
 {
@@ -349,7 +324,7 @@ static gboolean set_net(Options *o, const char *a, GError **err) { (void)err; re
 
 static gboolean set_object(Options *o, const char *argument, GError **err)
 {
-    static const char *const known[] = {"filter-dump", NULL};
+    static const char *const known[] = {"filter-dump", "throttle-group", NULL};
     g_autofree char *type = g_strndup(argument, strcspn(argument, ","));
     if (!g_strv_contains(known, type))
         return error_unknown(err, "-object", "type", type, known);
@@ -456,17 +431,21 @@ static const Option table[] = {
     LIST("fw_cfg", fw_cfgs, "[name=]NAME,file=FILE|string=TEXT", "a file for the guest's firmware interface"),
 
     CALL("drive", set_drive, "file=FILE[,format=][,if=][,media=][,id=]...", "a disk image"),
+    LIST("blockdev", blockdevs, "DRIVER,node-name=ID[,file.filename=]...", "the same in parts, or in JSON, for -device"),
     CALL("hda", set_hda, "FILE", "first hard disk (-hdb, -hdc, -hdd: the others)"),
     CALL("hdb", set_hdb, "FILE", NULL),
     CALL("hdc", set_hdc, "FILE", NULL),
     CALL("hdd", set_hdd, "FILE", NULL),
     CALL("cdrom", set_cdrom, "FILE", "CD image"),
+    CALL("fda", set_fda, "FILE", "floppy disk (-fdb: the second)"),
+    CALL("fdb", set_fdb, "FILE", NULL),
     FLAG("snapshot", snapshot, "writes to disk images go to temporary files"),
 
     CALL("nic", set_nic, "TYPE|none[,model=CARD][,mac=][,PROP=VALUE]...", "a network and its card (model=help: cards)"),
     CALL("netdev", set_netdev, "TYPE,id=ID[,PROP=VALUE]...", "a network for a card of -device (help: list)"),
     CALL("net", set_net, "nic|TYPE|none[,PROP=VALUE]...", NULL),
-    CALL("object", set_object, "filter-dump,id=ID,netdev=ID,file=FILE", "records a network's frames (pcap)"),
+    CALL("object", set_object, "TYPE,id=ID[,PROP=VALUE]...",
+         "filter-dump: records a network's frames (pcap); throttle-group: limits that drives share"),
 
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
@@ -576,7 +555,7 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 {
     const char *word = argv[*i];
     if (word[0] != '-' || !word[1])
-        return add_disk(o, word, 0, "disk");
+        return add_disk(o, word, NULL, 0, "disk");
     const Option *option = option_find(word, err);
     if (!option)
         return FALSE;
@@ -591,14 +570,14 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->fsdevs, ref o->virtfs, ref o->nics, ref o->nets, ref o->objects}
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs}
 
 static void lists_make(Options *o)
 {
     GPtrArray **lists[] = LISTS(o, &);
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
         *lists[i] = g_ptr_array_new_with_free_func(g_free);
-    o->drives = g_ptr_array_new_with_free_func(drive_free);
+    o->drives = g_ptr_array_new_with_free_func(drive_options_free);
 }
 
 static Options *options_new(void)

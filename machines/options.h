@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/device.h"
+#include "machines/drive_options.h"
 
 struct Board;
 
@@ -29,13 +30,6 @@ typedef struct AccelOptions {
     bool avx512;               /* recompiled code may use the host's AVX-512 */
     bool recompile;            /* what came of it: the recompiler, not the interpreter alone */
 } AccelOptions;
-
-/* -drive and its short forms */
-typedef struct DriveOptions {
-    char *file, *format, *interface, *media, *id;
-    bool readonly, snapshot;
-    unsigned index;            /* UINT_MAX: the next free one */
-} DriveOptions;
 
 /* -smp */
 typedef struct SmpOptions {
@@ -82,6 +76,7 @@ typedef struct Options {
     char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
+    GPtrArray *blockdevs;      /* -blockdev, char * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
         *qmps, *pretty_qmps, *netdevs, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */

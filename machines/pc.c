@@ -273,85 +273,6 @@ static gboolean debugcons_create(Pc *pc, GError **err)
     return TRUE;
 }
 
-/* ---- drives ---- */
-
-/* QEMU's default ids: "ide0-hd0", "ide1-cd0", "none0". */
-static char *drive_id(const DriveOptions *d, unsigned n)
-{
-    bool cdrom = !g_strcmp0(d->media, "cdrom");
-    if (d->id)
-        return g_strdup(d->id);
-    if (d->interface && strcmp(d->interface, "ide"))
-        return g_strdup_printf("%s%u", d->interface, n);
-    return g_strdup_printf("ide%u-%s%u", n / 2, cdrom ? "cd" : "hd", n % 2);
-}
-
-static BlockBackend *drive_open(Pc *pc, const DriveOptions *d, unsigned n, GError **err)
-{
-    bool cdrom = !g_strcmp0(d->media, "cdrom");
-    char *id = drive_id(d, n);
-    BlockOptions b = {.id = id, .file = d->file, .format = d->format, .readonly = d->readonly || cdrom,
-                      .snapshot = d->snapshot || pc->o->snapshot, .cdrom = cdrom};
-    BlockBackend *drive = block_open(pc->m, &b, err);
-    g_free(id);
-    return drive;
-}
-
-/* The place of an IDE drive: 0..3, primary master to secondary slave; the given one or the first that is free. */
-static gboolean ide_place(const Pc *pc, const DriveOptions *d, unsigned *n, GError **err)
-{
-    *n = d->index;
-    for (unsigned i = 0; *n == UINT_MAX && i < PC_IDE_COUNT; i++) {
-        if (!pc->ide[i])
-            *n = i;
-    }
-    if (*n >= PC_IDE_COUNT)
-        return error_set(err, "-drive file=%s: machine 'pc' has %u IDE drives", d->file ? d->file : "", PC_IDE_COUNT);
-    if (pc->ide[*n])
-        return error_set(err, "-drive file=%s: IDE drive %u is '%s' already", d->file ? d->file : "", *n,
-                         block_id(pc->ide[*n]));
-    return TRUE;
-}
-
-static gboolean drives_open(Pc *pc, GError **err)
-{
-    for (guint i = 0; i < pc->o->drives->len; i++) {
-        const DriveOptions *d = g_ptr_array_index(pc->o->drives, i);
-        unsigned n = i;
-        bool ide = !d->interface || !strcmp(d->interface, "ide");
-        if (ide && !ide_place(pc, d, &n, err))
-            return FALSE;
-        BlockBackend *b = drive_open(pc, d, n, err);
-        if (!b)
-            return FALSE;
-        if (ide)
-            pc->ide[n] = b;
-    }
-    return TRUE;
-}
-
-/* A CD-ROM drive without a medium, where the user said nothing of the secondary channel's master. */
-static gboolean default_cdrom_open(Pc *pc, GError **err)
-{
-    static const DriveOptions empty = {.media = (char *)"cdrom"};
-    if (pc->o->nodefaults || pc->ide[2])
-        return TRUE;
-    pc->ide[2] = drive_open(pc, &empty, 2, err);
-    return pc->ide[2] != NULL;
-}
-
-static gboolean ide_create(Pc *pc, GError **err)
-{
-    pc->ide_controller = (Piix3Ide *)board_add_device(pc->m, pc->o, &piix3_ide_type, NULL, err, NULL);
-    if (!pc->ide_controller || !drives_open(pc, err) || !default_cdrom_open(pc, err))
-        return FALSE;
-    for (unsigned i = 0; i < PC_IDE_COUNT; i++) {
-        if (pc->ide[i])
-            piix3_ide_attach(pc->ide_controller, i, pc->ide[i]);
-    }
-    return TRUE;
-}
-
 /* ---- start ---- */
 
 static gboolean user_devices_create(Pc *pc, GError **err)
@@ -366,7 +287,9 @@ static gboolean user_devices_create(Pc *pc, GError **err)
 static gboolean objects_create(Pc *pc, GError **err)
 {
     for (guint i = 0; i < pc->o->objects->len; i++) {
-        if (!networks_create_object(pc->m, g_ptr_array_index(pc->o->objects, i), err))
+        const char *text = g_ptr_array_index(pc->o->objects, i);
+        if (g_str_has_prefix(text, "throttle-group") ? !pc_throttle_group_create(pc, text, err)
+                                                     : !networks_create_object(pc->m, text, err))
             return FALSE;
     }
     return TRUE;
@@ -421,7 +344,7 @@ static gboolean parts_create(Pc *pc, GError **err)
     isa_create(pc);
     return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
-           pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && ide_create(pc, err) &&
+           pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && pc_drives_create(pc, err) &&
            networks_create(pc->m, pc->o, err) && objects_create(pc, err) && shares_open(pc->m, pc->o, err) &&
            user_devices_create(pc, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
 }

@@ -87,6 +87,11 @@ uint64_t pc_acpi_rsdp(const Pc *pc);
 /* Instead of a start, after the reset that ends ACPI S3: to the guest's waking vector, or to firmware that goes there. */
 void pc_wake(Pc *pc);
 
+/* Opens all drives, and makes the devices that -drive if= stands for (drives.c). */
+gboolean pc_drives_create(Pc *pc, GError **err);
+/* -object throttle-group; the drives of the group may be there already. */
+gboolean pc_throttle_group_create(Pc *pc, const char *text, GError **err);
+
 /* The fw_cfg device, with what firmware asks for and the user's files. */
 gboolean pc_fw_cfg_create(Pc *pc, GError **err);
 

@@ -64,9 +64,12 @@ static const uint8_t *go_on(Cpu *cpu, Block **found)
     Block *b = *found = code_lookup_kept(cpu, cpu->rip);
     if (!b || !b->host)
         return e->backend->leave(e->back);
-    cpu->rec.page = cpu->rip & GUEST_PAGE_MASK;
+    uint64_t page = cpu->rip & GUEST_PAGE_MASK;
+    bool stays = page == cpu->rec.page && !cpu->trace->exact;
+    cpu->rec.page = page;
     jump_entry(cpu, cpu->rip)->host = b->host;
-    trace_enter(cpu);
+    if (!stays)
+        trace_enter(cpu);
     return b->host;
 }
 

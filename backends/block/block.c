@@ -1,263 +1,36 @@
-/*
- * Drives: the list of a machine, and transfers.  A transfer is done by a thread of a pool, waits in a queue, and is
- * reported by the main loop, under the machine lock (block.h).
- */
+/* Drives: the list of a machine, and what devices ask of one (block.h, block_internal.h). */
 #include "backends/block/block.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "backends/block/image.h"
+#include "backends/block/block_internal.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "core/machine.h"
 
-enum { MAX_THREADS = 8 };
+/* ---- options ---- */
 
-typedef struct BlockList BlockList;
-
-struct BlockBackend {
-    BlockList *list;
-    char *id;
-    char *file;         /* name of the image, or NULL */
-    bool cdrom, readonly;
-    bool shared;        /* other drives may read the file too */
-    char *device;       /* who uses it, or NULL */
-    const BlockUser *user;
-    void *user_opaque;
-    bool no_write_cache, tray_open, locked;
-    Image *image;       /* NULL: no medium */
-    unsigned in_flight; /* transfers not yet reported; under list->mutex */
-    bool failed;        /* the user has been told of an error; under the machine lock */
-};
-
-/* What a machine's drives share: the machine's slot "block". */
-struct BlockList {
-    Machine *machine;
-    GPtrArray *backends; /* BlockBackend * */
-    GThreadPool *pool;
-    GMutex mutex;
-    GQueue done;         /* Request *, to be reported */
-    GCond more_done;
-    GSource *source;     /* its ready time is set when `done` has something */
-};
-
-typedef enum Operation { OP_READ, OP_WRITE, OP_ZERO, OP_DISCARD, OP_FLUSH } Operation;
-
-typedef struct Request {
-    BlockBackend *backend;
-    Operation operation;
-    uint64_t offset, size;
-    struct iovec one;         /* of a single buffer */
-    const struct iovec *iov;  /* NULL: `one` */
-    unsigned count;
-    bool may_unmap;
-    BlockDone *done;
-    void *opaque;
-    int status;
-} Request;
-
-typedef struct DoneSource {
-    GSource base;
-    BlockList *list;
-} DoneSource;
-
-/* ---- transfers ---- */
-
-static void request_finish(Request *r)
+static void options_copy(BlockOptions *to, const BlockOptions *from)
 {
-    BlockList *list = r->backend->list;
-
-    g_mutex_lock(&list->mutex);
-    g_queue_push_tail(&list->done, r);
-    g_cond_broadcast(&list->more_done);
-    g_mutex_unlock(&list->mutex);
-    g_source_set_ready_time(list->source, 0);
+    *to = *from;
+    to->id = g_strdup(from->id);
+    to->file = g_strdup(from->file);
+    to->format = g_strdup(from->format);
+    to->backing = g_strdup(from->backing);
+    to->throttle_group = g_strdup(from->throttle_group);
 }
 
-/* In a thread of the pool. */
-static void request_work(gpointer data, gpointer unused)
+static void options_clear(BlockOptions *o)
 {
-    Request *r = data;
-    Image *image = r->backend->image;
-    (void)unused;
-
-    switch (r->operation) {
-    case OP_READ: r->status = image_readv(image, r->offset, r->iov, r->count); break;
-    case OP_WRITE: r->status = image_writev(image, r->offset, r->iov, r->count); break;
-    case OP_ZERO: r->status = image_write_zeroes(image, r->offset, r->size, r->may_unmap); break;
-    case OP_DISCARD: r->status = image_discard(image, r->offset, r->size); break;
-    case OP_FLUSH: r->status = image_flush(image); break;
-    }
-    if (!r->status && r->backend->no_write_cache && (r->operation == OP_WRITE || r->operation == OP_ZERO))
-        r->status = image_flush(image);
-    request_finish(r);
-}
-
-/* One line about the first error of a drive: the guest gets the others. */
-static void tell_error(Request *r)
-{
-    static const char *const words[] = { [OP_READ] = "reading", [OP_WRITE] = "writing", [OP_ZERO] = "zeroing",
-                                         [OP_DISCARD] = "discarding", [OP_FLUSH] = "flushing" };
-    BlockBackend *b = r->backend;
-
-    if (b->failed || r->status >= 0 || !b->image || r->status == -EINVAL || r->status == -EROFS)
-        return;
-    b->failed = true;
-    log_user("drive '%s': %s failed: %s; the guest gets an error", b->id, words[r->operation], g_strerror(-r->status));
-}
-
-static Request *done_take(BlockList *list)
-{
-    g_mutex_lock(&list->mutex);
-    Request *r = g_queue_pop_head(&list->done);
-    if (r)
-        r->backend->in_flight--;
-    g_mutex_unlock(&list->mutex);
-    return r;
-}
-
-static void done_report(BlockList *list)
-{
-    Request *r;
-
-    machine_lock(list->machine);
-    while ((r = done_take(list))) {
-        tell_error(r);
-        r->done(r->opaque, r->status);
-        g_free(r);
-    }
-    machine_unlock(list->machine);
-}
-
-static gboolean done_dispatch(GSource *source, GSourceFunc fn, gpointer data)
-{
-    (void)fn;
-    (void)data;
-    g_source_set_ready_time(source, -1);
-    done_report(((DoneSource *)source)->list);
-    return G_SOURCE_CONTINUE;
-}
-
-/* An error that is known at once, or 0. */
-static int request_check(const Request *r)
-{
-    const BlockBackend *b = r->backend;
-
-    if (!b->image)
-        return -ENXIO;
-    if (r->operation != OP_READ && r->operation != OP_FLUSH && b->readonly)
-        return -EROFS;
-    if (r->offset > block_size(b) || r->size > block_size(b) - r->offset)
-        return -EINVAL;
-    return 0;
-}
-
-static void submit(Request request)
-{
-    Request *r = g_new(Request, 1);
-    BlockList *list = request.backend->list;
-
-    *r = request;
-    if (!r->iov) {
-        r->iov = &r->one;
-        r->count = 1;
-    }
-    r->status = request_check(r);
-    g_mutex_lock(&list->mutex);
-    r->backend->in_flight++;
-    g_mutex_unlock(&list->mutex);
-    if (r->status)
-        request_finish(r);
-    else
-        g_thread_pool_push(list->pool, r, NULL);
-}
-
-static uint64_t iov_size(const struct iovec *iov, unsigned count)
-{
-    uint64_t size = 0;
-    for (unsigned k = 0; k < count; k++)
-        size += iov[k].iov_len;
-    return size;
-}
-
-void block_read(BlockBackend *b, uint64_t offset, void *buf, uint64_t size, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_READ, .offset = offset, .size = size, .one = { buf, size },
-                       .done = done, .opaque = opaque });
-}
-
-void block_write(BlockBackend *b, uint64_t offset, const void *buf, uint64_t size, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_WRITE, .offset = offset, .size = size, .one = { (void *)buf, size },
-                       .done = done, .opaque = opaque });
-}
-
-void block_readv(BlockBackend *b, uint64_t offset, const struct iovec *iov, unsigned count, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_READ, .offset = offset, .size = iov_size(iov, count), .iov = iov,
-                       .count = count, .done = done, .opaque = opaque });
-}
-
-void block_writev(BlockBackend *b, uint64_t offset, const struct iovec *iov, unsigned count, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_WRITE, .offset = offset, .size = iov_size(iov, count), .iov = iov,
-                       .count = count, .done = done, .opaque = opaque });
-}
-
-void block_write_zeroes(BlockBackend *b, uint64_t offset, uint64_t size, bool may_unmap, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_ZERO, .offset = offset, .size = size, .may_unmap = may_unmap,
-                       .done = done, .opaque = opaque });
-}
-
-void block_discard(BlockBackend *b, uint64_t offset, uint64_t size, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_DISCARD, .offset = offset, .size = size, .done = done,
-                       .opaque = opaque });
-}
-
-void block_flush(BlockBackend *b, BlockDone *done, void *opaque)
-{
-    submit((Request) { .backend = b, .operation = OP_FLUSH, .done = done, .opaque = opaque });
-}
-
-/* Waits until something is to be reported; false when nothing of this drive is under way. */
-static bool wait_for_done(BlockBackend *b)
-{
-    BlockList *list = b->list;
-
-    g_mutex_lock(&list->mutex);
-    while (b->in_flight && g_queue_is_empty(&list->done))
-        g_cond_wait(&list->more_done, &list->mutex);
-    bool under_way = b->in_flight;
-    g_mutex_unlock(&list->mutex);
-    return under_way;
-}
-
-/* The pool's threads never take the machine lock, so waiting for them with it is safe. */
-void block_drain(BlockBackend *b)
-{
-    while (wait_for_done(b))
-        done_report(b->list);
-}
-
-void block_drain_all(Machine *m)
-{
-    BlockBackend *b;
-    for (unsigned n = 0; (b = block_nth(m, n)); n++)
-        block_drain(b);
-}
-
-int block_read_now(BlockBackend *b, uint64_t offset, void *buf, uint64_t size)
-{
-    Request r = { .backend = b, .operation = OP_READ, .offset = offset, .size = size };
-    int status = request_check(&r);
-
-    return status ? status : image_read(b->image, offset, buf, size);
+    g_free((char *)o->id);
+    g_free((char *)o->file);
+    g_free((char *)o->format);
+    g_free((char *)o->backing);
+    g_free((char *)o->throttle_group);
 }
 
 /* ---- the list ---- */
+
+BlockList *block_list(Machine *m) { return machine_find(m, "block"); }
 
 static void backend_free(gpointer p)
 {
@@ -265,13 +38,19 @@ static void backend_free(gpointer p)
 
     if (b->image)
         image_close(b->image);
-    g_free(b->id);
-    g_free(b->file);
+    throttle_detach(b);
+    options_clear(&b->options);
     g_free(b->device);
     g_free(b);
 }
 
-static GSourceFuncs done_source_funcs = { .dispatch = done_dispatch };
+static void machine_happened(void *opaque, const MachineEvent *e)
+{
+    BlockList *list = opaque;
+
+    if (e->kind == MACHINE_RUN_STATE && list->machine->run_state == RUN_RUNNING)
+        block_retry_held(list);
+}
 
 static BlockList *list_new(Machine *m)
 {
@@ -279,17 +58,18 @@ static BlockList *list_new(Machine *m)
 
     list->machine = m;
     list->backends = g_ptr_array_new_with_free_func(backend_free);
-    list->pool = g_thread_pool_new(request_work, NULL, MAX_THREADS, FALSE, NULL);
-    g_mutex_init(&list->mutex);
-    g_cond_init(&list->more_done);
-    g_queue_init(&list->done);
-    list->source = g_source_new(&done_source_funcs, sizeof(DoneSource));
-    ((DoneSource *)list->source)->list = list;
-    g_source_set_name(list->source, "myna disks");
-    g_source_attach(list->source, m->context);
+    list->groups = g_ptr_array_new();
+    block_source_attach(list);
+    list->threads = block_threads_new(list);
+    list->uring = block_uring_new(list);
+    list->listener = (MachineListener){ .happened = machine_happened, .opaque = list };
+    machine_listen(m, &list->listener);
+    m->settle = block_settle;
     machine_provide(m, "block", list);
     return list;
 }
+
+BlockList *block_list_of(Machine *m) { return block_list(m) ?: list_new(m); }
 
 /* Devices find a drive in the machine's slot "drive:ID" (core/device.c). */
 static void slot_set(Machine *m, const char *id, BlockBackend *b)
@@ -306,44 +86,85 @@ BlockBackend *block_find(Machine *m, const char *id)
 
 BlockBackend *block_nth(Machine *m, unsigned n)
 {
-    BlockList *list = machine_find(m, "block");
+    BlockList *list = block_list(m);
     return list && n < list->backends->len ? g_ptr_array_index(list->backends, n) : NULL;
 }
+
+/* ---- opening ---- */
 
 /* The drive that has a file open already, or NULL. */
 static BlockBackend *find_user(Machine *m, const char *file)
 {
-    BlockList *list = machine_find(m, "block");
+    BlockBackend *b;
 
-    for (unsigned i = 0; list && i < list->backends->len; i++) {
-        BlockBackend *b = list->backends->pdata[i];
+    for (unsigned n = 0; (b = block_nth(m, n)); n++) {
         if (b->image && image_is_same(b->image, file))
             return b;
     }
     return NULL;
 }
 
-static bool may_share(const BlockOptions *o)
-{
-    return o->readonly || o->snapshot;
-}
+static bool may_share(const BlockOptions *o) { return o->readonly || o->snapshot; }
 
 /* The lock would keep this drive out as well; but the user's mistake is within one command line. */
-static gboolean check_user(Machine *m, const BlockOptions *o, GError **err)
+static gboolean check_user(Machine *m, const BlockOptions *o, const BlockBackend *instead_of, GError **err)
 {
     BlockBackend *user = find_user(m, o->file);
 
-    if (!user || (user->shared && may_share(o)))
+    if (!user || user == instead_of || (may_share(&user->options) && may_share(o)))
         return TRUE;
     return error_set(err, "drive '%s': '%s' is already used by drive '%s'; only drives with readonly=on or snapshot=on "
-                     "can share a file", o->id, o->file, user->id);
+                     "can share a file", o->id, o->file, user->options.id);
 }
 
-static Image *open_image(const BlockOptions *o, GError **err)
+Image *block_open_image(Machine *m, const BlockOptions *o, const BlockBackend *instead_of, GError **err)
 {
     g_autofree char *who = g_strdup_printf("drive '%s'", o->id);
+    bool no_backing = o->backing && !*o->backing;
+
+    if (!check_user(m, o, instead_of, err))
+        return NULL;
     return image_open(&(ImageOptions){ .who = who, .file = o->file, .format = o->format, .readonly = o->readonly,
-                                       .snapshot = o->snapshot, .cdrom = o->cdrom }, err);
+                                       .backing = no_backing ? NULL : o->backing, .no_backing = no_backing,
+                                       .snapshot = o->snapshot, .cdrom = o->cdrom, .direct = o->direct,
+                                       .no_flush = o->no_flush, .discard = o->discard, .no_lock = o->no_lock }, err);
+}
+
+/* The file that io_uring may read and write in the image's place, or -1. */
+static int find_fd(const BlockBackend *b)
+{
+    const Image *i = b->image;
+    bool raw = i && i->lower && !strcmp(i->driver->name, "raw");
+
+    return raw && b->list->uring && b->options.aio != BLOCK_AIO_THREADS ? image_fd(i->lower) : -1;
+}
+
+void block_put_image(BlockBackend *b, Image *image)
+{
+    if (b->image)
+        image_close(b->image);
+    b->image = image;
+    b->fd = find_fd(b);
+    b->alignment = image ? image_alignment(image) : 1;
+    b->told = false;
+}
+
+static gboolean check_aio(BlockList *list, const BlockOptions *o, GError **err)
+{
+    return o->aio != BLOCK_AIO_URING || list->uring ||
+           error_set(err, "drive '%s': aio=io_uring: this host, or this build, has no io_uring; aio=threads goes everywhere",
+                     o->id);
+}
+
+static BlockBackend *backend_new(BlockList *list, const BlockOptions *o)
+{
+    BlockBackend *b = g_new0(BlockBackend, 1);
+
+    b->list = list;
+    b->fd = -1;
+    b->no_write_cache = o->writethrough;
+    options_copy(&b->options, o);
+    return b;
 }
 
 BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
@@ -356,40 +177,74 @@ BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
         error_set(err, "drive '%s': there is already a drive of this id; give each its own id=", o.id);
         return NULL;
     }
-    if (o.file && (!check_user(m, &o, err) || !(image = open_image(&o, err))))
+    BlockList *list = block_list_of(m);
+    if (!check_aio(list, &o, err) || (o.file && !(image = block_open_image(m, &o, NULL, err))))
         return NULL;
-    BlockBackend *b = g_new0(BlockBackend, 1);
-    b->list = machine_find(m, "block") ?: list_new(m);
-    b->id = g_strdup(o.id);
-    b->file = g_strdup(o.file);
-    b->cdrom = o.cdrom;
-    b->readonly = o.readonly;
-    b->shared = may_share(&o);
-    b->image = image;
-    g_ptr_array_add(b->list->backends, b);
-    slot_set(m, b->id, b);
+    BlockBackend *b = backend_new(list, &o);
+    block_put_image(b, image);
+    if (!throttle_attach(b, &o, err)) {
+        backend_free(b);
+        return NULL;
+    }
+    g_ptr_array_add(list->backends, b);
+    slot_set(m, o.id, b);
     return b;
 }
 
 void block_close_all(Machine *m)
 {
-    BlockList *list = machine_find(m, "block");
+    BlockList *list = block_list(m);
 
     if (!list)
         return;
     for (unsigned i = 0; i < list->backends->len; i++) {
         BlockBackend *b = list->backends->pdata[i];
         block_drain(b);
-        slot_set(m, b->id, NULL);
+        slot_set(m, b->options.id, NULL);
     }
     machine_provide(m, "block", NULL);
-    g_thread_pool_free(list->pool, FALSE, TRUE);
+    machine_unlisten(m, &list->listener);
+    m->settle = NULL;
+    block_threads_free(list->threads);
+    if (list->uring)
+        block_uring_free(list->uring);
     g_source_destroy(list->source);
     g_source_unref(list->source);
     g_ptr_array_unref(list->backends);
-    g_mutex_clear(&list->mutex);
-    g_cond_clear(&list->more_done);
+    throttle_groups_free(list);
+    block_requests_free(list);
     g_free(list);
+}
+
+/* ---- who listens: an array of const BlockListener * in a slot of its own, as drives may come later ---- */
+
+void block_listen(Machine *m, const BlockListener *l)
+{
+    GPtrArray *all = machine_find(m, "block-listeners");
+
+    if (!all)
+        machine_provide(m, "block-listeners", all = g_ptr_array_new());
+    g_ptr_array_add(all, (gpointer)l);
+}
+
+void block_unlisten(Machine *m, const BlockListener *l)
+{
+    GPtrArray *all = machine_find(m, "block-listeners");
+
+    if (!all || !g_ptr_array_remove(all, (gpointer)l) || all->len)
+        return;
+    machine_provide(m, "block-listeners", NULL);
+    g_ptr_array_unref(all);
+}
+
+void block_tell(const BlockEvent *e)
+{
+    GPtrArray *all = machine_find(e->drive->list->machine, "block-listeners");
+
+    for (unsigned i = 0; all && i < all->len; i++) {
+        const BlockListener *l = all->pdata[i];
+        l->happened(l->opaque, e);
+    }
 }
 
 /* ---- who uses it ---- */
@@ -397,8 +252,8 @@ void block_close_all(Machine *m)
 gboolean block_attach(BlockBackend *b, const char *device, const BlockUser *user, void *opaque, GError **err)
 {
     if (b->device)
-        return error_set(err, "%s: drive '%s' is used by '%s' already; each drive belongs to one device", device, b->id,
-                         b->device);
+        return error_set(err, "%s: drive '%s' is used by '%s' already; each drive belongs to one device", device,
+                         b->options.id, b->device);
     b->device = g_strdup(device);
     b->user = user;
     b->user_opaque = opaque;
@@ -414,44 +269,45 @@ void block_detach(BlockBackend *b)
 
 const char *block_user(const BlockBackend *b) { return b->device; }
 
-void block_set_write_cache(BlockBackend *b, bool on) { b->no_write_cache = !on; }
-bool block_write_cache(const BlockBackend *b) { return !b->no_write_cache; }
-void block_set_tray(BlockBackend *b, bool open) { b->tray_open = open; }
-void block_set_locked(BlockBackend *b, bool locked) { b->locked = locked; }
-bool block_tray_open(const BlockBackend *b) { return b->tray_open; }
-bool block_locked(const BlockBackend *b) { return b->locked; }
-
 /* ---- what a device asks ---- */
 
-const char *block_format(const BlockBackend *b) { return b->image ? b->image->driver->name : NULL; }
+const char *block_id(const BlockBackend *b) { return b->options.id; }
+const char *block_file(const BlockBackend *b) { return b->image ? b->options.file : NULL; }
+uint64_t block_size(const BlockBackend *b) { return b->image ? b->image->size : 0; }
+bool block_readonly(const BlockBackend *b) { return b->options.readonly || b->medium_readonly; }
+bool block_inserted(const BlockBackend *b) { return b->image != NULL; }
+bool block_has_failed(const BlockBackend *b) { return b->told || b->held.first; }
+bool block_is_cdrom(const BlockBackend *b) { return b->options.cdrom; }
 bool block_can_discard(const BlockBackend *b) { return b->image && b->image->discard && b->image->driver->discard; }
 
-const char *block_id(const BlockBackend *b)
+/* What lies over the guest's image for snapshot=on is no format of its own. */
+static const Image *shown_image(const BlockBackend *b)
 {
-    return b->id;
+    return b->image && b->options.snapshot && !b->image->lower ? b->image->backing : b->image;
 }
 
-const char *block_file(const BlockBackend *b)
+const char *block_format(const BlockBackend *b) { return b->image ? shown_image(b)->driver->name : NULL; }
+
+const char *block_protocol(const BlockBackend *b)
 {
-    return b->file;
+    const Image *i = shown_image(b);
+    return i && i->lower ? i->lower->driver->name : NULL;
 }
 
-uint64_t block_size(const BlockBackend *b)
+const char *block_backing(const BlockBackend *b, unsigned n)
 {
-    return b->image ? b->image->size : 0;
+    const Image *i = shown_image(b);
+    for (i = i ? i->backing : NULL; i && n; n--)
+        i = i->backing;
+    return i ? i->file : NULL;
 }
 
-bool block_readonly(const BlockBackend *b)
+const char *block_cache_mode(const BlockBackend *b)
 {
-    return b->readonly;
+    static const char *const names[2][2] = { { "writeback", "writethrough" }, { "none", "directsync" } };
+    return b->options.no_flush && !b->no_write_cache && !b->options.direct ? "unsafe"
+                                                                           : names[b->options.direct][b->no_write_cache];
 }
 
-bool block_inserted(const BlockBackend *b)
-{
-    return b->image != NULL;
-}
-
-bool block_is_cdrom(const BlockBackend *b)
-{
-    return b->cdrom;
-}
+void block_set_write_cache(BlockBackend *b, bool on) { b->no_write_cache = !on; }
+bool block_write_cache(const BlockBackend *b) { return !b->no_write_cache; }

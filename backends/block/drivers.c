@@ -8,7 +8,16 @@
 
 #include "util/bits.h"
 
-const ImageDriver *const image_drivers[] = { &image_driver_file, &image_driver_raw, NULL };
+const ImageDriver *const image_drivers[] = {
+    &image_driver_file,
+    &image_driver_raw,
+    &image_driver_qcow2,
+    &image_driver_vdi,
+    &image_driver_vhdx,
+    &image_driver_vmdk,
+    &image_driver_vpc,
+    NULL,
+};
 
 const ImageDriver *image_driver_find(const char *name)
 {
@@ -45,7 +54,7 @@ typedef struct Magic {
 #define MAGIC(format, offset, bytes) { format, offset, bytes, sizeof(bytes) - 1 }
 
 static const Magic magics[] = {
-    MAGIC("qcow2", 0, "QFI\xfb"),
+    MAGIC("qcow", 0, "QFI\xfb"), /* version 1; the later ones have a driver */
     MAGIC("qed", 0, "QED\0"),
     MAGIC("vmdk", 0, "KDMV"),
     MAGIC("vmdk", 0, "COWD"),
@@ -70,6 +79,25 @@ static bool magic_matches(const Magic *magic, Image *lower)
         return false;
     return !image_read(lower, back ? lower->size - back : (uint64_t)magic->offset, bytes, magic->length) &&
            !memcmp(bytes, magic->bytes, magic->length);
+}
+
+static const char *head_magic(const uint8_t *head, size_t n)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(magics); i++) {
+        const Magic *m = &magics[i];
+        if (m->offset >= 0 && m->offset + m->length <= n && !memcmp(head + m->offset, m->bytes, m->length))
+            return m->format;
+    }
+    return NULL;
+}
+
+const char *image_head_format(Image *lower, const uint8_t *head, size_t n)
+{
+    for (const ImageDriver *const *d = image_drivers; *d; d++) {
+        if ((*d)->probe && (*d)->probe(lower, head, n, lower->size))
+            return (*d)->name;
+    }
+    return head_magic(head, n);
 }
 
 const char *image_unknown_format(Image *lower)

@@ -4,6 +4,12 @@
 
 #include "backends/block/image.h"
 
-extern const ImageDriver image_driver_file, image_driver_raw;
+extern const ImageDriver image_driver_file;
+extern const ImageDriver image_driver_raw;
+extern const ImageDriver image_driver_qcow2;
+extern const ImageDriver image_driver_vdi;
+extern const ImageDriver image_driver_vhdx;
+extern const ImageDriver image_driver_vmdk;
+extern const ImageDriver image_driver_vpc;
 
 #endif

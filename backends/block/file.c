@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends/block/file_direct.h"
 #include "backends/block/image.h"
 #include "core/error.h"
 #include "util/bits.h"
@@ -16,7 +17,8 @@ G_STATIC_ASSERT(sizeof(off_t) == 8); /* images may be larger than 2 GiB */
 typedef struct FileImage {
     Image image;
     int fd;
-    bool is_device;
+    bool is_device, direct;
+    DirectFile aligned; /* of direct */
 } FileImage;
 
 static FileImage *file_of(const Image *i) { return (FileImage *)i; }
@@ -55,6 +57,19 @@ int file_write(int fd, uint64_t offset, const void *buf, uint64_t size)
     return 0;
 }
 
+static const FileImage *file_below(const Image *i)
+{
+    while (i->lower)
+        i = i->lower;
+    return !strcmp(i->driver->name, "file") ? (const FileImage *)i : NULL;
+}
+
+unsigned image_alignment(const Image *i)
+{
+    const FileImage *f = file_below(i);
+    return f && f->direct ? f->aligned.alignment : 1;
+}
+
 int image_fd(const Image *i) { return !strcmp(i->driver->name, "file") ? file_of(i)->fd : -1; }
 
 /* ---- opening ---- */
@@ -85,8 +100,20 @@ static gboolean find_size(FileImage *f, const char *who, GError **err)
     return TRUE;
 }
 
+/* After the size is known. */
+static gboolean prepare_direct(FileImage *f)
+{
+    f->aligned.fd = f->fd;
+    f->aligned.alignment = f->direct ? direct_find_alignment(f->fd) : 1;
+    g_rw_lock_init(&f->aligned.lock);
+    return TRUE;
+}
+
 static gboolean fail_open(const Image *i, const char *who, int e, GError **err)
 {
+    if (e == EINVAL && file_of(i)->direct)
+        return error_set(err, "%s: the file system of '%s' has no O_DIRECT, which cache=none and cache.direct=on need; "
+                         "cache=writeback does not", who, i->file);
     bool forbidden = e == EACCES || e == EPERM || e == EROFS;
     struct stat st; /* opening a directory for writing fails already */
 
@@ -112,16 +139,22 @@ static gboolean file_open(Image *i, const ImageOptions *o, GError **err)
     /* O_NONBLOCK: opening a pipe must not wait for its other end; on files it has no effect. */
     int flags = (i->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
-    f->fd = open(i->file, flags);
+    f->direct = o->direct;
+    f->fd = open(i->file, flags | (f->direct ? O_DIRECT : 0));
     if (f->fd < 0)
         return fail_open(i, o->who, errno, err);
-    return check_type(f, o->who, err) && lock(f, o, err) && find_size(f, o->who, err);
+    return check_type(f, o->who, err) && lock(f, o, err) && find_size(f, o->who, err) &&
+           prepare_direct(f);
 }
 
 static void file_close(Image *i)
 {
-    if (file_of(i)->fd >= 0)
-        close(file_of(i)->fd);
+    FileImage *f = file_of(i);
+
+    if (f->aligned.alignment)
+        g_rw_lock_clear(&f->aligned.lock);
+    if (f->fd >= 0)
+        close(f->fd);
 }
 
 gboolean file_create(const char *who, const char *file, uint64_t size, GError **err)
@@ -141,13 +174,15 @@ static gboolean create(const ImageCreate *c, GError **err) { return file_create(
 
 static int file_image_read(Image *i, uint64_t offset, void *buf, uint64_t size)
 {
-    return file_read(file_of(i)->fd, offset, buf, size);
+    FileImage *f = file_of(i);
+    return f->direct ? direct_read(&f->aligned, offset, buf, size) : file_read(f->fd, offset, buf, size);
 }
 
 /* Files grow by it: a format's metadata and clusters are appended. */
 static int file_image_write(Image *i, uint64_t offset, const void *buf, uint64_t size)
 {
-    return file_write(file_of(i)->fd, offset, buf, size);
+    FileImage *f = file_of(i);
+    return f->direct ? direct_write(&f->aligned, offset, buf, size) : file_write(f->fd, offset, buf, size);
 }
 
 static int file_flush(Image *i)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "backends/block/drivers.h"
+#include "backends/block/image_node.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "util/bits.h"
@@ -59,19 +60,30 @@ static const ImageDriver *choose_format(const ImageOptions *o, Image *lower, GEr
     return NULL;
 }
 
+/* Raw, since nothing else was seen: to be written, that is said. */
+static void mark_guess(Image *i)
+{
+    i->guessed = !i->readonly;
+    if (i->guessed)
+        log_user("warning: '%s' is taken for a raw disk; give format=raw if it is one (until then it cannot be given "
+                 "another format's header)", i->file);
+}
+
 static Image *open_format(const ImageOptions *o, GError **err)
 {
     Image *lower = open_protocol(o, err);
     const ImageDriver *driver = lower ? choose_format(o, lower, err) : NULL;
+    Image *i = driver ? open_with(driver, lower, o, err) : NULL;
 
-    if (driver)
-        return open_with(driver, lower, o, err);
-    if (lower)
+    if (i && !o->format && driver == &image_driver_raw)
+        mark_guess(i);
+    if (lower && !driver)
         image_close(lower);
-    return NULL;
+    return i;
 }
 
-Image *image_open(const ImageOptions *o, GError **err)
+/* With a temporary file over it, where the options want that. */
+static Image *open_whole(const ImageOptions *o, GError **err)
 {
     Image *i = open_format(o, err);
 
@@ -83,6 +95,38 @@ Image *image_open(const ImageOptions *o, GError **err)
     g_prefix_error(err, "%s: snapshot=on: ", o->who);
     image_close(i);
     return NULL;
+}
+
+/* A description in the place of a file name: what it says counts beside the other options. */
+static Image *open_described(const ImageOptions *o, GError **err)
+{
+    ImageOptions real = *o;
+    ImageNode n;
+
+    if (!image_node_from_name(o->who, o->file, &n, err))
+        return NULL;
+    if (image_node_is_name(n.file)) {
+        error_set(err, "%s: filename=%s: a description within a description", o->who, n.file);
+        image_node_clear(&n);
+        return NULL;
+    }
+    real.file = n.file;
+    real.format = n.format ?: o->format;
+    real.backing = n.backing && *n.backing ? n.backing : o->backing;
+    real.no_backing |= n.backing && !*n.backing;
+    real.readonly |= n.readonly;
+    real.direct |= n.direct;
+    real.no_flush |= n.no_flush;
+    real.discard |= n.discard;
+    real.no_lock |= n.no_lock;
+    Image *i = open_whole(&real, err);
+    image_node_clear(&n);
+    return i;
+}
+
+Image *image_open(const ImageOptions *o, GError **err)
+{
+    return image_node_is_name(o->file) ? open_described(o, err) : open_whole(o, err);
 }
 
 Image *image_open_file(const ImageOptions *o, GError **err) { return open_protocol(o, err); }

@@ -36,6 +36,7 @@ typedef struct ImageOptions {
     bool no_flush;        /* cache.no-flush: flushing does nothing */
     bool discard;         /* discard=unmap: what the guest discards is given back to the host */
     bool repair;          /* opened to be checked: what would keep it from being written is no error */
+    unsigned depth;       /* images above it in the backing chain */
 } ImageOptions;
 
 struct Image {
@@ -43,6 +44,7 @@ struct Image {
     char *file;           /* as the user, or the image above, named it */
     uint64_t size;        /* of the disk, whole sectors; changed by resize alone */
     bool readonly, discard, no_flush;
+    bool guessed;         /* raw for want of a better: what looks like another format is not written to its start */
     Image *lower;         /* format: whose bytes it is; protocol: NULL */
     Image *backing;       /* where the parts are read from that it lacks; NULL: they are zeros */
 };
@@ -109,12 +111,17 @@ struct ImageDriver {
     gboolean (*create)(const ImageCreate *c, GError **err);
     const char *create_help;  /* "cluster_size=SIZE (64K), ...": a line each option */
     gboolean (*check)(Image *i, ImageCheck *c, GError **err);
-    void (*info)(Image *i, GPtrArray *pairs);    /* adds OptionPair *: the format-specific part of `info` */
+    /*
+     * Adds OptionPair *: the format-specific part of `info`, in QEMU's words ("lazy refcounts", "false"); the keys
+     * cluster_size and dirty belong to its general part.
+     */
+    void (*info)(Image *i, GPtrArray *pairs);
     /* Snapshots within the image; ImageSnapshot * in an array that frees them.  NULL: none. */
     GPtrArray *(*snapshots)(Image *i);
     gboolean (*snapshot_create)(Image *i, const char *name, GError **err);
     gboolean (*snapshot_apply)(Image *i, const char *name_or_id, GError **err);
     gboolean (*snapshot_delete)(Image *i, const char *name_or_id, GError **err);
+    gboolean (*snapshot_show)(Image *i, const char *name_or_id, GError **err); /* a read-only image reads as that one */
     /* Backing file, as the image names it (owned by it); NULL: none. */
     const char *(*backing_file)(const Image *i);
     const char *(*backing_format)(const Image *i);
@@ -146,6 +153,16 @@ bool image_is_same(const Image *i, const char *file);
 /* "'disk.img' cannot be resized" as an error line, for functions that give an errno. */
 gboolean image_error(const Image *i, const char *what, int status, GError **err);
 
+/* ---- backing images (backing.c) ---- */
+
+/* Where an image in `file` that names `name` has its backing image: relative to the image; to be freed. */
+char *image_backing_path(const char *file, const char *name);
+/*
+ * Called by open(): opens o->backing, or else `name` as the image has it (NULL, "": none), into i->backing.  The format
+ * NULL: by content.
+ */
+gboolean image_open_backing(Image *i, const ImageOptions *o, const char *name, const char *format, GError **err);
+
 /* ---- drivers (drivers.c) ---- */
 
 extern const ImageDriver *const image_drivers[]; /* ends with NULL */
@@ -154,6 +171,8 @@ const ImageDriver *image_driver_find(const char *name);
 const ImageDriver *image_driver_probe(Image *lower);
 /* The name of a format that is recognised, but has no driver; NULL: none. */
 const char *image_unknown_format(Image *lower);
+/* The name of the format that a file has whose first n bytes these are; NULL: of none. */
+const char *image_head_format(Image *lower, const uint8_t *head, size_t n);
 
 /* ---- files (file.c) ---- */
 
@@ -164,12 +183,14 @@ int file_write(int fd, uint64_t offset, const void *buf, uint64_t size);
 gboolean file_create(const char *who, const char *file, uint64_t size, GError **err);
 /* The descriptor of a "file" image, for who transfers on its own (io_uring), else -1. */
 int image_fd(const Image *i);
+/* What offset, length and buffer of its transfers have to be multiples of there (cache.direct); 1 without it. */
+unsigned image_alignment(const Image *i);
 
 /* ---- locks (lock.c) ---- */
 
 /*
- * Locks an open file against writers (exclusive: against readers too) as long as it stays open.  *err says who holds
- * it, if that can be found.
+ * Locks an open file against writers (exclusive: against readers too) as long as it stays open; QEMU and its tools see
+ * it, and their locks are seen.  *err says who holds it, if that can be found.
  */
 gboolean file_lock(int fd, bool exclusive, const char *file, GError **err);
 

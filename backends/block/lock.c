@@ -1,7 +1,12 @@
 /*
  * Locks of image files.  Open file description locks (fcntl(2), F_OFD_SETLK) belong to the open file, not to the
  * process, so that a second drive of the same process is kept out too, and closing another descriptor of the file does
- * not drop them.  The lock covers the whole file: QEMU, which locks single bytes, sees it and is seen.
+ * not drop them.
+ *
+ * Which bytes are locked is QEMU's convention, so that both see each other (its file-posix driver): a lock for reading on
+ * byte 100 + n says that its holder does n, and one on byte 200 + n, that it bears nobody else doing n; whoever opens the
+ * file sets his, and then looks whether somebody else's are in the way.  n is 0 for reading, 1 for writing, 3 for
+ * changing the size.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,32 +21,70 @@
 #include "core/log.h"
 
 #ifdef F_OFD_SETLK
-static struct flock whole_file(bool exclusive)
+enum { DOES = 100, BEARS_NO = 200 };
+enum { READS = 1 << 0, WRITES = 1 << 1, RESIZES = 1 << 3, ALL_DEEDS = 4 };
+
+static struct flock byte_lock(short type, unsigned byte)
 {
-    return (struct flock) { .l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET };
+    return (struct flock) { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 }
 
-/* The process of a traditional record lock in the way; 0: unknown (locks of open files have no process). */
-static pid_t lock_pid(int fd, bool exclusive)
+static int set_byte(int fd, unsigned byte)
 {
-    struct flock lock = whole_file(exclusive);
+    struct flock lock = byte_lock(F_RDLCK, byte);
+    return fcntl(fd, F_OFD_SETLK, &lock) ? errno : 0;
+}
 
-    if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK || lock.l_pid < 0)
+/* Whether another open file has a lock there: EAGAIN; *pid: its process, or 0 (locks of open files have none). */
+static int look_at_byte(int fd, unsigned byte, pid_t *pid)
+{
+    struct flock lock = byte_lock(F_WRLCK, byte);
+
+    if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
         return 0;
-    return lock.l_pid;
+    *pid = MAX(lock.l_pid, 0);
+    return EAGAIN;
+}
+
+static int lock_bytes(int fd, bool exclusive, pid_t *pid)
+{
+    const unsigned does = exclusive ? READS | WRITES | RESIZES : READS, bears_no = WRITES | RESIZES;
+    int e = 0;
+
+    for (unsigned n = 0; n < ALL_DEEDS && !e; n++) {
+        if (does >> n & 1)
+            e = set_byte(fd, DOES + n);
+        if (!e && bears_no >> n & 1)
+            e = set_byte(fd, BEARS_NO + n);
+    }
+    for (unsigned n = 0; n < ALL_DEEDS && !e; n++) {
+        if (does >> n & 1)
+            e = look_at_byte(fd, BEARS_NO + n, pid);
+        if (!e && bears_no >> n & 1)
+            e = look_at_byte(fd, DOES + n, pid);
+    }
+    return e;
+}
+
+/* Where a lock could not be set at all: whose is in the way. */
+static pid_t find_pid(int fd)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK ? 0 : MAX(lock.l_pid, 0);
 }
 #endif
 
-static int try_lock(int fd, bool exclusive)
+static int try_lock(int fd, bool exclusive, pid_t *pid)
 {
 #ifdef F_OFD_SETLK
-    struct flock lock = whole_file(exclusive);
+    int e = lock_bytes(fd, exclusive, pid);
 
-    if (!fcntl(fd, F_OFD_SETLK, &lock))
-        return 0;
-    if (errno != EINVAL)
-        return errno;
+    if (e && !*pid)
+        *pid = find_pid(fd);
+    if (e != EINVAL)
+        return e;
 #endif
+    *pid = 0;
     return flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) ? errno : 0;
 }
 
@@ -58,28 +101,30 @@ static bool fd_holds_lock(const char *pid, const char *fd, const struct stat *fi
            g_file_get_contents(info, &text, NULL, NULL) && strstr(text, "\nlock:");
 }
 
-static bool process_holds_lock(const char *pid, const struct stat *file)
+/* Our own descriptor `except` has locks too, and is not who is in the way. */
+static bool process_holds_lock(const char *pid, const struct stat *file, int except)
 {
+    bool own = g_ascii_strtoll(pid, NULL, 10) == getpid();
     g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
     GDir *dir = g_dir_open(path, 0, NULL);
     const char *fd;
     bool found = false;
 
     while (dir && !found && (fd = g_dir_read_name(dir)))
-        found = fd_holds_lock(pid, fd, file);
+        found = !(own && g_ascii_strtoll(fd, NULL, 10) == except) && fd_holds_lock(pid, fd, file);
     if (dir)
         g_dir_close(dir);
     return found;
 }
 
-static pid_t find_holder(const struct stat *file)
+static pid_t find_holder(const struct stat *file, int except)
 {
     GDir *dir = g_dir_open("/proc", 0, NULL);
     const char *name;
     pid_t pid = 0;
 
     while (dir && !pid && (name = g_dir_read_name(dir))) {
-        if (g_ascii_isdigit(*name) && process_holds_lock(name, file))
+        if (g_ascii_isdigit(*name) && process_holds_lock(name, file, except))
             pid = g_ascii_strtoll(name, NULL, 10);
     }
     if (dir)
@@ -88,19 +133,13 @@ static pid_t find_holder(const struct stat *file)
 }
 
 /* "process 123 (NAME)", or what is known of that; to be freed. */
-static char *holder_text(int fd, bool exclusive)
+static char *holder_text(int fd, pid_t pid)
 {
     g_autofree char *comm = NULL, *path = NULL;
     struct stat st;
-    pid_t pid = 0;
 
-#ifdef F_OFD_SETLK
-    pid = lock_pid(fd, exclusive);
-#else
-    (void)exclusive;
-#endif
     if (!pid && !fstat(fd, &st))
-        pid = find_holder(&st);
+        pid = find_holder(&st, fd);
     if (!pid)
         return g_strdup("another process");
     path = g_strdup_printf("/proc/%ld/comm", (long)pid);
@@ -111,7 +150,8 @@ static char *holder_text(int fd, bool exclusive)
 
 gboolean file_lock(int fd, bool exclusive, const char *file, GError **err)
 {
-    int e = try_lock(fd, exclusive);
+    pid_t pid = 0;
+    int e = try_lock(fd, exclusive, &pid);
 
     if (!e)
         return TRUE;
@@ -120,7 +160,7 @@ gboolean file_lock(int fd, bool exclusive, const char *file, GError **err)
                  g_strerror(e));
         return TRUE;
     }
-    g_autofree char *holder = holder_text(fd, exclusive);
+    g_autofree char *holder = holder_text(fd, pid);
     return error_set(err, "'%s' is in use by %s%s", file, holder,
                      exclusive ? "; snapshot=on or readonly=on let several machines read one image" : "");
 }

@@ -142,6 +142,18 @@ static int overlay_map(Image *i, uint64_t offset, uint64_t size, ImageExtent *e)
     return 0;
 }
 
+/* Everything is in the image below now. */
+static int overlay_make_empty(Image *i)
+{
+    Overlay *o = (Overlay *)i;
+
+    g_rw_lock_writer_lock(&o->lock);
+    memset(o->present, 0, (i->size >> CLUSTER_BITS) / 8 + 1);
+    int status = ftruncate(o->fd, 0) ? -errno : 0;
+    g_rw_lock_writer_unlock(&o->lock);
+    return status;
+}
+
 /* No flush: what a snapshot holds is thrown away in the end, and need not be on stable storage. */
 static const ImageDriver image_driver_overlay = {
     .name = "snapshot",
@@ -151,6 +163,7 @@ static const ImageDriver image_driver_overlay = {
     .read = overlay_read,
     .write = overlay_write,
     .map = overlay_map,
+    .make_empty = overlay_make_empty,
 };
 
 Image *overlay_open(Image *base, GError **err)
@@ -170,7 +183,8 @@ Image *overlay_open(Image *base, GError **err)
         return NULL;
     }
     Overlay *o = g_new0(Overlay, 1);
-    o->image = (Image){ .driver = &image_driver_overlay, .file = g_strdup(base->file), .size = base->size, .backing = base };
+    o->image = (Image){ .driver = &image_driver_overlay, .file = g_strdup(base->file), .size = base->size, .no_flush = true,
+                         .backing = base };
     o->fd = fd;
     o->present = present;
     g_rw_lock_init(&o->lock);

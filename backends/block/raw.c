@@ -1,6 +1,10 @@
 /* The format "raw": the disk's bytes as they are in the file.  Also the shortest example of a format's driver. */
+#include <errno.h>
+#include <string.h>
+
 #include "backends/block/image.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "util/bits.h"
 
 /* Whole sectors: a file may end within its last one, and what it lacks reads as zeros. */
@@ -13,11 +17,36 @@ static gboolean raw_open(Image *i, const ImageOptions *o, GError **err)
 
 static void raw_close(Image *i) { (void)i; }
 
+/*
+ * The format was guessed: the next one who opens it would guess by what stands in the first sector now, and a guest that
+ * writes another format's header there could name any file of the host as its backing file.
+ */
+static int check_head(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
+{
+    uint8_t head[512];
+    uint64_t at = offset;
+    const char *format;
+    int status;
+
+    if (!i->guessed || offset >= sizeof head)
+        return 0;
+    status = image_read(i->lower, 0, head, sizeof head);
+    for (unsigned k = 0; k < count && at < sizeof head; at += iov[k++].iov_len)
+        memcpy(head + at, iov[k].iov_base, MIN(iov[k].iov_len, sizeof head - at));
+    format = status ? NULL : image_head_format(i->lower, head, sizeof head);
+    if (!format)
+        return status;
+    log_guest_error("disk image '%s': refused to write the header of a %s image to what was guessed to be raw; "
+                    "format=raw lets it be written", i->file, format);
+    return -EPERM;
+}
+
 static int raw_read(Image *i, uint64_t offset, void *buf, uint64_t size) { return image_read(i->lower, offset, buf, size); }
 
 static int raw_write(Image *i, uint64_t offset, const void *buf, uint64_t size)
 {
-    return image_write(i->lower, offset, buf, size);
+    int status = check_head(i, offset, &(struct iovec){ (void *)buf, size }, 1);
+    return status ? status : image_write(i->lower, offset, buf, size);
 }
 
 static int raw_readv(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
@@ -27,7 +56,8 @@ static int raw_readv(Image *i, uint64_t offset, const struct iovec *iov, unsigne
 
 static int raw_writev(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
 {
-    return image_writev(i->lower, offset, iov, count);
+    int status = check_head(i, offset, iov, count);
+    return status ? status : image_writev(i->lower, offset, iov, count);
 }
 
 static int raw_flush(Image *i) { return image_flush(i->lower); }

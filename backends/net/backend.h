@@ -91,9 +91,6 @@ gboolean net_complete(uint8_t *frame, size_t size, const NetOffload *offload);
 /* Whether net_finish() would have something to do. */
 bool net_unfinished(const NetOffload *offload, unsigned abilities);
 
-/* The sum of big-endian words of 16 bits (RFC 1071), folded and not inverted, of bytes [offset, offset + size). */
-uint16_t net_sum(const struct iovec *iov, unsigned count, size_t offset, size_t size);
-
 /* pcap.c */
 void net_capture(NetBackend *n, const struct iovec *iov, unsigned count);
 void net_captures_free(NetBackend *n);

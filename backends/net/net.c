@@ -329,8 +329,10 @@ static void queue_flush(NetBackend *n)
 static void deliver(void *opaque, const struct iovec *iov, unsigned count, const NetOffload *offload)
 {
     NetBackend *n = opaque;
-    if (!n->user)
+    if (!n->user || n->delivering) { /* delivering: what the receiver makes of a frame comes back, by a loop of hubs */
+        n->dropped++;
         return;
+    }
     if (n->queue.frames.length || !card_ready(n)) {
         queue_add(n, iov, count, offload);
         return;

@@ -92,4 +92,7 @@ static inline bool net_is_broadcast(const uint8_t *mac)
 size_t net_iov_size(const struct iovec *iov, unsigned count);
 size_t net_iov_copy(const struct iovec *iov, unsigned count, size_t offset, void *buf, size_t size);
 
+/* The sum of big-endian words of 16 bits (RFC 1071), folded and not inverted, of bytes [offset, offset + size). */
+uint16_t net_sum(const struct iovec *iov, unsigned count, size_t offset, size_t size);
+
 #endif

@@ -22,9 +22,14 @@
 #include "backends/net/slirp.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "util/endian.h"
 
-/* A dispatch goes round so often while there is more to read. */
-enum { ROUNDS_MAX = 4 };
+/*
+ * A dispatch goes round so often while there is more to read.  libslirp says 1000 milliseconds where it has nothing to
+ * wait for.
+ */
+enum { ROUNDS_MAX = 4, IDLE_MS = 1000 };
+enum { ETHER_ARP = 0x0806, ETHER_IPV6 = 0x86dd, IP_PROTO_ICMPV6 = 58 };
 
 typedef struct UserNet UserNet;
 
@@ -169,7 +174,7 @@ static void user_watch(UserNet *u)
         g_array_set_size(u->wanted, 0);
     if (wanted_changed(u))
         watch_all(u);
-    bool never = timeout == UINT32_MAX || u->net->machine->run_state == RUN_PAUSED;
+    bool never = timeout >= IDLE_MS || u->net->machine->run_state == RUN_PAUSED;
     int64_t ready = never ? -1 : g_get_monotonic_time() + (int64_t)timeout * 1000, now = g_source_get_ready_time(u->source);
     if (g_main_current_source() == u->source || (ready >= 0 && (now < 0 || ready < now)))
         g_source_set_ready_time(u->source, ready);
@@ -298,6 +303,13 @@ static const SlirpCb callbacks = {
 
 /* ---- frames from the guest ---- */
 
+/* Tells the address of a station: frames for it wait in libslirp, until the next look at its sockets. */
+static bool resolves_address(const uint8_t *frame, size_t size)
+{
+    unsigned type = size < 14 + 40 ? 0 : ld16be(frame + 12);
+    return (size >= 14 && ld16be(frame + 12) == ETHER_ARP) || (type == ETHER_IPV6 && frame[14 + 6] == IP_PROTO_ICMPV6);
+}
+
 /* libslirp takes a TCP segment of any size, so that a large one is not cut: only its checksums have to be right. */
 static void user_send(NetBackend *n, const struct iovec *iov, unsigned count, const NetOffload *offload)
 {
@@ -313,6 +325,8 @@ static void user_send(NetBackend *n, const struct iovec *iov, unsigned count, co
     user_enter(u);
     slirp_input(u->slirp, u->frame, size);
     user_leave(u);
+    if (resolves_address(u->frame, size))
+        g_source_set_ready_time(u->source, 0);
 }
 
 static void user_abilities_changed(NetBackend *n)

@@ -160,8 +160,17 @@ void ata_set_defaults(IdeDrive *d)
     d->track = 63;
     d->multiple = IDE_MAX_MULTIPLE;
     d->mode = 0x45; /* Ultra DMA 5 */
-    d->write_cache = d->look_ahead = d->smart = true;
+    d->look_ahead = d->smart = true;
+    d->write_cache = d->cache_at_start;
+    block_set_write_cache(d->block, d->write_cache);
     d->standby = false;
+}
+
+/* What is in the cache when it is turned off, the command flushes. */
+static void set_cache(IdeDrive *d, bool on)
+{
+    d->write_cache = on;
+    block_set_write_cache(d->block, on);
 }
 
 /* Transfer mode: the kind in bits 7:3, the number in 2:0 (table 20). */
@@ -184,7 +193,7 @@ static bool set_mode(IdeDrive *d, uint8_t v)
 static bool set_feature(IdeDrive *d)
 {
     switch (d->now.feature) {
-    case 0x02: d->write_cache = true; return true;
+    case 0x02: set_cache(d, true); return true;
     case 0x03: return set_mode(d, d->now.count);
     case 0x55: d->look_ahead = false; return true;
     case 0x66: case 0xcc: return true; /* settings after software reset: they are kept in either case */
@@ -196,7 +205,7 @@ static bool set_feature(IdeDrive *d)
 static void run_set_features(IdeDrive *d)
 {
     if (d->now.feature == 0x82 && d->kind == IDE_DISK) {
-        d->write_cache = false;
+        set_cache(d, false);
         ide_flush(d);
     } else if (set_feature(d)) {
         ide_finish(d, true);
@@ -268,44 +277,6 @@ static void run_native_max(IdeDrive *d)
     ide_finish(d, true);
 }
 
-static void smart_status(IdeDrive *d)
-{
-    d->now.mid = 0x4f; /* no threshold exceeded: the values stay as they were given */
-    d->now.high = 0xc2;
-    ide_finish(d, true);
-}
-
-static void smart_send(IdeDrive *d, bool thresholds)
-{
-    ata_smart_page(d->buffer, thresholds);
-    send_page(d);
-}
-
-static void smart_enable(IdeDrive *d, bool on)
-{
-    d->smart = on;
-    ide_finish(d, true);
-}
-
-static void run_smart(IdeDrive *d)
-{
-    uint8_t what = d->now.feature;
-
-    if (d->now.mid != 0x4f || d->now.high != 0xc2 || (!d->smart && what != 0xd8)) {
-        ide_abort(d);
-        return;
-    }
-    switch (what) {
-    case 0xd0: smart_send(d, false); break;
-    case 0xd1: smart_send(d, true); break;
-    case 0xd2: ide_finish(d, true); break; /* attributes do not change: nothing to be saved */
-    case 0xd8: smart_enable(d, true); break;
-    case 0xd9: smart_enable(d, false); break;
-    case 0xda: smart_status(d); break;
-    default: ide_abort(d); break;
-    }
-}
-
 /* ---- reset by command ---- */
 
 /* DEVICE RESET has no interrupt, and is taken while the drive is busy (section 8.10). */
@@ -313,19 +284,6 @@ static void run_device_reset(IdeDrive *d)
 {
     ide_stop_drive(d);
     ide_reset_drive(d);
-}
-
-void ata_diagnose(IdeChannel *ch)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        ide_stop_drive(&ch->drive[i]);
-        ch->drive[i].device = DEV_OBSOLETE;
-        ide_reset_drive(&ch->drive[i]);
-    }
-    ch->selected = 0;
-    if (ide_drive_present(&ch->drive[0]))
-        ide_raise(&ch->drive[0]);
-    ide_update_line(ch);
 }
 
 /* ---- the table ---- */
@@ -336,6 +294,7 @@ static void run_packet(IdeDrive *d) { atapi_start(d); }
 
 static const Command commands[256] = {
     [0x00] = { run_nop, BOTH },
+    [0x06] = { ata_trim_start, DISK | EXT | DMA }, /* DATA SET MANAGEMENT */
     [0x08] = { run_device_reset, CDROM },
     [0x10 ... 0x1f] = { run_done, DISK }, /* RECALIBRATE */
     [0x20] = { run_not_a_disk, BOTH },    /* READ SECTOR(S) */
@@ -344,6 +303,7 @@ static const Command commands[256] = {
     [0x25] = { run_read, DISK | EXT | DMA },
     [0x27] = { run_native_max, DISK | EXT },
     [0x29] = { run_read, DISK | EXT | MULTIPLE },
+    [0x2f] = { ata_read_log, DISK | EXT },
     [0x30 ... 0x31] = { run_write, DISK },
     [0x34] = { run_write, DISK | EXT },
     [0x35] = { run_write, DISK | EXT | DMA },
@@ -351,6 +311,7 @@ static const Command commands[256] = {
     [0x3c] = { run_write, DISK }, /* WRITE VERIFY */
     [0x40 ... 0x41] = { run_verify, DISK },
     [0x42] = { run_verify, DISK | EXT },
+    [0x47] = { ata_read_log, DISK | EXT | DMA },
     [0x70 ... 0x7f] = { run_seek, DISK },
     [0x91] = { run_set_translation, DISK },
     [0x94] = { run_standby, BOTH },
@@ -361,7 +322,7 @@ static const Command commands[256] = {
     [0x99] = { run_standby, BOTH }, /* SLEEP: any access wakes the drive, as no host loses by it */
     [0xa0] = { run_packet, CDROM },
     [0xa1] = { run_identify_packet, CDROM },
-    [0xb0] = { run_smart, DISK },
+    [0xb0] = { ata_smart, DISK },
     [0xc4] = { run_read, DISK | MULTIPLE },
     [0xc5] = { run_write, DISK | MULTIPLE },
     [0xc6] = { run_set_multiple, DISK },
@@ -396,8 +357,7 @@ void ata_execute(IdeDrive *d, uint8_t command)
         return;
     }
     d->command = command;
-    d->intrq = false;
-    ide_update_line(d->channel);
+    ide_lower(d);
     if (!(c->flags & kind)) {
         log_printf(LOG_UNIMP, "ide: drive %u has no command %02x\n", d->unit, command);
         ide_abort(d);

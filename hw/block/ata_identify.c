@@ -1,6 +1,6 @@
 /*
- * What drives tell of themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6, sections 8.16 and 8.17),
- * SMART data (SFF-8035i).
+ * What drives tell of themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6, sections 8.16 and 8.17; ACS-2
+ * for SATA and TRIM).
  */
 #include <string.h>
 
@@ -27,16 +27,6 @@ static void put_string(uint8_t *page, unsigned word, unsigned bytes, const char 
 
     for (unsigned i = 0; i < bytes; i++)
         page[(2 * word + i) ^ 1] = i < n ? text[i] : ' ';
-}
-
-/* The sum of all bytes is 0. */
-static void put_checksum(uint8_t *page)
-{
-    uint8_t sum = 0;
-
-    for (unsigned i = 0; i < ATA_SECTOR - 1; i++)
-        sum += page[i];
-    page[ATA_SECTOR - 1] = -sum;
 }
 
 static void put_names(const IdeDrive *d, uint8_t *page)
@@ -73,10 +63,31 @@ static void put_features(const IdeDrive *d, uint8_t *page)
 {
     put(page, 82, 0x4069);              /* NOP, look-ahead, write cache, power management, SMART */
     put(page, 83, 0x7400);              /* FLUSH CACHE EXT, FLUSH CACHE, 48-bit addresses */
-    put(page, 84, 0x4000);
+    put(page, 84, 0x4023);              /* general purpose logs; SMART error log and self-test */
     put(page, 85, 0x4008 | (d->look_ahead ? 0x40 : 0) | (d->write_cache ? 0x20 : 0) | (d->smart ? 1 : 0));
     put(page, 86, 0x3400);
-    put(page, 87, 0x4000);
+    put(page, 87, 0x4023);
+}
+
+/* Words that parallel drives have otherwise, or as 0. */
+static void put_serial_ata(const IdeDrive *d, uint8_t *page)
+{
+    bool disk = d->kind == IDE_DISK;
+
+    put(page, 75, disk ? 31 : 0);       /* depth of the queue, less one */
+    put(page, 76, disk ? 0x010e : 0x000e); /* queued commands; 1.5, 3, 6 Gbit/s */
+    put(page, 80, 0x01f0);              /* ATA8-ACS, too */
+    put(page, 81, 0);
+    put(page, 93, 0);
+    put(page, 222, 0x103f);             /* Serial ATA, to revision 3.0 */
+}
+
+static void put_trim(const IdeDrive *d, uint8_t *page)
+{
+    if (!block_can_discard(d->block))
+        return;
+    put(page, 105, ATA_TRIM_BLOCKS);
+    put(page, 169, 1);
 }
 
 void ata_identify(const IdeDrive *d, uint8_t page[ATA_SECTOR])
@@ -99,8 +110,11 @@ void ata_identify(const IdeDrive *d, uint8_t page[ATA_SECTOR])
     put_features(d, page);
     put(page, 93, 0x6001 | (d->unit ? 0x0a00 : 0x000a)); /* cable of 80 wires; numbered by jumper */
     st64le(page + 200, d->sectors);
+    put_trim(d, page);
+    if (d->sata)
+        put_serial_ata(d, page);
     page[510] = 0xa5;
-    put_checksum(page);
+    ata_put_checksum(page);
 }
 
 void ata_identify_packet(const IdeDrive *d, uint8_t page[ATA_SECTOR])
@@ -122,36 +136,8 @@ void ata_identify_packet(const IdeDrive *d, uint8_t page[ATA_SECTOR])
     put(page, 85, 0x4218);
     put(page, 87, 0x4000);
     put(page, 93, 0x6001 | (d->unit ? 0x0a00 : 0x000a));
+    if (d->sata)
+        put_serial_ata(d, page);
     page[510] = 0xa5;
-    put_checksum(page);
-}
-
-/* An attribute: number, flags, current and worst value, raw value, threshold. */
-typedef struct Attribute {
-    uint8_t id, flags, value, raw, threshold;
-} Attribute;
-
-static const Attribute attributes[] = {
-    { 1, 0x03, 100, 0, 6 },    /* read errors */
-    { 3, 0x03, 100, 16, 0 },   /* time to spin up */
-    { 4, 0x02, 100, 100, 20 }, /* starts and stops */
-    { 5, 0x03, 100, 0, 36 },   /* reallocated sectors */
-    { 9, 0x03, 100, 1, 0 },    /* hours of operation */
-    { 12, 0x03, 100, 0, 0 },   /* power cycles */
-    { 194, 0x02, 69, 31, 50 }, /* temperature */
-};
-
-void ata_smart_page(uint8_t page[ATA_SECTOR], bool thresholds)
-{
-    memset(page, 0, ATA_SECTOR);
-    page[0] = 1;
-    for (unsigned i = 0; i < ARRAY_SIZE(attributes); i++) {
-        const Attribute *a = &attributes[i];
-        uint8_t *p = page + 2 + 12 * i;
-        p[0] = a->id;
-        p[1] = thresholds ? a->threshold : a->flags;
-        if (!thresholds)
-            p[3] = p[4] = a->value, p[5] = a->raw;
-    }
-    put_checksum(page);
+    ata_put_checksum(page);
 }

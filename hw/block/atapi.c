@@ -18,6 +18,9 @@ enum {
     ASC_BAD_MODE = 0x64,
 };
 
+/* Media events of GET EVENT STATUS NOTIFICATION (MMC-3, table 97). */
+enum { EVENT_EJECT_REQUEST = 1, EVENT_NEW = 2, EVENT_REMOVED = 3 };
+
 bool atapi_ready(const IdeDrive *d)
 {
     return block_inserted(d->block) && !d->tray_open;
@@ -146,7 +149,18 @@ static void run_seek(IdeDrive *d)
 static void run_lock(IdeDrive *d)
 {
     d->tray_locked = d->cdb[4] & 1;
+    block_set_locked(d->block, d->tray_locked);
     atapi_finish(d);
+}
+
+static void set_tray(IdeDrive *d, bool open)
+{
+    if (open && atapi_ready(d))
+        d->media_event = EVENT_REMOVED;
+    else if (!open && d->tray_open && block_inserted(d->block))
+        d->media_event = EVENT_NEW, d->attention = true;
+    d->tray_open = open;
+    block_set_tray(d->block, open);
 }
 
 static void tray_open(IdeDrive *d)
@@ -155,20 +169,39 @@ static void tray_open(IdeDrive *d)
         check_condition(d, SENSE_ILLEGAL, ASC_REMOVAL_PREVENTED, 2);
         return;
     }
-    if (atapi_ready(d))
-        d->media_event = 3; /* removed */
-    d->tray_open = true;
+    set_tray(d, true);
     atapi_finish(d);
 }
 
 static void tray_close(IdeDrive *d)
 {
-    if (d->tray_open && block_inserted(d->block)) {
-        d->media_event = 2; /* new medium */
-        d->attention = true;
-    }
-    d->tray_open = false;
+    set_tray(d, false);
     atapi_finish(d);
+}
+
+/* The user cannot see a drawer: a medium that is put in has been put onto an open one, and closed it. */
+void atapi_medium_changed(IdeDrive *d)
+{
+    bool there = block_inserted(d->block);
+
+    d->media_event = there ? EVENT_NEW : EVENT_REMOVED;
+    d->attention |= there;
+    if (there && d->tray_open) {
+        d->tray_open = false;
+        block_set_tray(d->block, false);
+    }
+}
+
+/* The button at the front: when the guest has locked the door, it is told, and may open it. */
+void atapi_eject_wanted(IdeDrive *d, bool force)
+{
+    if (d->tray_locked && !force) {
+        d->media_event = EVENT_EJECT_REQUEST;
+        return;
+    }
+    d->tray_locked = false;
+    block_set_locked(d->block, false);
+    set_tray(d, true);
 }
 
 /* START STOP UNIT: bit 0 start, bit 1 load or eject; bits 7:4 are power conditions, which nothing hangs on. */
@@ -323,4 +356,5 @@ void atapi_start(IdeDrive *d)
     d->pos = 0;
     d->length = sizeof d->cdb;
     ide_offer(d, d->length, IDE_PIO_OUT);
+    d->transport->offered(d);
 }

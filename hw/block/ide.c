@@ -1,6 +1,4 @@
-/*
- * IDE channels: registers, selection, reset, interrupts, and the transfers between image, buffer and guest (ide.h).
- */
+/* IDE channels: registers, selection, reset, interrupts, the data port (ide.h). */
 #include "hw/block/ide.h"
 
 #include <string.h>
@@ -14,15 +12,10 @@ enum { REG_DATA, REG_ERROR, REG_COUNT, REG_LOW, REG_MID, REG_HIGH, REG_DEVICE, R
 #define REG_FEATURE REG_ERROR
 #define REG_COMMAND REG_STATUS
 
-bool ide_drive_present(const IdeDrive *d)
-{
-    return d->kind != IDE_NONE;
-}
-
 /* ---- interrupt ---- */
 
 /* Only the selected drive drives INTRQ, and only while nIEN is 0; the bus master notes the edge (82371SB 2.7.2). */
-void ide_update_line(IdeChannel *ch)
+static void update_line(IdeChannel *ch)
 {
     bool level = ch->drive[ch->selected].intrq && !(ch->control & CTL_NIEN);
 
@@ -34,261 +27,17 @@ void ide_update_line(IdeChannel *ch)
     irq_set(&ch->irq, level);
 }
 
-static void set_intrq(IdeDrive *d, bool level)
-{
-    d->intrq = level;
-    ide_update_line(d->channel);
-}
+static void drive_interrupt(IdeDrive *d) { update_line(d->owner); }
+static void drive_offered(IdeDrive *d) { ide_dma_run(d->owner); }
+static void drive_ended(IdeDrive *d, bool irq) { (void)d, (void)irq; }
+static void drive_was_reset(IdeDrive *d) { (void)d; }
 
-void ide_raise(IdeDrive *d)
-{
-    set_intrq(d, true);
-}
+/* A guest learns of ends and resets by status and interrupt. */
+static const IdeTransport channel_transport = {
+    .interrupt = drive_interrupt, .offered = drive_offered, .ended = drive_ended, .was_reset = drive_was_reset,
+};
 
-/* ---- ends of commands ---- */
-
-static void end_command(IdeDrive *d, uint8_t status, uint8_t error)
-{
-    d->phase = IDE_IDLE;
-    d->packet = PACKET_NONE;
-    d->status = ST_DRDY | ST_DSC | status;
-    d->error = error;
-}
-
-void ide_finish(IdeDrive *d, bool irq)
-{
-    end_command(d, 0, 0);
-    if (irq)
-        ide_raise(d);
-}
-
-void ide_fail(IdeDrive *d, uint8_t status, uint8_t error)
-{
-    end_command(d, status | ST_ERR, error);
-    ide_raise(d);
-}
-
-void ide_abort(IdeDrive *d)
-{
-    ide_fail(d, 0, ER_ABRT);
-}
-
-/* ---- reset ---- */
-
-void ide_set_signature(IdeDrive *d)
-{
-    bool cd = d->kind == IDE_CDROM;
-
-    d->now = d->before = (IdeTaskFile) { .count = 1, .low = 1, .mid = cd ? 0x14 : 0, .high = cd ? 0xeb : 0 };
-    d->device &= DEV_DEV | DEV_OBSOLETE;
-}
-
-void ide_stop_drive(IdeDrive *d)
-{
-    if (!ide_drive_present(d))
-        return;
-    d->stale = d->in_flight;
-    d->phase = d->in_flight ? IDE_BUSY : IDE_IDLE;
-    d->packet = PACKET_NONE;
-    d->status = ST_BSY;
-    set_intrq(d, false);
-}
-
-void ide_reset_drive(IdeDrive *d)
-{
-    if (!ide_drive_present(d) || d->in_flight || (d->channel->control & CTL_SRST))
-        return;
-    ide_set_signature(d);
-    d->phase = IDE_IDLE;
-    d->standby = false;
-    d->error = 1; /* diagnostic code: passed */
-    d->status = d->kind == IDE_CDROM ? 0 : ST_DRDY | ST_DSC;
-}
-
-/* ---- transfers: image to buffer and back ---- */
-
-static unsigned sector_size(const IdeDrive *d)
-{
-    return d->kind == IDE_CDROM ? CD_SECTOR : ATA_SECTOR;
-}
-
-static void go_busy(IdeDrive *d)
-{
-    d->phase = IDE_BUSY;
-    d->status = ST_BSY;
-    d->in_flight = true;
-}
-
-/* The image is done with: false when a reset has come between. */
-static bool image_done(IdeDrive *d)
-{
-    d->in_flight = false;
-    if (!d->stale)
-        return true;
-    d->stale = false;
-    ide_reset_drive(d);
-    return false;
-}
-
-static void image_failed(IdeDrive *d)
-{
-    if (d->packet) {
-        atapi_image_error(d);
-        return;
-    }
-    ata_put_address(d, d->lba);
-    if (d->writing)
-        ide_fail(d, ST_DF, ER_ABRT);
-    else
-        ide_fail(d, 0, ER_UNC);
-}
-
-/* The next buffer's worth of a transfer. */
-static void chunk_begin(IdeDrive *d)
-{
-    d->pos = 0;
-    d->length = MIN(d->left, IDE_BUFFER / sector_size(d)) * sector_size(d);
-}
-
-static void chunk_end(IdeDrive *d)
-{
-    d->lba += d->length / sector_size(d);
-    d->left -= d->length / sector_size(d);
-}
-
-static void block_next(IdeDrive *d, bool irq)
-{
-    if (d->dma) {
-        ide_offer(d, d->length, d->writing ? IDE_DMA_OUT : IDE_DMA_IN);
-        ide_dma_run(d->channel);
-    } else if (d->packet) {
-        atapi_block_next(d);
-    } else {
-        ide_offer(d, MIN(d->length, d->pos + d->block_size), d->writing ? IDE_PIO_OUT : IDE_PIO_IN);
-        if (irq)
-            ide_raise(d);
-    }
-}
-
-static void loaded(void *opaque, int status)
-{
-    IdeDrive *d = opaque;
-
-    if (!image_done(d))
-        return;
-    if (status) {
-        image_failed(d);
-        return;
-    }
-    chunk_end(d);
-    block_next(d, true);
-}
-
-static void load(IdeDrive *d)
-{
-    chunk_begin(d);
-    go_busy(d);
-    block_read(d->block, d->lba * sector_size(d), d->buffer, d->length, loaded, d);
-}
-
-static void flushed(void *opaque, int status)
-{
-    IdeDrive *d = opaque;
-
-    if (!image_done(d))
-        return;
-    if (status)
-        ide_fail(d, ST_DF, ER_ABRT);
-    else
-        ide_finish(d, true);
-}
-
-void ide_flush(IdeDrive *d)
-{
-    go_busy(d);
-    block_flush(d->block, flushed, d);
-}
-
-static void stored(void *opaque, int status)
-{
-    IdeDrive *d = opaque;
-
-    if (!image_done(d))
-        return;
-    if (status) {
-        image_failed(d);
-        return;
-    }
-    chunk_end(d);
-    if (d->left) {
-        chunk_begin(d);
-        block_next(d, true);
-    } else if (d->write_cache) {
-        ide_finish(d, true);
-    } else {
-        ide_flush(d);
-    }
-}
-
-static void store(IdeDrive *d)
-{
-    go_busy(d);
-    block_write(d->block, d->lba * sector_size(d), d->buffer, d->length, stored, d);
-}
-
-void ide_transfer_start(IdeDrive *d, uint64_t lba, uint32_t count, bool writing)
-{
-    d->lba = lba;
-    d->left = count;
-    d->writing = writing;
-    if (!writing) {
-        load(d);
-        return;
-    }
-    chunk_begin(d);
-    block_next(d, false);
-}
-
-void ide_send(IdeDrive *d, uint32_t length)
-{
-    d->writing = false;
-    d->left = 0;
-    d->pos = 0;
-    d->length = length;
-    block_next(d, true);
-}
-
-/* ---- transfers: buffer to guest and back ---- */
-
-void ide_offer(IdeDrive *d, uint32_t end, IdePhase phase)
-{
-    d->end = end;
-    d->phase = phase;
-    d->status = ST_DRDY | ST_DSC | ST_DRQ;
-}
-
-/* Disks do not interrupt after the last block of PIO input: it was announced when it was ready (section 9.5). */
-static void input_done(IdeDrive *d)
-{
-    if (d->left)
-        load(d);
-    else if (d->packet)
-        atapi_finish(d);
-    else
-        ide_finish(d, d->dma);
-}
-
-void ide_block_done(IdeDrive *d)
-{
-    if (d->packet == PACKET_CDB)
-        atapi_execute(d);
-    else if (d->pos < d->length)
-        block_next(d, true);
-    else if (d->writing)
-        store(d);
-    else
-        input_done(d);
-}
+/* ---- the data port ---- */
 
 /* What a block lacks at its odd end reads as 0. */
 static uint64_t data_read(IdeDrive *d, unsigned size)
@@ -347,7 +96,7 @@ static uint8_t register_read(IdeChannel *ch, unsigned reg)
     case REG_HIGH: return t->high;
     case REG_DEVICE: return d->device;
     default:
-        set_intrq(d, false);
+        ide_lower(d);
         return d->status;
     }
 }
@@ -386,7 +135,20 @@ static void device_write(IdeChannel *ch, uint8_t v)
 {
     ch->selected = !!(v & DEV_DEV);
     ch->drive[0].device = ch->drive[1].device = v | DEV_OBSOLETE;
-    ide_update_line(ch);
+    update_line(ch);
+}
+
+static void diagnose(IdeChannel *ch)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        ide_stop_drive(&ch->drive[i]);
+        ch->drive[i].device = DEV_OBSOLETE;
+        ide_reset_drive(&ch->drive[i]);
+    }
+    ch->selected = 0;
+    if (ide_drive_present(&ch->drive[0]))
+        ide_raise(&ch->drive[0]);
+    update_line(ch);
 }
 
 /* An absent drive takes no command, but both drives carry out EXECUTE DEVICE DIAGNOSTIC (section 8.9). */
@@ -395,7 +157,7 @@ static void command_write(IdeChannel *ch, uint8_t v)
     IdeDrive *d = &ch->drive[ch->selected];
 
     if (v == 0x90 && !(d->status & ST_DRQ))
-        ata_diagnose(ch);
+        diagnose(ch);
     else if (ide_drive_present(d))
         ata_execute(d, v);
 }
@@ -437,13 +199,14 @@ void ide_write_control(IdeChannel *ch, uint8_t v)
     if (changed & CTL_SRST) {
         device_write(ch, 0);
         for (unsigned i = 0; i < 2; i++) {
+            ch->drive[i].held = v & CTL_SRST;
             if (v & CTL_SRST)
                 ide_stop_drive(&ch->drive[i]);
             else
                 ide_reset_drive(&ch->drive[i]);
         }
     }
-    ide_update_line(ch);
+    update_line(ch);
 }
 
 /* ---- life ---- */
@@ -452,37 +215,20 @@ void ide_channel_init(IdeChannel *ch, PciDevice *pci, IrqLine irq)
 {
     ch->irq = irq;
     ch->dma.pci = pci;
-    for (unsigned i = 0; i < 2; i++) {
-        ch->drive[i].channel = ch;
-        ch->drive[i].unit = i;
-        ch->drive[i].buffer = g_malloc0(IDE_BUFFER);
-    }
+    for (unsigned i = 0; i < 2; i++)
+        ide_drive_init(&ch->drive[i], &channel_transport, ch, i);
 }
 
 void ide_channel_exit(IdeChannel *ch)
 {
-    ide_channel_drain(ch);
     for (unsigned i = 0; i < 2; i++)
-        g_free(ch->drive[i].buffer);
+        ide_drive_exit(&ch->drive[i]);
 }
 
 void ide_channel_drain(IdeChannel *ch)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        if (ide_drive_present(&ch->drive[i]))
-            block_drain(ch->drive[i].block);
-    }
-}
-
-static void drive_power_on(IdeDrive *d)
-{
-    if (!ide_drive_present(d))
-        return;
-    ata_set_defaults(d);
-    d->device = DEV_OBSOLETE;
-    d->sense_key = d->asc = d->ascq = d->media_event = 0;
-    d->tray_open = d->tray_locked = d->attention = false;
-    ide_reset_drive(d);
+    for (unsigned i = 0; i < 2; i++)
+        ide_drive_drain(&ch->drive[i]);
 }
 
 void ide_channel_reset(IdeChannel *ch)
@@ -492,42 +238,14 @@ void ide_channel_reset(IdeChannel *ch)
     ide_channel_drain(ch);
     ch->selected = 0;
     ch->control = 0;
+    ch->drive[0].held = ch->drive[1].held = false;
     ide_dma_reset(&ch->dma);
     for (unsigned i = 0; i < 2; i++)
-        drive_power_on(&ch->drive[i]);
-    ide_update_line(ch);
-}
-
-void ide_drive_attach(IdeDrive *d, IdeKind kind, BlockBackend *block, const char *model, const char *serial)
-{
-    bool cd = kind == IDE_CDROM;
-
-    d->kind = kind;
-    d->block = block;
-    d->sectors = MIN(block_size(block) / sector_size(d), cd ? UINT32_MAX : bit_mask(48));
-    d->cylinders = CLAMP(d->sectors / (16 * 63), 1, 16383);
-    g_strlcpy(d->model, model ? model : cd ? "MYNA CD-ROM" : "MYNA HARDDISK", sizeof d->model);
-    g_strlcpy(d->serial, serial, sizeof d->serial);
-    drive_power_on(d);
+        ide_drive_power_on(&ch->drive[i]);
+    update_line(ch);
 }
 
 /* ---- save and restore ---- */
-
-static bool block_sane(const IdeDrive *d)
-{
-    bool moving = d->phase >= IDE_PIO_IN;
-    return d->pos <= d->end && d->end <= d->length && d->length <= IDE_BUFFER && (!moving || d->pos < d->end) &&
-           (!moving || d->dma || d->packet || d->block_size);
-}
-
-static bool drive_sane(const IdeDrive *d)
-{
-    if (!ide_drive_present(d))
-        return d->phase == IDE_IDLE && !d->intrq;
-    return d->phase < IDE_PHASES && d->phase != IDE_BUSY && d->packet < IDE_PACKETS && d->heads >= 1 &&
-           d->heads <= 16 && d->track && d->multiple <= IDE_MAX_MULTIPLE && block_sane(d) &&
-           (d->packet == PACKET_NONE || d->kind == IDE_CDROM);
-}
 
 gboolean ide_channel_restored(IdeChannel *ch, const char *owner, GError **err)
 {
@@ -535,34 +253,14 @@ gboolean ide_channel_restored(IdeChannel *ch, const char *owner, GError **err)
         return error_set(err, "%s: the saved state selects drive %u of a channel; it has drives 0 and 1", owner,
                          ch->selected);
     for (unsigned i = 0; i < 2; i++) {
-        if (!drive_sane(&ch->drive[i]))
+        if (!ide_drive_sane(&ch->drive[i]))
             return error_set(err, "%s: the saved state of drive %u does not fit this machine's drive, or itself", owner,
                              i);
     }
     return TRUE;
 }
 
-static const StateField task_file_state[] = {
-    STATE_U8(IdeTaskFile, feature), STATE_U8(IdeTaskFile, count), STATE_U8(IdeTaskFile, low),
-    STATE_U8(IdeTaskFile, mid), STATE_U8(IdeTaskFile, high), STATE_END
-};
-
-/* Nothing is in flight when it is saved: ide_channel_drain(). */
-static const StateField drive_state[] = {
-    STATE_STRUCT(IdeDrive, now, task_file_state), STATE_STRUCT(IdeDrive, before, task_file_state),
-    STATE_U8(IdeDrive, device), STATE_U8(IdeDrive, status), STATE_U8(IdeDrive, error), STATE_U8(IdeDrive, command),
-    STATE_BOOL(IdeDrive, intrq), STATE_U8(IdeDrive, heads), STATE_U8(IdeDrive, track), STATE_U8(IdeDrive, multiple),
-    STATE_U8(IdeDrive, mode), STATE_BOOL(IdeDrive, write_cache), STATE_BOOL(IdeDrive, look_ahead),
-    STATE_BOOL(IdeDrive, smart), STATE_BOOL(IdeDrive, standby), STATE_U8(IdeDrive, phase), STATE_U8(IdeDrive, packet),
-    STATE_BOOL(IdeDrive, writing), STATE_BOOL(IdeDrive, dma), STATE_BOOL(IdeDrive, lba48), STATE_U64(IdeDrive, lba),
-    STATE_U32(IdeDrive, left), STATE_U32(IdeDrive, pos), STATE_U32(IdeDrive, end),
-    STATE_VBUFFER(IdeDrive, buffer, length, IDE_BUFFER), STATE_U32(IdeDrive, block_size), STATE_BYTES(IdeDrive, cdb),
-    STATE_U32(IdeDrive, byte_limit), STATE_U8(IdeDrive, sense_key), STATE_U8(IdeDrive, asc), STATE_U8(IdeDrive, ascq),
-    STATE_BOOL(IdeDrive, tray_open), STATE_BOOL(IdeDrive, tray_locked), STATE_BOOL(IdeDrive, attention),
-    STATE_U8(IdeDrive, media_event), STATE_END
-};
-
 const StateField ide_channel_state[] = {
-    STATE_STRUCT_ARRAY(IdeChannel, drive, drive_state), STATE_U8(IdeChannel, selected), STATE_U8(IdeChannel, control),
+    STATE_STRUCT_ARRAY(IdeChannel, drive, ide_drive_state), STATE_U8(IdeChannel, selected), STATE_U8(IdeChannel, control),
     STATE_BOOL(IdeChannel, line), STATE_STRUCT(IdeChannel, dma, ide_dma_state), STATE_END
 };

@@ -1,16 +1,19 @@
 /*
- * IDE channels: two drives behind one set of registers (ATA/ATAPI-6, INCITS 361-2002; the sections named below are of
- * that text).  How the parts work together:
+ * ATA drives, and IDE channels: two drives behind one set of registers (ATA/ATAPI-6, INCITS 361-2002; the sections named
+ * below are of that text).  How the parts work together:
  *
- *   ide.c           registers of a channel, selection, reset, interrupt, the data port, transfers to and from the image
+ *   ide_transfer.c  a drive's transfers to and from the image, ends of commands, reset
  *   ata.c           commands of disks, and those that disks and CD-ROMs share
- *   ata_identify.c  what IDENTIFY and SMART tell
+ *   ata_identify.c  what IDENTIFY tells; ata_smart.c: SMART and logs; ata_trim.c: discard
  *   atapi.c         packet commands of CD-ROMs; atapi_pages.c: the tables they answer with
+ *   ide_drive.c     drives' places: the buses that -device finds
+ *   ide.c           registers of a channel, selection, interrupt, the data port
  *   ide_dma.c       the bus master that moves data between a drive and guest memory
+ *   ahci*.c         SATA: a drive behind each port (ahci.h)
  *
  * A transfer fills the drive's buffer from the image (or the other way round) by one asynchronous request, and hands
- * the buffer to the guest in blocks: by the data port or by bus master.  Whoever moves the last byte of a block calls
- * ide_block_done().  All of it runs under the machine lock.
+ * the buffer to the guest in blocks.  How these go, the drive's transport knows: by the data port, by bus master, by a
+ * port of an AHCI.  Whoever moves the last byte of a block calls ide_block_done().  All of it runs under the machine lock.
  */
 #ifndef MYNA_HW_BLOCK_IDE_H
 #define MYNA_HW_BLOCK_IDE_H
@@ -20,11 +23,12 @@
 #include <stdint.h>
 
 #include "backends/block/block.h"
+#include "core/device.h"
 #include "core/irq.h"
 #include "core/state.h"
 #include "hw/block/ide_dma.h"
 
-enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024, IDE_MAX_MULTIPLE = 16 };
+enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024, IDE_MAX_MULTIPLE = 16, ATA_TRIM_BLOCKS = 8 };
 
 /* Status and error registers (sections 7.12 and 7.9), device control (7.6), device (7.7). */
 enum { ST_ERR = 0x01, ST_DRQ = 0x08, ST_DSC = 0x10, ST_DF = 0x20, ST_DRDY = 0x40, ST_BSY = 0x80 };
@@ -52,10 +56,22 @@ typedef struct IdeTaskFile {
 } IdeTaskFile;
 
 typedef struct IdeChannel IdeChannel;
+typedef struct IdeDrive IdeDrive;
 
-typedef struct IdeDrive {
-    IdeChannel *channel;
-    unsigned unit;               /* 0, 1 */
+/* What a drive tells the controller that it hangs on. */
+typedef struct IdeTransport {
+    void (*interrupt)(IdeDrive *d);      /* d->intrq is another */
+    void (*offered)(IdeDrive *d);        /* bytes pos..end of the buffer wait to be moved; they may be at once */
+    void (*ended)(IdeDrive *d, bool irq); /* the command has ended */
+    void (*was_reset)(IdeDrive *d);
+} IdeTransport;
+
+struct IdeDrive {
+    const IdeTransport *transport;
+    void *owner;                 /* the controller's: the IdeChannel */
+    unsigned unit;               /* 0, 1; the number of a port */
+    bool sata;
+    bool cache_at_start;         /* the image's write cache, as the user has it */
     IdeKind kind;
     BlockBackend *block;
     char model[41], serial[21];
@@ -72,6 +88,7 @@ typedef struct IdeDrive {
     uint8_t multiple;            /* sectors in a block of READ MULTIPLE; 0: not allowed */
     uint8_t mode;                /* transfer mode of SET FEATURES 03h: 20h + n multiword DMA, 40h + n Ultra DMA */
     bool write_cache, look_ahead, smart, standby;
+    bool held;                   /* a reset lasts, which the controller will end */
 
     /* The command under way. */
     uint8_t phase;               /* IdePhase */
@@ -82,6 +99,8 @@ typedef struct IdeDrive {
     uint32_t left;               /* sectors that are still to be moved */
     uint32_t pos, end, length;   /* in the buffer: next byte, end of this block, end of what is valid */
     uint32_t block_size;         /* bytes after which the guest is interrupted */
+    bool trimming;               /* what is written are ranges to be discarded */
+    uint8_t queue_error[14];     /* of log page 10h: the queued command that failed */
     uint8_t *buffer;             /* of IDE_BUFFER bytes */
 
     /* CD-ROMs. */
@@ -90,7 +109,7 @@ typedef struct IdeDrive {
     uint8_t sense_key, asc, ascq;
     bool tray_open, tray_locked, attention;
     uint8_t media_event;         /* for GET EVENT STATUS NOTIFICATION */
-} IdeDrive;
+};
 
 struct IdeChannel {
     IdeDrive drive[2];
@@ -101,14 +120,24 @@ struct IdeChannel {
     IdeDma dma;
 };
 
-/* ---- for the controller ---- */
+/* ---- drives, for the controller ---- */
+
+void ide_drive_init(IdeDrive *d, const IdeTransport *transport, void *owner, unsigned unit);
+void ide_drive_exit(IdeDrive *d); /* waits for transfers, and gives the image back */
+
+/* Puts a drive into its place; model NULL: the usual one.  `device`: whose the image is then. */
+gboolean ide_drive_attach(IdeDrive *d, IdeKind kind, BlockBackend *block, const char *model, const char *serial,
+                          const char *device, GError **err);
+bool ide_drive_present(const IdeDrive *d);
+void ide_drive_power_on(IdeDrive *d);
+void ide_drive_drain(IdeDrive *d);
+bool ide_drive_sane(const IdeDrive *d); /* after a restore */
+extern const StateField ide_drive_state[];
+
+/* ---- channels, for the controller ---- */
 
 void ide_channel_init(IdeChannel *ch, PciDevice *pci, IrqLine irq);
 void ide_channel_exit(IdeChannel *ch);
-
-/* Puts a drive into its place; model NULL: the usual one. */
-void ide_drive_attach(IdeDrive *d, IdeKind kind, BlockBackend *block, const char *model, const char *serial);
-bool ide_drive_present(const IdeDrive *d);
 
 /* Power-on reset; waits for transfers under way. */
 void ide_channel_reset(IdeChannel *ch);
@@ -125,6 +154,22 @@ void ide_write_control(IdeChannel *ch, uint8_t v);
 
 extern const StateField ide_channel_state[];
 
+/* ---- buses, which -device ide-hd and ide-cd find by name ---- */
+
+typedef struct IdeBus {
+    char *name;                  /* "ide.0" */
+    IdeDrive *place[2];          /* master and slave; SATA: one */
+    unsigned places;
+    void (*attached)(IdeDrive *d); /* a drive has come; may be NULL */
+    bool chosen;                 /* also without bus= */
+} IdeBus;
+
+void ide_bus_add(Machine *m, IdeBus *bus);
+void ide_bus_remove(Machine *m, IdeBus *bus);
+
+extern const DeviceType ide_hd_type;
+extern const DeviceType ide_cd_type;
+
 /* ---- between the files of this folder ---- */
 
 /* Ends a command: without an error, or with one; `irq`: the guest is interrupted. */
@@ -132,7 +177,7 @@ void ide_finish(IdeDrive *d, bool irq);
 void ide_fail(IdeDrive *d, uint8_t status, uint8_t error);
 void ide_abort(IdeDrive *d);
 void ide_raise(IdeDrive *d);
-void ide_update_line(IdeChannel *ch);
+void ide_lower(IdeDrive *d);
 
 /* Registers after reset: "this is a disk" or "this is a CD-ROM" (section 9.12). */
 void ide_set_signature(IdeDrive *d);
@@ -145,6 +190,11 @@ void ide_reset_drive(IdeDrive *d);
 void ide_send(IdeDrive *d, uint32_t length);
 void ide_transfer_start(IdeDrive *d, uint64_t lba, uint32_t count, bool writing);
 void ide_flush(IdeDrive *d);
+/* Asks for `length` bytes of the command, which do not go to the image as they are. */
+void ide_receive(IdeDrive *d, uint32_t length);
+/* The drive accesses its image; it has: false when a reset has come between. */
+void ide_go_busy(IdeDrive *d);
+bool ide_image_done(IdeDrive *d);
 
 /* Offers buffer bytes pos..end to the guest, or asks for them; the last byte of them has been moved. */
 void ide_offer(IdeDrive *d, uint32_t end, IdePhase phase);
@@ -152,12 +202,18 @@ void ide_block_done(IdeDrive *d);
 
 /* Carries out the command register's command. */
 void ata_execute(IdeDrive *d, uint8_t command);
-void ata_diagnose(IdeChannel *ch);
 void ata_set_defaults(IdeDrive *d);
 void ata_put_address(IdeDrive *d, uint64_t lba);
 void ata_identify(const IdeDrive *d, uint8_t page[ATA_SECTOR]);
 void ata_identify_packet(const IdeDrive *d, uint8_t page[ATA_SECTOR]);
-void ata_smart_page(uint8_t page[ATA_SECTOR], bool thresholds);
+void ata_put_checksum(uint8_t page[ATA_SECTOR]); /* the sum of all bytes is 0 */
+
+/* ata_smart.c: SMART; READ LOG EXT. */
+void ata_smart(IdeDrive *d);
+void ata_read_log(IdeDrive *d);
+/* ata_trim.c: DATA SET MANAGEMENT asks for ranges; has them. */
+void ata_trim_start(IdeDrive *d);
+void ata_trim(IdeDrive *d);
 
 /* PACKET: waits for the command packet; carries it out; offers its next block; ends it, well or by an image's error. */
 void atapi_start(IdeDrive *d);
@@ -165,6 +221,9 @@ void atapi_execute(IdeDrive *d);
 void atapi_block_next(IdeDrive *d);
 void atapi_finish(IdeDrive *d);
 void atapi_image_error(IdeDrive *d);
+/* The user put another medium in, or none; wants the tray opened. */
+void atapi_medium_changed(IdeDrive *d);
+void atapi_eject_wanted(IdeDrive *d, bool force);
 
 /* Answers of CD-ROMs to d->cdb: their length; 0 when they ask for what is not there. */
 unsigned atapi_toc(const IdeDrive *d, uint8_t *out);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "core/error.h"
+#include "core/log.h"
 #include "core/machine.h"
 #include "hw/block/ide.h"
 #include "hw/isa/isa_device.h"
@@ -21,6 +21,7 @@ struct Piix3Ide {
     IdeChannel channel[CHANNELS];
     Region *command[CHANNELS], *control[CHANNELS], *bus_master;
     bool mapped[CHANNELS];
+    IdeBus bus[CHANNELS];
 };
 
 static IdeDrive *drive_at(Piix3Ide *p, unsigned unit)
@@ -120,16 +121,27 @@ void piix3_ide_enable(Piix3Ide *p)
 
 /* ---- drives ---- */
 
-static void attach(Piix3Ide *p, unsigned unit, IdeKind kind, BlockBackend *block, const char *model, const char *serial)
-{
-    g_autofree char *usual = g_strdup_printf("MY%05u", unit + 1);
-
-    ide_drive_attach(drive_at(p, unit), kind, block, model, serial ? serial : usual);
-}
-
 void piix3_ide_attach(Piix3Ide *p, unsigned unit, BlockBackend *block)
 {
-    attach(p, unit, block_is_cdrom(block) ? IDE_CDROM : IDE_DISK, block, NULL, NULL);
+    g_autofree char *serial = g_strdup_printf("MY%05u", unit + 1);
+    g_autofree char *device = g_strdup_printf("%s.%u", p->pci.dev.id, unit);
+    GError *err = NULL;
+
+    if (!ide_drive_attach(drive_at(p, unit), block_is_cdrom(block) ? IDE_CDROM : IDE_DISK, block, NULL, serial, device,
+                          &err)) {
+        log_user("%s", err->message); /* the board gives only drives that it has just opened */
+        g_error_free(err);
+    }
+}
+
+/* The channels are the buses ide.0 and ide.1. */
+static void buses_create(Piix3Ide *p)
+{
+    for (unsigned n = 0; n < CHANNELS; n++) {
+        p->bus[n] = (IdeBus) { .name = g_strdup_printf("ide.%u", n), .places = 2, .chosen = true,
+                               .place = { &p->channel[n].drive[0], &p->channel[n].drive[1] } };
+        ide_bus_add(p->pci.dev.machine, &p->bus[n]);
+    }
 }
 
 /* ---- life ---- */
@@ -162,7 +174,7 @@ static gboolean piix3_ide_create(Device *dev, GError **err)
     for (unsigned n = 0; n < CHANNELS; n++)
         ide_channel_init(&p->channel[n], &p->pci, isa->irq[14 + n]);
     regions_create(p);
-    machine_provide(dev->machine, "ide", p);
+    buses_create(p);
     return TRUE;
 }
 
@@ -182,7 +194,8 @@ static void piix3_ide_destroy(Device *dev)
 {
     Piix3Ide *p = (Piix3Ide *)dev;
 
-    machine_provide(dev->machine, "ide", NULL);
+    for (unsigned n = 0; n < CHANNELS; n++)
+        ide_bus_remove(dev->machine, &p->bus[n]);
     st16le(p->pci.config + PCI_COMMAND, 0);
     update_mapping(p);
     pci_device_exit(&p->pci);
@@ -227,105 +240,3 @@ const DeviceType piix3_ide_type = {
     .destroy = piix3_ide_destroy, .state = piix3_ide_state, .pre_save = piix3_ide_pre_save,
     .post_load = piix3_ide_post_load,
 };
-
-/* ---- drives by -device: only a drive's properties; its state is the controller's ---- */
-
-typedef struct IdeDriveDevice {
-    Device dev;
-    BlockBackend *drive;
-    char *bus, *serial, *model;
-    uint32_t unit;
-} IdeDriveDevice;
-
-#define UNIT_FREE UINT32_MAX
-
-/* Channels that bus= allows: both without it. */
-static gboolean parse_bus(const IdeDriveDevice *d, unsigned *first, unsigned *last, GError **err)
-{
-    *first = 0;
-    *last = CHANNELS - 1;
-    if (!d->bus)
-        return TRUE;
-    if (!g_str_has_prefix(d->bus, "ide.") || d->bus[4] < '0' || d->bus[4] > '1' || d->bus[5])
-        return error_set(err, "device '%s': there is no bus '%s'; the IDE buses are ide.0 and ide.1", d->dev.id,
-                         d->bus);
-    *first = *last = d->bus[4] - '0';
-    return TRUE;
-}
-
-/* The first place 0..3 that is free and fits bus= and unit=. */
-static gboolean find_place(const IdeDriveDevice *d, Piix3Ide *p, unsigned *place, GError **err)
-{
-    unsigned first, last;
-
-    if (!parse_bus(d, &first, &last, err))
-        return FALSE;
-    if (d->unit != UNIT_FREE && d->unit > 1)
-        return error_set(err, "device '%s': unit is 0 (master) or 1 (slave), not %u", d->dev.id, d->unit);
-    for (*place = 2 * first; *place < 2 * last + 2; ++*place) {
-        if ((d->unit == UNIT_FREE || *place % 2 == d->unit) && !ide_drive_present(drive_at(p, *place)))
-            return TRUE;
-    }
-    return error_set(err, "device '%s': no such place is free on the IDE buses", d->dev.id);
-}
-
-/* The place that has this drive, when the board put it there; or NULL. */
-static IdeDrive *find_user(Piix3Ide *p, const BlockBackend *block)
-{
-    for (unsigned unit = 0; unit < PIIX3_IDE_DRIVES; unit++) {
-        if (drive_at(p, unit)->block == block)
-            return drive_at(p, unit);
-    }
-    return NULL;
-}
-
-static gboolean check_drive(const IdeDriveDevice *d, Piix3Ide *p, IdeKind kind, GError **err)
-{
-    if (!d->drive)
-        return error_set(err, "device '%s': needs drive=ID, of a -drive if=none,id=ID,...", d->dev.id);
-    if (find_user(p, d->drive))
-        return error_set(err, "device '%s': drive '%s' is on the IDE bus already; give its -drive if=none",
-                         d->dev.id, block_id(d->drive));
-    if (kind == IDE_DISK && !block_inserted(d->drive))
-        return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", d->dev.id,
-                         block_id(d->drive));
-    return TRUE;
-}
-
-static gboolean drive_device_create(Device *dev, IdeKind kind, GError **err)
-{
-    IdeDriveDevice *d = (IdeDriveDevice *)dev;
-    Piix3Ide *p = machine_find(dev->machine, "ide");
-    unsigned place = 0;
-
-    if (!p)
-        return error_set(err, "device '%s' (%s) needs an IDE controller, which this machine does not have", dev->id,
-                         dev->type->name);
-    if (!check_drive(d, p, kind, err) || !find_place(d, p, &place, err))
-        return FALSE;
-    attach(p, place, kind, d->drive, d->model, d->serial);
-    return TRUE;
-}
-
-static gboolean hd_create(Device *dev, GError **err) { return drive_device_create(dev, IDE_DISK, err); }
-static gboolean cd_create(Device *dev, GError **err) { return drive_device_create(dev, IDE_CDROM, err); }
-
-static const Property drive_properties[] = {
-    PROPERTY(IdeDriveDevice, drive, "drive", PROP_DRIVE, 0, "the -drive that holds the data"),
-    PROPERTY(IdeDriveDevice, bus, "bus", PROP_STRING, 0, "ide.0 (primary) or ide.1; otherwise one with a free place"),
-    PROPERTY(IdeDriveDevice, unit, "unit", PROP_U32, UNIT_FREE, "0: master, 1: slave; otherwise one that is free"),
-    PROPERTY(IdeDriveDevice, serial, "serial", PROP_STRING, 0, "serial number"),
-    PROPERTY(IdeDriveDevice, model, "model", PROP_STRING, 0, "name of the model"),
-    PROPERTY_END
-};
-
-static const StateField drive_state[] = { STATE_END };
-
-#define DRIVE_TYPE(variable, name_, description_, create_)                                                             \
-    const DeviceType variable = {                                                                                      \
-        .name = name_, .description = description_, .bus = "ide", .size = sizeof(IdeDriveDevice), .user = true,        \
-        .properties = drive_properties, .create = create_, .state = drive_state,                                       \
-    }
-
-DRIVE_TYPE(ide_hd_type, "ide-hd", "IDE disk", hd_create);
-DRIVE_TYPE(ide_cd_type, "ide-cd", "IDE CD-ROM", cd_create);

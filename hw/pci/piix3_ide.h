@@ -1,4 +1,4 @@
-/* The IDE function of the PIIX3 (Intel 82371SB datasheet), and the drives that -device puts onto it. */
+/* The IDE function of the PIIX3 (Intel 82371SB datasheet). */
 #ifndef MYNA_HW_PCI_PIIX3_IDE_H
 #define MYNA_HW_PCI_PIIX3_IDE_H
 
@@ -6,10 +6,8 @@
 #include "hw/pci/pci.h"
 
 extern const DeviceType piix3_ide_type;
-extern const DeviceType ide_hd_type;
-extern const DeviceType ide_cd_type;
 
-typedef struct Piix3Ide Piix3Ide; /* the machine's slot "ide" */
+typedef struct Piix3Ide Piix3Ide;
 
 enum { PIIX3_IDE_DRIVES = 4 };
 

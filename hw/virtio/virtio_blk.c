@@ -47,8 +47,7 @@ typedef struct VirtioBlk {
 typedef struct BlkRequest {
     VirtioBlk *blk;
     VirtElement *element;
-    struct iovec *parts;           /* room for the data's buffers where the element's do not fit as they are */
-    unsigned room;
+    DmaSlice data;
     struct BlkRequest *next;
 } BlkRequest;
 
@@ -89,30 +88,6 @@ static void request_done(void *opaque, int status)
     request_end(opaque, status ? STATUS_IOERR : STATUS_OK);
 }
 
-/* [skip, skip + size) of a list as an array of buffers: the list's own, if it has a boundary at both places. */
-static const struct iovec *request_slice(BlkRequest *r, const DmaList *d, uint64_t skip, uint64_t size, unsigned *count)
-{
-    unsigned first = 0, n = 0;
-
-    for (; first < d->count && skip >= d->iov[first].iov_len; first++)
-        skip -= d->iov[first].iov_len;
-    uint64_t in_list = 0;
-    for (unsigned k = first; k < d->count && in_list < size + skip; k++, n++)
-        in_list += d->iov[k].iov_len;
-    *count = n;
-    if (!skip && in_list == size)
-        return d->iov + first;
-    if (r->room < n) {
-        r->room = n;
-        r->parts = g_renew(struct iovec, r->parts, n);
-    }
-    memcpy(r->parts, d->iov + first, n * sizeof *r->parts);
-    r->parts[n - 1].iov_len -= in_list - size - skip;
-    r->parts[0].iov_base = (uint8_t *)r->parts[0].iov_base + skip;
-    r->parts[0].iov_len -= skip;
-    return r->parts;
-}
-
 /* Whole blocks within the disk. */
 static bool range_ok(const VirtioBlk *b, uint64_t sector, uint64_t size)
 {
@@ -138,7 +113,7 @@ static void request_transfer(BlkRequest *r, uint64_t sector, bool write)
         request_end(r, STATUS_OK);
         return;
     }
-    const struct iovec *iov = request_slice(r, d, skip, size, &count);
+    const struct iovec *iov = dma_slice(&r->data, d, skip, size, &count);
     if (write)
         block_writev(b->drive, sector * SECTOR, iov, count, request_done, r);
     else
@@ -372,7 +347,7 @@ static void blk_destroy(Device *dev)
     while (b->spare) {
         BlkRequest *r = b->spare;
         b->spare = r->next;
-        g_free(r->parts);
+        dma_slice_free(&r->data);
         g_free(r);
     }
 }

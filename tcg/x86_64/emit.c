@@ -208,13 +208,13 @@ static uint32_t trace_place(const Emit *e, unsigned insn, int64_t target)
 
 static AsmMem slot_field(size_t field) { return asm_mem_index(H_CPU, H_T0, 4, offsetof(Cpu, trace_ring) + field); }
 
-/* The next slot becomes T0's; nothing waits for these.  Flags are lost. */
+/* The next slot becomes T0's; nothing waits for these.  Flags are lost: in exact mode they say whether it was the last. */
 static void write_slot(Emit *e, uint32_t from)
 {
     AsmMem at = asm_mem(H_CPU, offsetof(Cpu, trace_ring) + offsetof(TraceRing, at));
     asm_movzx_rm(&e->a, 32, 8, H_T0, at);
     asm_mov_mi(&e->a, 32, slot_field(offsetof(TraceRing, from)), (int32_t)from);
-    asm_unary_m(&e->a, A_INC, 8, at);
+    asm_unary_m(&e->a, A_INC, e->u->traced ? 8 : 32, at);
 }
 
 static void call_when_full(Emit *e)

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "backends/block/block.h"
+#include "backends/net/net.h"
 #include "core/options.h"
 #include "debugger/qmp.h"
 #include "debugger/qmp_command.h"
@@ -222,6 +224,8 @@ static inline void teardown(Fixture *f, gconstpointer data)
     qmp_free_all(f->m);
     typing_free(f->m);
     debugger_free(f->m);
+    net_close_all(f->m);
+    block_close_all(f->m);
     char_free_all(f->m);
     machine_free(f->m);
     options_free(f->o);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/machine.h"
+#include "hw/block/ide.h"
 #include "hw/isa.h"
 #include "hw/pci/pci.h"
 #include "hw/pci/piix3_ide.h"

@@ -51,7 +51,9 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-smp two", "-smp cpus=: 'two' is not a number"},
     {"-smp 99999999999", "-smp cpus=: 99999999999 is too large, the most is 4294967295"},
     {"-drive fiel=x", "-drive: unknown property 'fiel' (did you mean 'file'?); known: file, format, if, media, id, "
-                      "readonly, read-only, snapshot, index, cache, aio, discard, detect-zeroes, werror, rerror"},
+                      "readonly, read-only, snapshot, index, bus, unit, cache, cache.direct, cache.no-flush, "
+                      "cache.writeback, aio, discard, detect-zeroes, werror, rerror, copy-on-read, auto-read-only, "
+                      "force-share"},
     {"-drive file=x,media=cdrm", "-drive media=: unknown value 'cdrm' (did you mean 'cdrom'?); known: disk, cdrom"},
     {"-drive file=x,index=a", "-drive index=: 'a' is not a number"},
     {"-display gtk", "-display: unknown display 'gtk'; known: none"},

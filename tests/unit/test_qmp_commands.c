@@ -39,6 +39,12 @@ static const struct { const char *name, *arguments, *reply; } right[] = {
     { "memsave", "{\"val\": 1048560, \"size\": 16, \"filename\": \"%s/out\", \"cpu-index\": 1}", "{\"return\":{}}" },
     { "pmemsave", "{\"val\": 0, \"size\": 1048576, \"filename\": \"%s/out\"}", "{\"return\":{}}" },
     { "inject-nmi", "{}", "{\"return\":{}}" },
+    { "blockdev-change-medium", "{\"device\": \"ide1-cd0\", \"filename\": \"%s/out\", \"format\": \"raw\"}",
+      "{\"return\":{}}" },
+    { "query-block", "{}", "\"drv\":\"raw\",\"ro\":true" },
+    { "block_resize", "{\"device\": \"ide1-cd0\", \"size\": 2048}", "drive 'ide1-cd0' is read-only" },
+    { "eject", "{\"device\": \"ide1-cd0\"}", "{\"return\":{}}" },
+    { "query-block", "{}", "\"io-status\":\"ok\",\"tray_open\":false}" },
     { "cont", "{}", "{\"return\":{}}" },
     { "query-status", "{}", "\"status\":\"running\",\"singlestep\":false,\"running\":true" },
     { "stop", "{}", "{\"return\":{}}" },
@@ -75,7 +81,6 @@ static void test_right(Fixture *f, gconstpointer data)
             g_error("no right arguments of %s", row->name);
     }
     g_assert_false(net_link_up(net_find(f->m, "net0")));
-    net_close_all(f->m);
     unlink(out);
 }
 

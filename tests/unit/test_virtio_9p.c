@@ -9,7 +9,7 @@
 #include "backends/9p/fsdev.h"
 #include "backends/9p/message.h"
 #include "backends/9p/server.h"
-#include "tests/unit/virtio_driver.h"
+#include "tests/unit/virtio_split_driver.h"
 
 enum { TLOPEN = 12, TGETATTR = 24, TVERSION = 100, TATTACH = 104, TFLUSH = 108, TWALK = 110, TREAD = 116, TWRITE = 118 };
 enum { SLOT = 16384, SLOTS = 32 };

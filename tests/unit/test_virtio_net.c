@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "hw/virtio/virtio_net_private.h"
-#include "tests/unit/virtio_driver.h"
+#include "tests/unit/virtio_split_driver.h"
 
 enum { BUFFER = 2048, FRAMES_MAX = 64 };
 
