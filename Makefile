@@ -161,7 +161,8 @@ SUITE_debug = $(foreach t,$(DEBUG_TESTS),'debug/$t=MYNA=$(abspath $(BUILD))/myna
               LINUX=$(abspath $(BUILD))/guest $(SRC)/tests/debug/$t')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk' \
              'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img IMAGE_IO=$(abspath $(BUILD))/image-io \
-             $(SRC)/tests/disk/interchange $(SEQUENCES)'
+             $(SRC)/tests/disk/interchange $(SEQUENCES)' \
+             'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -170,7 +171,7 @@ BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
 BUILT_FOR_debug = all guests
-BUILT_FOR_disk = all $(BUILD)/image-io
+BUILT_FOR_disk = all $(BUILD)/image-io $(BUILD)/myna-io
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
