@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -168,6 +169,15 @@ static inline void ram_each_page(RamPool *pool, uint64_t offset, uint64_t size,
 void ram_mark_written(RamPool *pool, uint64_t offset, uint64_t size)
 {
     ram_each_page(pool, offset, size, ram_note_page);
+}
+
+void ram_release(RamPool *pool, uint64_t offset, uint64_t size)
+{
+    uint64_t page = sysconf(_SC_PAGESIZE), from = align_up(offset, page), to = align_down(offset + size, page);
+
+    if (from >= to || madvise(pool->host + from, to - from, MADV_DONTNEED))
+        return;
+    ram_mark_written(pool, from, to - from);
 }
 
 /* Copies bytes into RAM; memmove, as the source may be guest memory too. */

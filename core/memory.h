@@ -59,6 +59,12 @@ bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uin
 void ram_mark_written(RamPool *pool, uint64_t offset, uint64_t size);
 
 /*
+ * Gives whole host pages within [offset, offset+size) back to the host: they read as zeros from then on, and take memory
+ * again when they are written.  Counts as a write of them.
+ */
+void ram_release(RamPool *pool, uint64_t offset, uint64_t size);
+
+/*
  * A device's registers.  `offset` is relative to the region; size is between min_size and max_size (both powers of 2;
  * 0 means 1 and 4): smaller accesses are widened by a read (and, for writes, rejected unless min_size is 1), larger ones are split, little
  * end first.  Reads of nothing give all ones.

@@ -62,6 +62,7 @@ extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, 
 extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did last, traces, profiles */
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
 extern const CommandRow input_commands[];                     /* sendkey */
+extern const CommandRow balloon_commands[], balloon_info[];   /* memory lent back to the host */
 extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
 extern const CommandRow source_commands[], source_info[];     /* list, directory, line */
 extern const CommandRow linux_commands[];                     /* linux ps and so on */

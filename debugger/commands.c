@@ -18,6 +18,7 @@ static const CommandRow own_commands[] = {
 
 static const CommandRow *const command_tables[] = {
     own_commands,
+    balloon_commands,
     block_commands,
     data_commands,
     disassemble_commands,
@@ -43,6 +44,7 @@ static const CommandRow *const command_tables[] = {
 };
 
 static const CommandRow *const info_tables[] = {
+    balloon_info,
     block_info,
     data_info,
     device_info,

@@ -27,6 +27,7 @@
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
 #include "hw/virtio/virtio_9p.h"
+#include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
@@ -64,6 +65,7 @@ const DeviceType *const device_types[] = {
     &vga_type,
     &virtconsole_type,
     &virtio_9p_type,
+    &virtio_balloon_type,
     &virtio_blk_type,
     &virtio_net_type,
     &virtio_rng_type,

@@ -72,6 +72,13 @@ void virtio_kick(VirtQueue *q)
     timer_arm(v->kick, 0); /* at once, whatever the clock is restored to */
 }
 
+void virtio_kick_all(VirtioDevice *v)
+{
+    for (unsigned n = 0; n < v->queue_count; n++)
+        if (v->queue[n].enabled)
+            virtio_kick(&v->queue[n]);
+}
+
 void virtio_notified(VirtioDevice *v, unsigned n, bool legacy)
 {
     if (n >= v->queue_count) {
@@ -218,9 +225,13 @@ void virtio_write_status(VirtioDevice *v, uint8_t status, bool legacy)
         return;
     if (status & ~v->status & STATUS_FEATURES_OK && !features_acceptable(v, legacy))
         status &= ~STATUS_FEATURES_OK;
+    bool begins = status & ~v->status & STATUS_DRIVER_OK;
     v->status = status | (v->status & STATUS_NEEDS_RESET);
     if (v->type->status_changed)
         v->type->status_changed(v, v->status);
+    /* Drivers put buffers into queues, and notify, while they are not ready to have them used (3.1.1 forbids it). */
+    if (begins)
+        virtio_kick_all(v);
 }
 
 /* ---- configuration space ---- */
@@ -332,9 +343,8 @@ gboolean virtio_post_load(VirtioDevice *v, GError **err)
         q->in_flight = q->pushed = 0;
         q->flush_pending = false;
         q->epoch++;
-        if (q->enabled)
-            virtio_kick(q);
     }
+    virtio_kick_all(v);
     v->in_flight = 0;
     v->resetting = false;
     virtio_pci_restored(v);

@@ -155,7 +155,10 @@ static inline bool virtio_running(const VirtioDevice *v)
     return ((v->status & 4) || v->started) && !v->broken && !v->resetting;
 }
 
-/* Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken). */
+/*
+ * Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken).  The driver
+ * need not notify about more before this, or virtqueue_has_element(), has found nothing.
+ */
 VirtElement *virtqueue_pop(VirtQueue *q);
 /* Gives it back, with the number of bytes written to `in`, which are marked (dma_written()); frees it.  Not seen yet. */
 void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written);

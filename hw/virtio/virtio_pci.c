@@ -324,11 +324,8 @@ static void config_written(PciDevice *pci, unsigned at, unsigned n)
 
     if (in_window(v, at, n) && window_target(v, &offset, &size))
         modern_write(v, offset, ldle(pci->config + v->transport->window + CAP_WINDOW, size), size);
-    if (at > PCI_COMMAND + 1 || at + n <= PCI_COMMAND || !pci_may_master(pci))
-        return;
-    for (unsigned k = 0; k < v->queue_count; k++)
-        if (v->queue[k].enabled)
-            virtio_kick(&v->queue[k]);
+    if (at <= PCI_COMMAND + 1 && at + n > PCI_COMMAND && pci_may_master(pci))
+        virtio_kick_all(v);
 }
 
 static unsigned add_part(VirtioDevice *v, uint8_t type, unsigned part, unsigned length, unsigned size)

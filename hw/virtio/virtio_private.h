@@ -20,6 +20,7 @@ void virtio_write_features(VirtioDevice *v, uint64_t features);
 void virtio_notified(VirtioDevice *v, unsigned n, bool legacy);
 /* `notify` soon, in the main loop. */
 void virtio_kick(VirtQueue *q);
+void virtio_kick_all(VirtioDevice *v);
 /* An element is not on the way any more. */
 void virtio_landed(VirtQueue *q);
 uint64_t virtio_config_read(VirtioDevice *v, unsigned offset, unsigned size);
