@@ -7,7 +7,7 @@
 #include "core/machine.h"
 #include "util/endian.h"
 
-enum { CR_STOP = 0x01, CR_START = 0x02, CR_TRANSMIT = 0x04, CR_READ = 0x08, CR_WRITE = 0x10, CR_SEND = 0x18,
+enum { CR_STOP = 0x01, CR_TRANSMIT = 0x04, CR_READ = 0x08, CR_WRITE = 0x10, CR_SEND = 0x18,
        CR_ABORT = 0x20, CR_REMOTE = 0x38 };
 enum { ISR_PRX = 0x01, ISR_PTX = 0x02, ISR_OVW = 0x10, ISR_RDC = 0x40, ISR_RST = 0x80 };
 enum { DCR_WORD = 0x01 };
@@ -58,15 +58,19 @@ static bool ring_sane(const Dp8390 *d) { return d->start < d->stop && d->current
 
 static unsigned pages_of(size_t size) { return (RX_HEADER + size + FRAME_FCS_SIZE + PAGE - 1) / PAGE; }
 
-/* Pages up to the boundary, which is not written over; when the two are the same the ring is empty. */
+/*
+ * Pages up to the boundary, which is not written over; when the two are the same the ring is empty.  The page before the
+ * first is as good as the last: drivers write what they will read next, less one.
+ */
 static unsigned pages_free(const Dp8390 *d)
 {
-    unsigned ring = d->stop - d->start;
+    int ring = d->stop - d->start, ahead = (d->boundary - d->current) % ring;
 
-    if (d->boundary < d->start || d->boundary >= d->stop || d->boundary == d->current)
-        return ring;
-    return (d->boundary + ring - d->current) % ring;
+    return ahead > 0 ? ahead : ahead + ring;
 }
+
+/* A ring with as much in it as goes in would look empty. */
+static bool has_room(const Dp8390 *d, size_t size) { return pages_of(size) < pages_free(d); }
 
 /* Drivers keep the boundary at the next frame's page, or at the one before it. */
 static bool ring_empty(const Dp8390 *d)
@@ -115,9 +119,10 @@ static bool frame_wanted(const Dp8390 *d, const uint8_t *f)
     return d->rcr & RCR_PROMISCUOUS || !memcmp(f, d->station, 6);
 }
 
+/* Drivers choose a page with neither bit: what was started goes on until it is stopped. */
 static bool is_receiving(const Dp8390 *d)
 {
-    return (d->command & (CR_STOP | CR_START)) == CR_START && ring_sane(d) && !(d->tcr & TCR_LOOPBACK);
+    return !(d->command & CR_STOP) && ring_sane(d) && !(d->tcr & TCR_LOOPBACK);
 }
 
 /* A card that does not receive loses what comes, as on the wire. */
@@ -125,7 +130,7 @@ static bool can_receive(void *opaque)
 {
     Dp8390 *d = opaque;
 
-    if (!is_receiving(d) || pages_free(d) >= pages_of(FRAME_LONG - FRAME_FCS_SIZE))
+    if (!is_receiving(d) || has_room(d, FRAME_LONG - FRAME_FCS_SIZE))
         return true;
     look_in(d, LOOK_NS);
     return false;
@@ -149,7 +154,7 @@ static void receive(void *opaque, const struct iovec *iov, unsigned count, const
         d->missed += d->missed < 0xc0;
         return;
     }
-    if (pages_free(d) < pages_of(size))
+    if (!has_room(d, size))
         raise_cause(d, ISR_OVW);
     else
         frame_store(d, f, size);
