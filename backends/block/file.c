@@ -185,6 +185,44 @@ static int file_image_write(Image *i, uint64_t offset, const void *buf, uint64_t
     return f->direct ? direct_write(&f->aligned, offset, buf, size) : file_write(f->fd, offset, buf, size);
 }
 
+static uint64_t vector_size(const struct iovec *iov, unsigned count)
+{
+    uint64_t size = 0;
+    for (unsigned k = 0; k < count; k++)
+        size += iov[k].iov_len;
+    return size;
+}
+
+/* One call for all buffers; what ends short goes on buffer by buffer. */
+static int transfer(Image *i, uint64_t offset, const struct iovec *iov, unsigned count, bool write)
+{
+    enum { MAX_BUFFERS = 1024 /* IOV_MAX */ };
+    FileImage *f = file_of(i);
+    int status = 0;
+
+    if (!f->direct && count > 1 && count <= MAX_BUFFERS) {
+        ssize_t n = write ? pwritev(f->fd, iov, count, offset) : preadv(f->fd, iov, count, offset);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n >= 0 && (uint64_t)n == vector_size(iov, count))
+            return 0;
+    }
+    for (unsigned k = 0; k < count && !status; offset += iov[k++].iov_len)
+        status = write ? file_image_write(i, offset, iov[k].iov_base, iov[k].iov_len)
+                       : file_image_read(i, offset, iov[k].iov_base, iov[k].iov_len);
+    return status;
+}
+
+static int file_readv(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
+{
+    return transfer(i, offset, iov, count, false);
+}
+
+static int file_writev(Image *i, uint64_t offset, const struct iovec *iov, unsigned count)
+{
+    return transfer(i, offset, iov, count, true);
+}
+
 static int file_flush(Image *i)
 {
     if (i->readonly || i->no_flush)
@@ -250,6 +288,8 @@ const ImageDriver image_driver_file = {
     .close = file_close,
     .read = file_image_read,
     .write = file_image_write,
+    .readv = file_readv,
+    .writev = file_writev,
     .flush = file_flush,
     .map = file_map,
     .resize = file_resize,

@@ -16,18 +16,28 @@
 
 #define CLUSTER_BITS 12
 #define CLUSTER (UINT64_C(1) << CLUSTER_BITS)
+#define BITS (8 * sizeof(guint))
 
 typedef struct Overlay {
     Image image;      /* the image that stays is its backing image */
     int fd;
-    uint8_t *present; /* a bit for each cluster */
-    GRWLock lock;     /* readers: who uses `present`; writer: who changes clusters */
+    guint *present;   /* a bit for each cluster; atomic */
+    GRWLock lock;     /* writer: who brings a part of a cluster over, which others must not write meanwhile */
 } Overlay;
 
 static bool is_present(const Overlay *o, uint64_t cluster)
 {
-    return o->present[cluster / 8] >> cluster % 8 & 1;
+    return g_atomic_int_get(&o->present[cluster / BITS]) >> cluster % BITS & 1;
 }
+
+static void set_present(Overlay *o, uint64_t cluster)
+{
+    if (!is_present(o, cluster))
+        g_atomic_int_or(&o->present[cluster / BITS], 1u << cluster % BITS);
+}
+
+/* Words of `present`. */
+static uint64_t present_words(uint64_t size) { return (size >> CLUSTER_BITS) / BITS + 1; }
 
 /* $TMPDIR, or the directory for temporary files that may be large. */
 static const char *temporary_directory(void)
@@ -60,13 +70,16 @@ static void overlay_close(Image *i)
     g_free(o->present);
 }
 
-/* Bytes from offset, at most `size`, whose clusters are all in the same file. */
-static uint64_t run_length(const Overlay *o, uint64_t offset, uint64_t size)
+/*
+ * Bytes from offset, at most `size`, whose clusters were all in the same file when they were looked at; *present: in this
+ * one.  A write may bring one over meanwhile: who reads it then gets what was there before.
+ */
+static uint64_t run_length(const Overlay *o, uint64_t offset, uint64_t size, bool *present)
 {
     uint64_t cluster = offset >> CLUSTER_BITS, n = CLUSTER - offset % CLUSTER;
-    bool present = is_present(o, cluster);
 
-    while (n < size && is_present(o, ++cluster) == present)
+    *present = is_present(o, cluster);
+    while (n < size && is_present(o, ++cluster) == *present)
         n += CLUSTER;
     return MIN(n, size);
 }
@@ -79,9 +92,9 @@ static int overlay_read(Image *i, uint64_t offset, void *buf, uint64_t size)
 
     g_rw_lock_reader_lock(&o->lock);
     for (uint64_t n; size && !status; offset += n, to += n, size -= n) {
-        n = run_length(o, offset, size);
-        status = is_present(o, offset >> CLUSTER_BITS) ? file_read(o->fd, offset, to, n)
-                                                       : image_read(i->backing, offset, to, n);
+        bool present;
+        n = run_length(o, offset, size, &present);
+        status = present ? file_read(o->fd, offset, to, n) : image_read(i->backing, offset, to, n);
     }
     g_rw_lock_reader_unlock(&o->lock);
     return status;
@@ -100,7 +113,7 @@ static int copy_cluster(Overlay *o, uint64_t cluster)
     if (!status)
         status = file_write(o->fd, at, data, n);
     if (!status)
-        o->present[cluster / 8] |= 1 << cluster % 8;
+        set_present(o, cluster);
     return status;
 }
 
@@ -117,17 +130,39 @@ static int copy_edges(Overlay *o, uint64_t offset, uint64_t size)
     return status;
 }
 
+/* Whether a write covers all of the clusters that are not there yet. */
+static bool is_whole(const Overlay *o, uint64_t offset, uint64_t size)
+{
+    uint64_t end = offset + size;
+    return (!(offset % CLUSTER) || is_present(o, offset >> CLUSTER_BITS)) &&
+           (!(end % CLUSTER) || end == o->image.size || is_present(o, end >> CLUSTER_BITS));
+}
+
+static int write_clusters(Overlay *o, uint64_t offset, const void *buf, uint64_t size)
+{
+    int status = file_write(o->fd, offset, buf, size);
+    for (uint64_t c = offset >> CLUSTER_BITS; !status && c <= (offset + size - 1) >> CLUSTER_BITS; c++)
+        set_present(o, c);
+    return status;
+}
+
 static int overlay_write(Image *i, uint64_t offset, const void *buf, uint64_t size)
 {
     Overlay *o = (Overlay *)i;
-    int status;
+    int status = 0;
+    bool whole;
 
+    g_rw_lock_reader_lock(&o->lock);
+    whole = is_whole(o, offset, size);
+    if (whole)
+        status = write_clusters(o, offset, buf, size);
+    g_rw_lock_reader_unlock(&o->lock);
+    if (whole)
+        return status;
     g_rw_lock_writer_lock(&o->lock);
     status = copy_edges(o, offset, size);
     if (!status)
-        status = file_write(o->fd, offset, buf, size);
-    for (uint64_t c = offset >> CLUSTER_BITS; !status && c <= (offset + size - 1) >> CLUSTER_BITS; c++)
-        o->present[c / 8] |= 1 << c % 8;
+        status = write_clusters(o, offset, buf, size);
     g_rw_lock_writer_unlock(&o->lock);
     return status;
 }
@@ -136,8 +171,9 @@ static int overlay_map(Image *i, uint64_t offset, uint64_t size, ImageExtent *e)
 {
     Overlay *o = (Overlay *)i;
 
+    *e = (ImageExtent){ 0 };
     g_rw_lock_reader_lock(&o->lock);
-    *e = (ImageExtent){ .length = run_length(o, offset, size), .allocated = is_present(o, offset >> CLUSTER_BITS) };
+    e->length = run_length(o, offset, size, &e->allocated);
     g_rw_lock_reader_unlock(&o->lock);
     return 0;
 }
@@ -148,7 +184,7 @@ static int overlay_make_empty(Image *i)
     Overlay *o = (Overlay *)i;
 
     g_rw_lock_writer_lock(&o->lock);
-    memset(o->present, 0, (i->size >> CLUSTER_BITS) / 8 + 1);
+    memset(o->present, 0, present_words(i->size) * sizeof *o->present);
     int status = ftruncate(o->fd, 0) ? -errno : 0;
     g_rw_lock_writer_unlock(&o->lock);
     return status;
@@ -170,7 +206,7 @@ Image *overlay_open(Image *base, GError **err)
 {
     const char *directory = temporary_directory();
     int fd = open_unnamed(directory);
-    uint8_t *present = g_try_malloc0((base->size >> CLUSTER_BITS) / 8 + 1);
+    guint *present = g_try_malloc0(present_words(base->size) * sizeof *present);
 
     if (fd < 0 || !present) {
         if (fd < 0)

@@ -128,6 +128,26 @@ static void test_many(Fixture *f, gconstpointer unused)
     g_assert_cmpmem(back, SIZE, data, SIZE);
 }
 
+/* The same over a temporary file: parts of clusters, written and read at once, lose nothing of each other. */
+static void test_many_snapshot(Fixture *f, gconstpointer unused)
+{
+    enum { EACH = 1536, COUNT = SIZE / EACH };
+    BlockBackend *b = open_drive(f, (BlockOptions){ .file = f->file, .format = "raw", .snapshot = true });
+    g_autofree uint8_t *data = g_malloc(SIZE), *back = g_malloc0(SIZE), *aside = g_malloc(SIZE);
+    (void)unused;
+
+    for (unsigned i = 0; i < SIZE; i++)
+        data[i] = i * 17 + (i >> 8) * 3;
+    for (unsigned k = 0; k < COUNT; k++) {
+        unsigned at = k * 7 % COUNT * EACH; /* each once: 7 does not divide COUNT */
+        block_write(b, at, data + at, EACH, done, f);
+        block_read(b, at, aside + at, EACH, done, f);
+    }
+    loop_until(f, 2 * COUNT);
+    g_assert_cmpint(do_read(f, b, 0, back, COUNT * EACH), ==, 0);
+    g_assert_cmpmem(back, COUNT * EACH, data, COUNT * EACH);
+}
+
 /* What a completion starts is done as well, and a drain within a completion does not lose others. */
 typedef struct Chain {
     BlockBackend *b;
@@ -782,6 +802,7 @@ int main(int argc, char **argv)
     ONE("default", name, function, BLOCK_AIO_DEFAULT);                                                                 \
     ONE("threads", name, function, BLOCK_AIO_THREADS)
     TEST("many", test_many);
+    TEST("many-snapshot", test_many_snapshot);
     TEST("chain", test_chain);
     TEST("overlap", test_overlap);
     TEST("flush", test_flush);
