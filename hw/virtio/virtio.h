@@ -136,7 +136,7 @@ struct VirtioDevice {
     bool resetting;           /* the driver wrote status 0, and elements are still on the way */
     unsigned turns;           /* elements that may yet be popped within this `notify` */
     bool in_notify;
-    bool deaf;                /* its own DMA goes on */
+    bool deaf;                /* it writes to memory by itself: not to be heard if that is its registers */
 };
 
 /*

@@ -27,11 +27,20 @@ typedef struct VirtioPci {
 
 /* ---- interrupts ---- */
 
+/* A message is a write to wherever the guest said: to these registers too, which must not be heard now. */
+static void send_message(VirtioDevice *v, uint16_t vector)
+{
+    bool deaf = v->deaf;
+    v->deaf = true;
+    msix_notify(&v->msix, vector);
+    v->deaf = deaf;
+}
+
 void virtio_interrupt(VirtioDevice *v, uint16_t vector, uint8_t isr)
 {
     if (msix_enabled(&v->msix)) {
         if (vector != NO_VECTOR)
-            msix_notify(&v->msix, vector);
+            send_message(v, vector);
         return;
     }
     v->isr |= isr;

@@ -804,6 +804,26 @@ static void test_own_registers(void)
     }
 }
 
+/* Nor do messages of MSI-X that go there. */
+static void test_own_message(void)
+{
+    static const uint64_t places[] = { NOTIFY, COMMON + 20 };
+    for (unsigned k = 0; k < 2; k++) {
+        Driver d;
+        Echo *s = up(&d);
+        driver_enable_msix(&d, 3);
+        driver_start(&d, V1, 2);
+        mwrite(&d, MSIX_TABLE + 16, places[k], 8);
+        mwrite(&d, MSIX_TABLE + 24, 0, 8);
+        for (unsigned n = 0; n < 5; n++)
+            add_echo(&d, n, 8);
+        driver_kick(&d, 0);
+        g_assert_cmpuint(s->popped, ==, 5);
+        g_assert_cmphex(driver_status(&d), ==, 15);
+        driver_machine_down(&d);
+    }
+}
+
 /* Features, sizes and places are fixed while a queue is in use, whatever is written. */
 static void test_fixed(void)
 {
@@ -919,6 +939,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio/break", test_break);
     g_test_add_func("/virtio/break-ring", test_break_ring);
     g_test_add_func("/virtio/own-registers", test_own_registers);
+    g_test_add_func("/virtio/own-message", test_own_message);
     g_test_add_func("/virtio/fixed", test_fixed);
     g_test_add_func("/virtio/random", test_random);
     return g_test_run();
