@@ -40,7 +40,7 @@ CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cp
 FUZZ_PARTS = $(foreach f,compare generate program vm,$(BUILD)/tests/fuzz/$(f).o) \
              $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
 FUZZ_OBJECTS = $(BUILD)/tests/fuzz/main.o $(FUZZ_PARTS)
-LIBFUZZER_OBJECTS = $(foreach f,decode program 9p,$(BUILD)/tests/fuzz/fuzz_$(f).o)
+LIBFUZZER_OBJECTS = $(foreach f,decode program 9p virtio,$(BUILD)/tests/fuzz/fuzz_$(f).o)
 FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/*.c))
 DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
@@ -84,6 +84,8 @@ $(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
 $(BUILD)/fuzz_decode: $(BUILD)/tests/fuzz/fuzz_decode.o $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz_9p: $(BUILD)/tests/fuzz/fuzz_9p.o $(BUILD)/libmyna.a
+	$(LINK) -fsanitize=fuzzer
+$(BUILD)/fuzz_virtio: $(BUILD)/tests/fuzz/fuzz_virtio.o $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz_program: $(BUILD)/tests/fuzz/fuzz_program.o $(FUZZ_PARTS) $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer

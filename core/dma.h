@@ -39,8 +39,8 @@ void dma_reset(DmaList *d);
 void dma_clear(DmaList *d);
 
 /*
- * [offset, offset + size), which the list has, as an array of buffers: the list's own elements if it has boundaries there,
- * otherwise in `s`, where they stay until its next use or dma_slice_free().
+ * [offset, offset + size), which the list has, as an array of buffers: the list's own elements if it has boundaries
+ * there, otherwise in `s`, where they stay until its next use or dma_slice_free().
  */
 typedef struct DmaSlice {
     struct iovec *own;

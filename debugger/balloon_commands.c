@@ -61,6 +61,7 @@ const CommandRow balloon_commands[] = {
 };
 
 const CommandRow balloon_info[] = {
-    { .name = "balloon", .arguments = "", .help = "RAM that the guest has, and what it says of it", .run = info_balloon },
+    { .name = "balloon", .arguments = "", .help = "RAM that the guest has, and what it says of it",
+      .run = info_balloon },
     { .name = NULL },
 };

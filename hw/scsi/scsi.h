@@ -1,6 +1,6 @@
 /*
- * SCSI: what host adapters and logical units are to each other (SAM-5).  A host adapter makes a bus; a device ("scsi-hd",
- * "scsi-cd") finds it by name and is a logical unit of one of its targets.
+ * SCSI: what host adapters and logical units are to each other (SAM-5).  A host adapter makes a bus; a device
+ * ("scsi-hd", "scsi-cd") finds it by name and is a logical unit of one of its targets.
  *
  * A command is a ScsiRequest, which the adapter fills and owns.  It ends by `done`, once, perhaps before
  * scsi_submit() returned.  Under the machine lock.
@@ -50,7 +50,10 @@ bool scsi_bus_has_target(const ScsiBus *bus, unsigned target);
 bool scsi_bus_has_lun(const ScsiBus *bus, unsigned target, unsigned lun);
 /* Waits for all transfers of its devices. */
 void scsi_bus_drain(ScsiBus *bus);
-/* As at power-on, of all logical units, or those of a target, or one (UINT_MAX: any): they report that they were reset. */
+/*
+ * As at power-on, of all logical units, or those of a target, or one (UINT_MAX: any): they report that they were
+ * reset.
+ */
 void scsi_bus_reset(ScsiBus *bus, unsigned target, unsigned lun);
 
 /* The target must exist. */

@@ -76,8 +76,8 @@ static ScsiBus *find_bus(const ScsiDevice *d, GError **err)
     ScsiBus *bus = machine_find(d->dev.machine, slot);
 
     if (!bus && d->bus_name)
-        error_set(err, "device '%s': there is no SCSI bus '%s'; a bus is named by its adapter's id, and '.0'", d->dev.id,
-                  d->bus_name);
+        error_set(err, "device '%s': there is no SCSI bus '%s'; a bus is named by its adapter's id, and '.0'",
+                  d->dev.id, d->bus_name);
     else if (!bus)
         error_set(err, "device '%s' (%s) needs a SCSI adapter before it, such as -device virtio-scsi-pci", d->dev.id,
                   d->dev.type->name);

@@ -156,8 +156,9 @@ static void resized(void *opaque)
     scsi_tell_event(d, ASC_PARAMETERS_CHANGED, ASCQ_CAPACITY_CHANGED);
 }
 
-static const BlockUser disk_user = { .resized = resized };
-static const BlockUser cd_user = { .removable = true, .medium_changed = medium_changed, .eject_wanted = eject_wanted };
+static const BlockUser removable_user = { .removable = true, .medium_changed = medium_changed, .eject_wanted = eject_wanted,
+                                          .resized = resized };
+static const BlockUser fixed_user = { .resized = resized };
 
 /* ---- life ---- */
 
@@ -170,7 +171,8 @@ static gboolean check(const ScsiDevice *d, GError **err)
     if (!d->cdrom && !block_inserted(d->drive))
         return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", id, block_id(d->drive));
     if (!is_power_of_2(d->logical) || !is_power_of_2(d->physical) || d->physical < d->logical)
-        return error_set(err, "device '%s': block sizes are powers of 2, the physical one at least the logical one", id);
+        return error_set(err, "device '%s': block sizes are powers of 2, the physical one at least the logical one",
+                         id);
     return TRUE;
 }
 
@@ -180,7 +182,8 @@ static gboolean create(Device *dev, GError **err)
 
     if (!check(d, err) || !scsi_bus_attach(d, err))
         return FALSE;
-    if (!block_attach(d->drive, dev->id, d->cdrom ? &cd_user : &disk_user, d, err)) {
+    const BlockUser *user = d->cdrom || d->removable ? &removable_user : &fixed_user;
+    if (!block_attach(d->drive, dev->id, user, d, err)) {
         scsi_bus_detach(d);
         return FALSE;
     }

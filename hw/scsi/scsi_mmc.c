@@ -120,8 +120,8 @@ static unsigned profile_of(const ScsiDevice *d)
     return scsi_blocks(d) > 80 * 60 * FRAMES ? PROFILE_DVDROM : PROFILE_CDROM; /* what a CD has no room for */
 }
 
-static unsigned put_feature(uint8_t *p, uint16_t code, uint8_t version, bool persistent, bool current, const uint8_t *data,
-                            unsigned n)
+static unsigned put_feature(uint8_t *p, uint16_t code, uint8_t version, bool persistent, bool current,
+                            const uint8_t *data, unsigned n)
 {
     st16be(p, code);
     p[2] = version << 2 | (persistent ? FEATURE_PERSISTENT << 1 : 0) | (current ? FEATURE_CURRENT : 0);

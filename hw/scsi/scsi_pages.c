@@ -35,7 +35,8 @@ static void inquiry_standard(ScsiRequest *r)
 
 /* ---- vital product data ---- */
 
-enum { VPD_PAGES = 0x00, VPD_SERIAL = 0x80, VPD_ID = 0x83, VPD_LIMITS = 0xb0, VPD_BLOCK = 0xb1, VPD_PROVISIONING = 0xb2 };
+enum { VPD_PAGES = 0x00, VPD_SERIAL = 0x80, VPD_ID = 0x83, VPD_LIMITS = 0xb0, VPD_BLOCK = 0xb1,
+       VPD_PROVISIONING = 0xb2 };
 enum { VPD_HEADER = 4, VPD_MAX = 4 + 252 };
 
 static unsigned vpd_pages(const ScsiDevice *d, uint8_t *p)
@@ -107,8 +108,9 @@ static void inquiry_vpd(ScsiRequest *r)
         bool disk_only;
         unsigned (*fill)(const ScsiDevice *d, uint8_t *p);
     } pages[] = {
-        { VPD_PAGES, false, vpd_pages },  { VPD_SERIAL, false, vpd_serial }, { VPD_ID, false, vpd_id },
-        { VPD_LIMITS, true, vpd_limits }, { VPD_BLOCK, true, vpd_block },    { VPD_PROVISIONING, true, vpd_provisioning },
+        { VPD_PAGES, false, vpd_pages }, { VPD_SERIAL, false, vpd_serial }, { VPD_ID, false, vpd_id },
+        { VPD_LIMITS, true, vpd_limits }, { VPD_BLOCK, true, vpd_block },
+        { VPD_PROVISIONING, true, vpd_provisioning },
     };
     const ScsiDevice *d = r->device;
     uint8_t a[VPD_MAX] = { type_of(d), r->cdb[2] };

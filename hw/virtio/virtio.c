@@ -1,6 +1,6 @@
 /*
- * Virtio devices: features, status, configuration, reset (Virtual I/O Device 1.2, 2.1 to 2.5).  virtio.h says what a device
- * sees of it.
+ * Virtio devices: features, status, configuration, reset (Virtual I/O Device 1.2, 2.1 to 2.5).  virtio.h says what a
+ * device sees of it.
  */
 #include "hw/virtio/virtio.h"
 
@@ -201,7 +201,10 @@ static void drain(VirtioDevice *v)
         v->type->drain(v);
 }
 
-/* The status stays until nothing is on the way, for which drivers since 1.0 wait (4.1.4.3.1), and no CPU's thread has to. */
+/*
+ * The status stays until nothing is on the way, for which drivers since 1.0 wait (4.1.4.3.1), and no CPU's thread has
+ * to.
+ */
 static void reset_by_driver(VirtioDevice *v, bool legacy)
 {
     if (v->resetting)
@@ -352,7 +355,8 @@ gboolean virtio_post_load(VirtioDevice *v, GError **err)
 }
 
 static const StateField queue_state[] = {
-    STATE_U16(VirtQueue, size), STATE_BOOL(VirtQueue, enabled), STATE_U64(VirtQueue, desc), STATE_U64(VirtQueue, avail),
+    STATE_U16(VirtQueue, size), STATE_BOOL(VirtQueue, enabled), STATE_U64(VirtQueue, desc),
+    STATE_U64(VirtQueue, avail),
     STATE_U64(VirtQueue, used), STATE_U16(VirtQueue, vector), STATE_U16(VirtQueue, next_avail),
     STATE_U16(VirtQueue, next_used), STATE_BOOL(VirtQueue, avail_wrap), STATE_BOOL(VirtQueue, used_wrap),
     STATE_BOOL(VirtQueue, notify_off), STATE_END

@@ -2,19 +2,19 @@
  * Virtio (OASIS Virtual I/O Device 1.2): what all its devices share.  virtio.c has features, status and configuration,
  * virtio_queue.c split and packed rings, virtio_pci.c the transport over PCI, modern and transitional.
  *
- * A device type embeds a VirtioDevice as its first member, which is a PciDevice, and calls virtio_init() in create().  It then only sees
- * requests: its `notify` takes elements off a queue by virtqueue_pop(), does what they say, and gives them back by
- * virtqueue_push() and virtqueue_flush(), at any later time and in any order.
+ * A device type embeds a VirtioDevice as its first member, which is a PciDevice, and calls virtio_init() in
+ * create().  It then only sees requests: its `notify` takes elements off a queue by virtqueue_pop(), does what they
+ * say, and gives them back by virtqueue_push() and virtqueue_flush(), at any later time and in any order.
  *
- * A driver that breaks the rules (a loop of descriptors, an index that runs away) makes the device need a reset (2.1.1):
- * it takes nothing off its queues any more until the driver resets it; log_guest_error() says why.
+ * A driver that breaks the rules (a loop of descriptors, an index that runs away) makes the device need a reset
+ * (2.1.1): it takes nothing off its queues any more until the driver resets it; log_guest_error() says why.
  *
  * Rings lie in RAM, and are reached by host pointers that are looked up once for each memory map.  Buffers may lie
- * anywhere; while one that is not RAM is written, the device does not hear its own registers, so that no driver can have
- * it call itself.
+ * anywhere; while one that is not RAM is written, the device does not hear its own registers, so that no driver can
+ * have it call itself.
  *
- * No element is on the way while the machine is saved: a device either lets its requests end (VirtioType.drain), or takes
- * an element off its queue only when it can answer it.  After a restore each queue's `notify` is called.
+ * No element is on the way while the machine is saved: a device either lets its requests end (VirtioType.drain), or
+ * takes an element off its queue only when it can answer it.  After a restore each queue's `notify` is called.
  *
  * Under the machine lock.
  */
@@ -69,13 +69,13 @@ typedef struct VirtioType {
     /* Features are agreed, or the status changed (DRIVER_OK, ...); may be NULL. */
     void (*status_changed)(VirtioDevice *v, uint8_t status);
     /*
-     * The driver reset the device.  Also part of a machine reset.  Elements may still be on the way: they are pushed or
-     * forgotten some time as ever, and the driver learns that the device is reset when none is (2.4.2).
+     * The driver reset the device.  Also part of a machine reset.  Elements may still be on the way: they are pushed
+     * or forgotten some time as ever, and the driver learns that the device is reset when none is (2.4.2).
      */
     void (*reset)(VirtioDevice *v);
     /*
-     * Waits until no element is on the way: for legacy drivers, who would not, for a machine reset, and a save.  NULL: after reset()
-     * there is none.
+     * Waits until no element is on the way: for legacy drivers, who would not, for a machine reset, and a save.  NULL:
+     * after reset() there is none.
      */
     void (*drain)(VirtioDevice *v);
     /* The same for one queue (2.6.1); NULL: VIRTIO_F_RING_RESET is not offered. */
@@ -136,12 +136,12 @@ struct VirtioDevice {
     bool resetting;           /* the driver wrote status 0, and elements are still on the way */
     unsigned turns;           /* elements that may yet be popped within this `notify` */
     bool in_notify;
-    bool deaf;                /* its own DMA goes on */
+    bool deaf;                /* it writes to memory by itself: not to be heard if that is its registers */
 };
 
 /*
- * For create(), after properties are set: the PCI identity, BARs and capabilities.  queues: their number; size: how long a
- * driver may make each (a power of 2, at most VIRTIO_QUEUE_SIZE_MAX).
+ * For create(), after properties are set: the PCI identity, BARs and capabilities.  queues: their number; size: how
+ * long a driver may make each (a power of 2, at most VIRTIO_QUEUE_SIZE_MAX).
  */
 gboolean virtio_init(VirtioDevice *v, const VirtioType *type, unsigned queues, unsigned size, GError **err);
 void virtio_exit(VirtioDevice *v);          /* for destroy() */
@@ -156,15 +156,19 @@ static inline bool virtio_running(const VirtioDevice *v)
 }
 
 /*
- * Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken).  The driver
- * need not notify about more before this, or virtqueue_has_element(), has found nothing.
+ * Takes the next element off a queue; NULL when there is none (or the device is not running, or is broken).  The
+ * driver need not notify about more before this, or virtqueue_has_element(), has found nothing.
  */
 VirtElement *virtqueue_pop(VirtQueue *q);
-/* Gives it back, with the number of bytes written to `in`, which are marked (dma_written()); frees it.  Not seen yet. */
+/*
+ * Gives it back, with the number of bytes written to `in`, which are marked (dma_written()); frees it.  Not seen yet.
+ */
 void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written);
 /* Lets the driver see what was pushed, and interrupts it if it wants to know. */
 void virtqueue_flush(VirtQueue *q);
-/* The same a little later, when the main loop has dealt with what it is dealing with: once for all that ends together. */
+/*
+ * The same a little later, when the main loop has dealt with what it is dealing with: once for all that ends together.
+ */
 void virtqueue_flush_soon(VirtQueue *q);
 /* Puts the element that was popped last back, as if it had not been taken. */
 void virtqueue_unpop(VirtQueue *q, VirtElement *e);
@@ -196,7 +200,7 @@ extern const StateField virtio_state[];
       .help = "only the interface before virtio 1.0" },                                                                \
     { .name = "disable-legacy", .type = PROP_BOOL, .offset = offsetof(T, virtio.disable_legacy), .initial = 0,         \
       .help = "only the interface of virtio 1.0 and later" },                                                          \
-    { .name = "vectors", .type = PROP_U32, .offset = offsetof(T, virtio.vectors), .initial = UINT32_MAX,                  \
+    { .name = "vectors", .type = PROP_U32, .offset = offsetof(T, virtio.vectors), .initial = UINT32_MAX,            \
       .help = "MSI-X vectors; 0: none; otherwise one for each queue and one more" }
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A balloon (Virtual I/O Device 1.2, 5.5): pages that the guest puts in it are given back to the host; those that it takes
- * out are there again when they are touched.  Pages that it reports as free are given back as well.
+ * A balloon (Virtual I/O Device 1.2, 5.5): pages that the guest puts in it are given back to the host; those that it
+ * takes out are there again when they are touched.  Pages that it reports as free are given back as well.
  */
 #include "hw/virtio/virtio_balloon.h"
 
@@ -49,7 +49,8 @@ static void inflate(VirtioBalloon *b, const VirtElement *e)
     unsigned count = dma_to_buffer(&e->out, 0, list, sizeof list) / 4;
 
     if (e->out.size > sizeof list)
-        log_guest_error("%s: of %" G_GUINT64_FORMAT " pages at once %u are taken", b->virtio.pci.dev.id, e->out.size / 4,
+        log_guest_error("%s: of %" G_GUINT64_FORMAT " pages at once %u are taken", b->virtio.pci.dev.id,
+                        e->out.size / 4,
                         PAGES_MAX);
     for (unsigned k = 0, n; k < count; k += n) {
         uint64_t page = ld32le(list + 4 * k);
@@ -201,14 +202,16 @@ static gboolean balloon_post_load(Device *dev, GError **err)
 
 static const Property balloon_properties[] = {
     VIRTIO_PROPERTIES(VirtioBalloon),
-    PROPERTY(VirtioBalloon, deflate_on_oom, "deflate-on-oom", PROP_BOOL, 0, "the guest may take memory when it runs out of it"),
-    PROPERTY(VirtioBalloon, reporting, "free-page-reporting", PROP_BOOL, 0, "the guest says which of its memory is free"),
+    PROPERTY(VirtioBalloon, deflate_on_oom, "deflate-on-oom", PROP_BOOL, 0,
+             "the guest may take memory when it runs out of it"),
+    PROPERTY(VirtioBalloon, reporting, "free-page-reporting", PROP_BOOL, 0,
+             "the guest says which of its memory is free"),
     PROPERTY_END
 };
 
 static const StateField balloon_state[] = {
-    STATE_STRUCT(VirtioBalloon, virtio, virtio_state), STATE_U32(VirtioBalloon, pages), STATE_U32(VirtioBalloon, actual),
-    STATE_ARRAY_U64(VirtioBalloon, stats), STATE_END
+    STATE_STRUCT(VirtioBalloon, virtio, virtio_state), STATE_U32(VirtioBalloon, pages),
+    STATE_U32(VirtioBalloon, actual), STATE_ARRAY_U64(VirtioBalloon, stats), STATE_END
 };
 
 const DeviceType virtio_balloon_type = {

@@ -1,6 +1,6 @@
 /*
- * A disk (Virtual I/O Device 1.2, 5.2).  A request's buffers go to the drive as they are; requests of all queues are under
- * way at once and end in any order.
+ * A disk (Virtual I/O Device 1.2, 5.2).  A request's buffers go to the drive as they are; requests of all queues are
+ * under way at once and end in any order.
  */
 #include "hw/virtio/virtio_blk.h"
 
@@ -16,7 +16,8 @@
 
 /* Features (5.2.3). */
 enum {
-    BLK_SEG_MAX = 2, BLK_GEOMETRY = 4, BLK_RO = 5, BLK_BLK_SIZE = 6, BLK_FLUSH = 9, BLK_TOPOLOGY = 10, BLK_CONFIG_WCE = 11,
+    BLK_SEG_MAX = 2, BLK_GEOMETRY = 4, BLK_RO = 5, BLK_BLK_SIZE = 6, BLK_FLUSH = 9, BLK_TOPOLOGY = 10,
+    BLK_CONFIG_WCE = 11,
     BLK_MQ = 12, BLK_DISCARD = 13, BLK_WRITE_ZEROES = 14
 };
 /* Configuration (5.2.4). */
@@ -27,7 +28,8 @@ enum {
     CONFIG_ZEROES_SECTORS = 48, CONFIG_ZEROES_SEGMENTS = 52, CONFIG_ZEROES_UNMAP = 56, CONFIG_SIZE = 60
 };
 /* Requests (5.2.6). */
-enum { REQUEST_IN = 0, REQUEST_OUT = 1, REQUEST_FLUSH = 4, REQUEST_GET_ID = 8, REQUEST_DISCARD = 11, REQUEST_ZEROES = 13 };
+enum { REQUEST_IN = 0, REQUEST_OUT = 1, REQUEST_FLUSH = 4, REQUEST_GET_ID = 8, REQUEST_DISCARD = 11,
+       REQUEST_ZEROES = 13 };
 enum { STATUS_OK = 0, STATUS_IOERR = 1, STATUS_UNSUPPORTED = 2 };
 enum { HEADER_SIZE = 16, RANGE_SIZE = 16, RANGE_UNMAP = 1, ID_SIZE = 20 };
 enum { SECTOR = 512, RANGE_SECTORS_MAX = (1u << 31) / SECTOR - 1, QUEUES_AUTO = UINT16_MAX };
@@ -269,14 +271,15 @@ static const VirtioType blk_virtio = {
 
 static void capacity_changed(void *opaque) { virtio_config_changed(opaque); }
 
-static const BlockUser blk_user = { .medium_changed = capacity_changed, .resized = capacity_changed };
+static const BlockUser blk_user = { .resized = capacity_changed };
 
 static gboolean block_sizes_check(const VirtioBlk *b, GError **err)
 {
     const char *id = b->virtio.pci.dev.id;
 
     if (!is_power_of_2(b->logical) || !is_power_of_2(b->physical) || b->physical < b->logical)
-        return error_set(err, "device '%s': block sizes are powers of 2, the physical one at least the logical one", id);
+        return error_set(err, "device '%s': block sizes are powers of 2, the physical one at least the logical one",
+                         id);
     if (block_size(b->drive) % b->logical)
         return error_set(err, "device '%s': drive '%s' is not a whole number of blocks of %u bytes", id,
                          block_id(b->drive), b->logical);
@@ -292,8 +295,8 @@ static gboolean blk_check(VirtioBlk *b, GError **err)
     if (!block_inserted(b->drive))
         return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", id, block_id(b->drive));
     if (!is_power_of_2(b->queue_size) || b->queue_size < 4 || b->queue_size > VIRTIO_QUEUE_SIZE_MAX)
-        return error_set(err, "device '%s': queue-size is a power of 2 from 4 to %u, not %u", id, VIRTIO_QUEUE_SIZE_MAX,
-                         b->queue_size);
+        return error_set(err, "device '%s': queue-size is a power of 2 from 4 to %u, not %u", id,
+                         VIRTIO_QUEUE_SIZE_MAX, b->queue_size);
     if (b->queues == QUEUES_AUTO)
         b->queues = CLAMP(b->virtio.pci.dev.machine->cpu_count, 1, VIRTIO_QUEUES_MAX);
     if (!b->queues || b->queues > VIRTIO_QUEUES_MAX)

@@ -1,6 +1,6 @@
 /*
- * Packed rings (Virtual I/O Device 1.2, 2.8): one ring of descriptors that both sides write.  Two bits of a descriptor say,
- * by the parity of the round, whether it is available or used.
+ * Packed rings (Virtual I/O Device 1.2, 2.8): one ring of descriptors that both sides write.  Two bits of a descriptor
+ * say, by the parity of the round, whether it is available or used.
  */
 #include "hw/virtio/virtio_private.h"
 #include "util/bits.h"
@@ -89,7 +89,9 @@ static void packed_unpop(VirtQueue *q, const VirtElement *e)
     place_move(q, &q->next_avail, &q->avail_wrap, -e->descriptors);
 }
 
-/* The driver reads used places in order, so that it sees none before the first has its flags, which publish() writes. */
+/*
+ * The driver reads used places in order, so that it sees none before the first has its flags, which publish() writes.
+ */
 static void packed_push(VirtQueue *q, const VirtElement *e, uint32_t written)
 {
     uint8_t bytes[8];

@@ -1,6 +1,7 @@
 /*
- * Virtio over PCI (Virtual I/O Device 1.2, 4.1): the registers of 1.0 and later in memory BAR 4, found by capabilities,
- * those from before in I/O BAR 0, and MSI-X in BAR 1.  A transitional device has both; identities are QEMU's.
+ * Virtio over PCI (Virtual I/O Device 1.2, 4.1): the registers of 1.0 and later in memory BAR 4, found by
+ * capabilities, those from before in I/O BAR 0, and MSI-X in BAR 1.  A transitional device has both; identities are
+ * QEMU's.
  */
 #include <string.h>
 
@@ -26,11 +27,20 @@ typedef struct VirtioPci {
 
 /* ---- interrupts ---- */
 
+/* A message is a write to wherever the guest said: to these registers too, which must not be heard now. */
+static void send_message(VirtioDevice *v, uint16_t vector)
+{
+    bool deaf = v->deaf;
+    v->deaf = true;
+    msix_notify(&v->msix, vector);
+    v->deaf = deaf;
+}
+
 void virtio_interrupt(VirtioDevice *v, uint16_t vector, uint8_t isr)
 {
     if (msix_enabled(&v->msix)) {
         if (vector != NO_VECTOR)
-            msix_notify(&v->msix, vector);
+            send_message(v, vector);
         return;
     }
     v->isr |= isr;
@@ -55,9 +65,11 @@ static uint16_t vector_or_none(const VirtioDevice *v, uint16_t vector)
 
 enum {
     COMMON_DEVICE_SELECT = 0, COMMON_DEVICE_FEATURE = 4, COMMON_DRIVER_SELECT = 8, COMMON_DRIVER_FEATURE = 12,
-    COMMON_CONFIG_VECTOR = 16, COMMON_QUEUES = 18, COMMON_STATUS = 20, COMMON_GENERATION = 21, COMMON_QUEUE_SELECT = 22,
+    COMMON_CONFIG_VECTOR = 16, COMMON_QUEUES = 18, COMMON_STATUS = 20, COMMON_GENERATION = 21,
+    COMMON_QUEUE_SELECT = 22,
     COMMON_QUEUE_SIZE = 24, COMMON_QUEUE_VECTOR = 26, COMMON_QUEUE_ENABLE = 28, COMMON_QUEUE_NOTIFY = 30,
-    COMMON_QUEUE_DESC = 32, COMMON_QUEUE_DRIVER = 40, COMMON_QUEUE_DEVICE = 48, COMMON_QUEUE_RESET = 58, COMMON_SIZE = 60
+    COMMON_QUEUE_DESC = 32, COMMON_QUEUE_DRIVER = 40, COMMON_QUEUE_DEVICE = 48, COMMON_QUEUE_RESET = 58,
+    COMMON_SIZE = 60
 };
 
 static VirtQueue *selected(VirtioDevice *v)

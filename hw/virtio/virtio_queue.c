@@ -21,7 +21,9 @@ static AddressSpace *memory_of(const VirtQueue *q) { return pci_memory(&q->devic
 
 /* ---- rings ---- */
 
-/* A driver's rings are small and in RAM; a range that is cut in two there (by areas that are shadowed) is still one. */
+/*
+ * A driver's rings are small and in RAM; a range that is cut in two there (by areas that are shadowed) is still one.
+ */
 static bool ring_map_part(VirtQueue *q, VirtRing *r, uint64_t gpa, uint64_t size)
 {
     AsTarget t = as_lookup(memory_of(q), gpa);

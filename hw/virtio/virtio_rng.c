@@ -36,7 +36,8 @@ static void rng_notify(VirtioDevice *v, VirtQueue *q)
         fill(r, e);
     virtqueue_flush(q);
     if (r->quota < r->max_bytes && !timer_armed(r->next_period))
-        timer_arm(r->next_period, clock_now(v->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) + r->period * INT64_C(1000000));
+        timer_arm(r->next_period, clock_now(v->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) +
+                                      r->period * INT64_C(1000000));
 }
 
 static void period_begin(void *opaque)
@@ -103,7 +104,8 @@ static const StateField rng_state[] = {
 };
 
 const DeviceType virtio_rng_type = {
-    .name = "virtio-rng-pci", .description = "virtio entropy device", .bus = "pci", .size = sizeof(VirtioRng), .user = true,
+    .name = "virtio-rng-pci", .description = "virtio entropy device", .bus = "pci", .size = sizeof(VirtioRng),
+    .user = true,
     .properties = rng_properties, .create = rng_create, .reset = rng_reset, .destroy = rng_destroy, .state = rng_state,
     .pre_save = rng_pre_save, .post_load = rng_post_load,
 };

@@ -1,6 +1,6 @@
 /*
- * A SCSI adapter (Virtual I/O Device 1.2, 5.6): a queue for the management of tasks, one for events, and any number for
- * commands.  A transfer that has begun cannot be taken back: who aborts a command is answered when it has ended.
+ * A SCSI adapter (Virtual I/O Device 1.2, 5.6): a queue for the management of tasks, one for events, and any number
+ * for commands.  A transfer that has begun cannot be taken back: who aborts a command is answered when it has ended.
  */
 #include "hw/virtio/virtio_scsi.h"
 
@@ -208,7 +208,9 @@ static bool task_concerns(const ScsiCommand *c, uint32_t function, unsigned targ
     return c->lun == lun && ((function != TMF_ABORT_TASK && function != TMF_QUERY_TASK) || c->tag == tag);
 }
 
-/* Whether a command that the function concerns is under way; with a task, they end by its code, and it waits for them. */
+/*
+ * Whether a command that the function concerns is under way; with a task, they end by its code, and it waits for them.
+ */
 static bool task_collect(VirtioScsi *s, ScsiTask *t, uint32_t function, unsigned target, unsigned lun, uint64_t tag)
 {
     bool any = false;
@@ -447,7 +449,8 @@ static const StateField scsi_state[] = {
 };
 
 const DeviceType virtio_scsi_type = {
-    .name = "virtio-scsi-pci", .description = "virtio SCSI adapter", .bus = "pci", .size = sizeof(VirtioScsi), .user = true,
+    .name = "virtio-scsi-pci", .description = "virtio SCSI adapter", .bus = "pci", .size = sizeof(VirtioScsi),
+    .user = true,
     .properties = scsi_properties, .create = scsi_create, .reset = scsi_reset, .destroy = scsi_destroy,
     .state = scsi_state, .pre_save = scsi_pre_save, .post_load = scsi_post_load,
 };

@@ -101,6 +101,7 @@ static void port_ready(SerialPort *p, bool ok)
         p->pending |= PORT_TELL_CONSOLE;
     if (p->device->name)
         p->pending |= PORT_TELL_NAME;
+    p->ready = true;
     p->host_open = port_host_is_open(p);
     if (p->host_open)
         p->pending |= PORT_TELL_OPEN;
@@ -184,7 +185,7 @@ static void serial_driver_reset(VirtioDevice *v)
     VirtioSerial *s = (VirtioSerial *)v;
     for (unsigned k = 0; k < s->max_ports; k++) {
         SerialPort *p = &s->port[k];
-        p->guest_open = p->host_open = false;
+        p->ready = p->guest_open = p->host_open = false;
         p->pending = 0;
         p->sent = 0;
         timer_cancel(p->pump);
@@ -295,7 +296,7 @@ static gboolean serial_post_load(Device *dev, GError **err)
 
     for (unsigned k = 0; k < s->max_ports; k++) {
         SerialPort *p = &s->port[k];
-        if (p->device && p->host_open != port_host_is_open(p)) {
+        if (p->device && p->ready && p->host_open != port_host_is_open(p)) {
             p->host_open = !p->host_open;
             p->pending |= PORT_TELL_OPEN;
         }
@@ -312,8 +313,8 @@ static const Property serial_properties[] = {
 };
 
 static const StateField port_state[] = {
-    STATE_BOOL(SerialPort, guest_open), STATE_BOOL(SerialPort, host_open), STATE_U8(SerialPort, pending),
-    STATE_U32(SerialPort, sent), STATE_END
+    STATE_BOOL(SerialPort, ready), STATE_BOOL(SerialPort, guest_open), STATE_BOOL(SerialPort, host_open),
+    STATE_U8(SerialPort, pending), STATE_U32(SerialPort, sent), STATE_END
 };
 
 static const StateField serial_state[] = {

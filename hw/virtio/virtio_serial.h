@@ -31,6 +31,7 @@ struct SerialPort {
     unsigned nr;
     SerialPortDevice *device; /* NULL: nothing is plugged in */
     VirtQueue *receive, *transmit;
+    bool ready;          /* the driver is: it is told of the host's side from then on */
     bool guest_open;     /* a process of the guest has it open */
     bool host_open;      /* what the guest has been told last of the host's side */
     uint8_t pending;     /* PORT_TELL_*: control messages that the driver has yet to get */

@@ -34,8 +34,8 @@ static Outcome transmit_rest(SerialPort *p, const VirtElement *e, unsigned *piec
 }
 
 /*
- * What the host does not take stays in the queue, where a save finds it; writable() goes on.  A guest that writes without
- * end does not keep the main loop here: after a turn the pump is called anew.
+ * What the host does not take stays in the queue, where a save finds it; writable() goes on.  A guest that writes
+ * without end does not keep the main loop here: after a turn the pump is called anew.
  */
 void port_transmit(void *opaque)
 {
@@ -110,7 +110,7 @@ static void port_event(void *opaque, int event)
     if (!p || (event != CHAR_OPENED && event != CHAR_CLOSED))
         return;
     bool open = event == CHAR_OPENED;
-    if (open != p->host_open && virtio_running(&p->serial->virtio)) {
+    if (p->ready && open != p->host_open) {
         p->host_open = open;
         p->pending |= PORT_TELL_OPEN;
         serial_send_control(p->serial);
@@ -152,7 +152,8 @@ static const Property port_properties[] = {
     PROPERTY(SerialPortDevice, chardev, "chardev", PROP_CHAR, 0, "the -chardev at the host's end"),
     PROPERTY(SerialPortDevice, name, "name", PROP_STRING, 0, "as the guest finds it, e.g. org.qemu.guest_agent.0"),
     PROPERTY(SerialPortDevice, nr, "nr", PROP_U32, UINT32_MAX, "number; otherwise one that is free"),
-    PROPERTY(SerialPortDevice, bus_name, "bus", PROP_STRING, 0, "a virtio-serial-pci's bus, ID.0; otherwise the first one"),
+    PROPERTY(SerialPortDevice, bus_name, "bus", PROP_STRING, 0,
+             "a virtio-serial-pci's bus, ID.0; otherwise the first one"),
     PROPERTY_END
 };
 

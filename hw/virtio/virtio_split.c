@@ -1,6 +1,6 @@
 /*
- * Split rings (Virtual I/O Device 1.2, 2.7): a table of descriptors, a ring of heads that the driver made available, and one
- * of those that the device has used.
+ * Split rings (Virtual I/O Device 1.2, 2.7): a table of descriptors, a ring of heads that the driver made available,
+ * and one of those that the device has used.
  */
 #include "hw/virtio/virtio_private.h"
 #include "util/bits.h"

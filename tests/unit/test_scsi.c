@@ -1,6 +1,6 @@
 /*
- * SCSI disks and CD drives (hw/scsi) by commands, and virtio-scsi-pci as a driver sees it: SPC-4, SBC-3, MMC-6, Virtual I/O Device
- * 1.2 section 5.6.
+ * SCSI disks and CD drives (hw/scsi) by commands, and virtio-scsi-pci as a driver sees it: SPC-4, SBC-3, MMC-6,
+ * Virtual I/O Device 1.2 section 5.6.
  */
 #include <glib/gstdio.h>
 #include <unistd.h>
@@ -11,7 +11,8 @@
 #include "virtio_driver.h"
 
 #define V1 (UINT64_C(1) << VIRTIO_F_VERSION_1)
-enum { BLOCKS = 4096, CD_BLOCKS = 400, REQUEST = BUFFERS_AT, RESPONSE = BUFFERS_AT + 0x1000, DATA = BUFFERS_AT + 0x10000 };
+enum { BLOCKS = 4096, CD_BLOCKS = 400, REQUEST = BUFFERS_AT, RESPONSE = BUFFERS_AT + 0x1000,
+       DATA = BUFFERS_AT + 0x10000 };
 enum { CONTROL, EVENTS, COMMANDS };
 enum { GOOD = 0, CHECK = 2 };
 /* The test's targets: a disk, a CD drive with a disc and one without. */
@@ -58,7 +59,8 @@ static void up(Fixture *f)
         f->drives[k] = block_open(f->d.m, &options[k], &err);
         g_assert_no_error(err);
     }
-    device_add(f->d.m, &virtio_scsi_type, "s0", &err, "addr", "0x18", "num_queues", "1", "virtqueue_size", "128", NULL);
+    device_add(f->d.m, &virtio_scsi_type, "s0", &err, "addr", "0x18", "num_queues", "1", "virtqueue_size", "128",
+               NULL);
     g_assert_no_error(err);
     add_unit(f, &scsi_hd_type, "disk", "0");
     add_unit(f, &scsi_cd_type, "cd", "1");
@@ -114,7 +116,8 @@ static void take_response(Fixture *f, unsigned slot)
     memcpy(f->sense, a + 12, 96);
 }
 
-static uint8_t command_to(Fixture *f, unsigned target, unsigned lun, const uint8_t *cdb, unsigned n, uint32_t out, uint32_t in)
+static uint8_t command_to(Fixture *f, unsigned target, unsigned lun, const uint8_t *cdb, unsigned n, uint32_t out,
+                          uint32_t in)
 {
     Segment s[4];
     unsigned k = make_request(f, 0, target, lun, cdb, n, out, in, s);
@@ -273,7 +276,8 @@ static void test_read(void)
 
 static void read_block(Fixture *f, uint32_t lba, unsigned blocks)
 {
-    g_assert_cmphex(command(f, DISK, CDB(0x28, 0, lba >> 24, lba >> 16, lba >> 8, lba, 0, 0, blocks, 0), 0, 512 * blocks), ==, GOOD);
+    g_assert_cmphex(command(f, DISK, CDB(0x28, 0, lba >> 24, lba >> 16, lba >> 8, lba, 0, 0, blocks, 0), 0,
+                            512 * blocks), ==, GOOD);
 }
 
 static void test_write(void)
@@ -309,7 +313,8 @@ static void test_write_same(void)
     ready(&f);
     for (unsigned n = 0; n < 512; n++)
         mwrite(&f.d, DATA + n, n ^ 0x5a, 1);
-    g_assert_cmphex(command(&f, DISK, CDB(0x41, 0, 0, 0, 0, 50, 0, 7, 0xd0, 0), 512, 0), ==, GOOD); /* 2,000 blocks: in pieces */
+    /* 2,000 blocks: in pieces */
+    g_assert_cmphex(command(&f, DISK, CDB(0x41, 0, 0, 0, 0, 50, 0, 7, 0xd0, 0), 512, 0), ==, GOOD);
     static const unsigned at[] = { 50, 1073, 1074, 2049 };
     for (unsigned k = 0; k < G_N_ELEMENTS(at); k++) {
         read_block(&f, at[k], 1);
@@ -318,7 +323,8 @@ static void test_write_same(void)
     }
     read_block(&f, 2050, 1);
     expect_pattern(&f, DATA, 2050 * 512, 512);
-    g_assert_cmphex(command(&f, DISK, CDB(0x93, 9, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 4, 0, 0), 0, 0), ==, GOOD); /* UNMAP, NDOB */
+    /* UNMAP, NDOB */
+    g_assert_cmphex(command(&f, DISK, CDB(0x93, 9, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 4, 0, 0), 0, 0), ==, GOOD);
     read_block(&f, 61, 1);
     for (unsigned n = 0; n < 512; n++)
         g_assert_cmphex(data_byte(&f, n), ==, 0);
@@ -445,6 +451,76 @@ static void test_tray(void)
     down(&f);
 }
 
+static void give_event_room(Fixture *f)
+{
+    Segment s = { RESPONSE + 0xe00, 16, true };
+    driver_add(&f->d, EVENTS, 0, &s, 1);
+    driver_kick(&f->d, EVENTS);
+}
+
+static void expect_event(Fixture *f, uint32_t event, unsigned target, uint32_t reason)
+{
+    unsigned slot;
+    uint32_t length;
+    settle(&f->d);
+    g_assert_true(driver_used(&f->d, EVENTS, &slot, &length));
+    g_assert_cmpuint(length, ==, 16);
+    g_assert_cmphex(mread(&f->d, RESPONSE + 0xe00, 4), ==, event);
+    g_assert_cmphex(mread(&f->d, RESPONSE + 0xe04, 2), ==, 1 | target << 8);
+    g_assert_cmphex(mread(&f->d, RESPONSE + 0xe0c, 4), ==, reason);
+}
+
+/*
+ * The user's hand: another disc, one taken out, one that the guest keeps; each is an event (5.6.6.3), or was missed.
+ */
+static void test_media(void)
+{
+    Fixture f;
+    GError *err = NULL;
+    up(&f);
+    ready(&f);
+    give_event_room(&f);
+    g_assert_true(block_change(f.drives[EMPTY_CD], f.cd, "raw", true, false, &err));
+    expect_event(&f, 3, EMPTY_CD, 0x28);
+    command(&f, EMPTY_CD, CDB(0, 0, 0, 0, 0, 0), 0, 0);
+    expect_sense(&f, 6, 0x28, 0);
+    g_assert_cmphex(command(&f, EMPTY_CD, CDB(0x28, 0, 0, 0, 0, 7, 0, 0, 2, 0), 0, 4096), ==, GOOD);
+    expect_pattern(&f, DATA, 7 * 2048, 4096);
+    g_assert_cmphex(command(&f, EMPTY_CD, CDB(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8, 0), 0, 8), ==, GOOD);
+    g_assert_cmphex(data_byte(&f, 4), ==, 2);
+    g_assert_cmphex(command(&f, EMPTY_CD, CDB(0x1e, 0, 0, 0, 1, 0), 0, 0), ==, GOOD);
+    g_assert_false(block_eject(f.drives[EMPTY_CD], false, &err));
+    g_clear_error(&err);
+    g_assert_cmphex(command(&f, EMPTY_CD, CDB(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8, 0), 0, 8), ==, GOOD);
+    g_assert_cmphex(data_byte(&f, 4), ==, 1);
+    g_assert_true(block_eject(f.drives[EMPTY_CD], true, &err)); /* without room for an event */
+    command(&f, EMPTY_CD, CDB(0, 0, 0, 0, 0, 0), 0, 0);
+    expect_sense(&f, 6, 0x28, 0);
+    command(&f, EMPTY_CD, CDB(0, 0, 0, 0, 0, 0), 0, 0);
+    g_assert_cmphex(f.sense[12], ==, 0x3a);
+    give_event_room(&f);
+    expect_event(&f, 0x80000000, 0, 0);
+    g_assert_false(block_eject(f.drives[DISK], true, &err)); /* a fixed disk */
+    g_clear_error(&err);
+    down(&f);
+}
+
+static void test_resize(void)
+{
+    Fixture f;
+    GError *err = NULL;
+    up(&f);
+    ready(&f);
+    give_event_room(&f);
+    g_assert_true(block_resize(f.drives[DISK], 2 * BLOCKS * 512, &err));
+    expect_event(&f, 3, DISK, 0x92a);
+    command(&f, DISK, CDB(0, 0, 0, 0, 0, 0), 0, 0);
+    expect_sense(&f, 6, 0x2a, 9);
+    g_assert_cmphex(command(&f, DISK, CDB(0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 8), ==, GOOD);
+    g_assert_cmpuint(data_32(&f, 0), ==, 2 * BLOCKS - 1);
+    down(&f);
+}
+
 /* ---- task management (5.6.6.2) ---- */
 
 static uint8_t task(Fixture *f, uint32_t function, unsigned target, unsigned lun, uint64_t tag)
@@ -481,7 +557,8 @@ static void test_tasks(void)
     driver_kick(&f.d, COMMANDS);
     g_assert_cmphex(task(&f, 5, DISK, 0, 0), ==, 0);
     for (unsigned n = 1; n < 8; n++) { /* all have ended when the reset has */
-        g_assert_true(driver_used(&f.d, COMMANDS, &slot, &length) || (settle(&f.d), driver_used(&f.d, COMMANDS, &slot, &length)));
+        g_assert_true(driver_used(&f.d, COMMANDS, &slot, &length) ||
+                      (settle(&f.d), driver_used(&f.d, COMMANDS, &slot, &length)));
         take_response(&f, slot);
         g_assert_cmphex(f.code, ==, 4); /* RESET */
     }
@@ -566,11 +643,13 @@ static void test_places(void)
         GError *err = NULL;
         up(&f);
         block_open(f.d.m, &(BlockOptions){ .id = "more", .cdrom = true }, NULL);
-        g_assert_null(device_add(f.d.m, &scsi_cd_type, "x", &err, "drive", "more", "scsi-id", cases[k].id, cases[k].property,
+        g_assert_null(device_add(f.d.m, &scsi_cd_type, "x", &err, "drive", "more", "scsi-id", cases[k].id,
+                                 cases[k].property,
                                  cases[k].value, NULL));
         g_assert_nonnull(strstr(err->message, cases[k].words));
         g_clear_error(&err);
-        g_assert_nonnull(device_add(f.d.m, &scsi_cd_type, "x", &err, "drive", "more", "bus", "s0.0", "scsi-id", "0", "lun", "300",
+        g_assert_nonnull(device_add(f.d.m, &scsi_cd_type, "x", &err, "drive", "more", "bus", "s0.0", "scsi-id", "0",
+                                    "lun", "300",
                                     NULL));
         down(&f);
     }
@@ -583,7 +662,8 @@ static void test_random(void)
     up(&f);
     for (unsigned round = 0; round < 20000; round++) {
         static const uint8_t codes[] = {
-            0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2a, 0x2f, 0x35, 0x41, 0x42, 0x43, 0x46, 0x4a, 0x51,
+            0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2a, 0x2f, 0x35, 0x41, 0x42, 0x43,
+            0x46, 0x4a, 0x51,
             0x55, 0x5a, 0x88, 0x8a, 0x8f, 0x91, 0x93, 0x9e, 0xa0, 0xa8, 0xaa, 0xbd, 0xbe,
         };
         uint8_t cdb[16];
@@ -614,6 +694,8 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/mode", test_mode);
     g_test_add_func("/scsi/cd", test_cd);
     g_test_add_func("/scsi/tray", test_tray);
+    g_test_add_func("/scsi/media", test_media);
+    g_test_add_func("/scsi/resize", test_resize);
     g_test_add_func("/scsi/tasks", test_tasks);
     g_test_add_func("/scsi/sizes", test_sizes);
     g_test_add_func("/scsi/save", test_save);

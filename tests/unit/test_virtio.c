@@ -1,6 +1,6 @@
 /*
- * Virtio's core: hw/virtio/virtio.c, virtio_queue.c with both kinds of rings, and virtio_pci.c, as a driver sees them.  The
- * device under test answers a request with its own bytes, each plus one, at once or when the test says so.
+ * Virtio's core: hw/virtio/virtio.c, virtio_queue.c with both kinds of rings, and virtio_pci.c, as a driver sees
+ * them.  The device under test answers a request with its own bytes, each plus one, at once or when the test says so.
  */
 #include "virtio_driver.h"
 
@@ -70,7 +70,8 @@ static void echo_driver_reset(VirtioDevice *v) { ((Echo *)v)->resets++; }
 static void echo_drain(VirtioDevice *v) { echo_release_all((Echo *)v); }
 
 static const VirtioType echo_virtio = {
-    .id = VIRTIO_ID_NET, .class_code = 0x020000, .config_size = 8, .features = BIT_(3), .config_read = echo_config_read,
+    .id = VIRTIO_ID_NET, .class_code = 0x020000, .config_size = 8, .features = BIT_(3),
+    .config_read = echo_config_read,
     .config_write = echo_config_write, .notify = echo_notify, .reset = echo_driver_reset, .drain = echo_drain,
 };
 
@@ -95,7 +96,8 @@ static void echo_pre_save(Device *dev) { virtio_pre_save((VirtioDevice *)dev); }
 static gboolean echo_post_load(Device *dev, GError **err) { return virtio_post_load((VirtioDevice *)dev, err); }
 
 static const Property echo_properties[] = { VIRTIO_PROPERTIES(Echo), PROPERTY_END };
-static const StateField echo_state[] = { STATE_STRUCT(Echo, virtio, virtio_state), STATE_BYTES(Echo, config), STATE_END };
+static const StateField echo_state[] = { STATE_STRUCT(Echo, virtio, virtio_state), STATE_BYTES(Echo, config),
+                                         STATE_END };
 static const DeviceType echo_type = {
     .name = "virtio-echo", .bus = "pci", .size = sizeof(Echo), .properties = echo_properties, .create = echo_create,
     .reset = echo_reset, .destroy = echo_destroy, .state = echo_state, .pre_save = echo_pre_save,
@@ -122,7 +124,8 @@ static void add_echo(Driver *d, unsigned slot, unsigned size)
 {
     uint64_t out = BUFFERS_AT + slot * 0x4000, in = out + 0x2000;
     unsigned cut = size / 3;
-    Segment s[] = { { out, cut, false }, { out + cut, size - cut, false }, { in, cut, true }, { in + cut, size - cut, true } };
+    Segment s[] = { { out, cut, false }, { out + cut, size - cut, false }, { in, cut, true },
+                    { in + cut, size - cut, true } };
 
     for (unsigned k = 0; k < size; k++) {
         mwrite(d, out + k, slot * 31 + k * 7, 1);
@@ -183,7 +186,8 @@ static void test_properties(void)
         Driver d;
         GError *err = NULL;
         driver_machine_up(&d);
-        Device *dev = device_add(d.m, &echo_type, "e", &err, "disable-modern", k == 1 ? "off" : "on", bad[k][0], bad[k][1], NULL);
+        Device *dev = device_add(d.m, &echo_type, "e", &err, "disable-modern", k == 1 ? "off" : "on", bad[k][0],
+                                 bad[k][1], NULL);
         g_assert_null(dev);
         g_assert_true(g_str_has_prefix(err->message, "e: "));
         g_clear_error(&err);
@@ -191,7 +195,9 @@ static void test_properties(void)
     }
 }
 
-/* 4.1.4: each structure once, within BAR 4; and the window of 4.1.4.9, through which the status is read and written. */
+/*
+ * 4.1.4: each structure once, within BAR 4; and the window of 4.1.4.9, through which the status is read and written.
+ */
 static void test_capabilities(void)
 {
     Driver d;
@@ -798,6 +804,26 @@ static void test_own_registers(void)
     }
 }
 
+/* Nor do messages of MSI-X that go there. */
+static void test_own_message(void)
+{
+    static const uint64_t places[] = { NOTIFY, COMMON + 20 };
+    for (unsigned k = 0; k < 2; k++) {
+        Driver d;
+        Echo *s = up(&d);
+        driver_enable_msix(&d, 3);
+        driver_start(&d, V1, 2);
+        mwrite(&d, MSIX_TABLE + 16, places[k], 8);
+        mwrite(&d, MSIX_TABLE + 24, 0, 8);
+        for (unsigned n = 0; n < 5; n++)
+            add_echo(&d, n, 8);
+        driver_kick(&d, 0);
+        g_assert_cmpuint(s->popped, ==, 5);
+        g_assert_cmphex(driver_status(&d), ==, 15);
+        driver_machine_down(&d);
+    }
+}
+
 /* Features, sizes and places are fixed while a queue is in use, whatever is written. */
 static void test_fixed(void)
 {
@@ -827,7 +853,8 @@ static void test_fixed(void)
 static void random_ring(Driver *d)
 {
     for (unsigned k = 0; k < 40; k++) {
-        uint64_t at = RING_AT + (g_test_rand_int_range(0, 4) ? 16 * g_test_rand_int_range(0, 20) : g_test_rand_int_range(0, 0x3000));
+        uint64_t at = RING_AT + (g_test_rand_int_range(0, 4) ? 16 * g_test_rand_int_range(0, 20) :
+                                 g_test_rand_int_range(0, 0x3000));
         uint64_t v = g_test_rand_bit() ? (unsigned)g_test_rand_int_range(0, 0x30) : (uint32_t)g_test_rand_int();
         mwrite(d, at, g_test_rand_bit() ? BUFFERS_AT : v, 8);
         mwrite(d, at + 8, v & 0xffff, 4);
@@ -912,6 +939,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio/break", test_break);
     g_test_add_func("/virtio/break-ring", test_break_ring);
     g_test_add_func("/virtio/own-registers", test_own_registers);
+    g_test_add_func("/virtio/own-message", test_own_message);
     g_test_add_func("/virtio/fixed", test_fixed);
     g_test_add_func("/virtio/random", test_random);
     return g_test_run();

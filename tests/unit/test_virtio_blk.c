@@ -26,9 +26,11 @@ static void machine_up(Disk *k, bool readonly, const char *property, const char 
 {
     GError *err = NULL;
     driver_machine_up(&k->d);
-    k->drive = block_open(k->d.m, &(BlockOptions){ .id = "disk", .file = k->image, .format = "raw", .readonly = readonly }, &err);
+    k->drive = block_open(k->d.m, &(BlockOptions){ .id = "disk", .file = k->image, .format = "raw",
+                                                   .readonly = readonly }, &err);
     g_assert_no_error(err);
-    device_add(k->d.m, &virtio_blk_type, "v", &err, "addr", "0x18", "packed", "on", "drive", "disk", "serial", "NUMBER-7",
+    device_add(k->d.m, &virtio_blk_type, "v", &err, "addr", "0x18", "packed", "on", "drive", "disk", "serial",
+               "NUMBER-7",
                "queue-size", "128", property, value, NULL);
     g_assert_no_error(err);
     machine_reset(k->d.m);
@@ -79,7 +81,8 @@ static void put_header(Disk *k, unsigned slot, uint32_t type, uint64_t sector)
 }
 
 /* Header, data in up to four pieces, status. */
-static void add(Disk *k, unsigned slot, uint32_t type, uint64_t sector, uint64_t at, uint32_t size, unsigned pieces, bool in)
+static void add(Disk *k, unsigned slot, uint32_t type, uint64_t sector, uint64_t at, uint32_t size, unsigned pieces,
+                bool in)
 {
     Segment s[SLOT_DESCS] = { { header_at(slot), 16, false } };
     unsigned n = 1;
@@ -348,6 +351,24 @@ static void test_reset(void)
     down(&k);
 }
 
+/* Another size is a change of the configuration (5.2.5). */
+static void test_resize(void)
+{
+    Disk k;
+    GError *err = NULL;
+    up(&k);
+    driver_enable_msix(&k.d, 2);
+    driver_start(&k.d, V1, 1);
+    mwrite(&k.d, COMMON + 16, 0, 2);
+    g_assert_true(block_resize(k.drive, 2 * SECTORS * 512, &err));
+    g_assert_cmpuint(k.d.msi[0], ==, 1);
+    g_assert_cmphex(mread(&k.d, DEVICE_CONFIG, 8), ==, 2 * SECTORS);
+    g_assert_cmphex(request(&k, OUT, 2 * SECTORS - 1, DATA, 512, false), ==, OK);
+    g_assert_false(block_eject(k.drive, true, &err));
+    g_clear_error(&err);
+    down(&k);
+}
+
 static void expect_refused(const char *property, const char *value, const char *words)
 {
     Disk k;
@@ -417,6 +438,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio-blk/traffic/split", GSIZE_TO_POINTER(BIT_(VIRTIO_F_EVENT_IDX)), test_traffic);
     g_test_add_data_func("/virtio-blk/traffic/packed", GSIZE_TO_POINTER(BIT_(VIRTIO_F_RING_PACKED)), test_traffic);
     g_test_add_func("/virtio-blk/reset", test_reset);
+    g_test_add_func("/virtio-blk/resize", test_resize);
     g_test_add_func("/virtio-blk/properties", test_properties);
     g_test_add_func("/virtio-blk/random", test_random);
     return g_test_run();

@@ -212,7 +212,8 @@ static inline void driver_setup_queue(Driver *d, unsigned n)
         mwrite(d, COMMON + 22, n, 2);
         q->size = MIN(mread(d, COMMON + 24, 2), DRIVER_RING);
     }
-    *q = (DriverQueue){ .desc = at, .avail = at + 16 * q->size, .size = q->size, .avail_wrap = true, .used_wrap = true };
+    *q = (DriverQueue){ .desc = at, .avail = at + 16 * q->size, .size = q->size, .avail_wrap = true,
+                        .used_wrap = true };
     q->used = align_up(q->avail + 6 + 2 * q->size, 4096);
     g_autofree uint8_t *zeros = g_malloc0(RING_STEP);
     as_write_bytes(d->m->memory, at, zeros, RING_STEP);
