@@ -5,6 +5,7 @@
 
 #include "hw/acpi/piix4_pm.h"
 #include "hw/block/ahci.h"
+#include "hw/block/fdc.h"
 #include "hw/block/ide.h"
 #include "hw/block/nvme.h"
 #include "hw/char/debugcon.h"
@@ -56,6 +57,7 @@ const DeviceType *const device_types[] = {
     &ide_cd_type,
     &ide_hd_type,
     &ioapic_type,
+    &isa_fdc_type,
     &lapic_type,
     &mc146818_type,
     &ne2k_isa_type,

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/options.h"
+#include "hw/block/fdc.h"
 #include "machines/pc.h"
 #include "util/bits.h"
 
@@ -245,8 +246,11 @@ static gboolean floppy_create(Pc *pc, const Places *p, GError **err)
         return TRUE;
     if (!type && !want_type(pc, "floppy", "isa-fdc", err))
         return FALSE;
-    return board_add_device(pc->m, pc->o, type, NULL, err, a ? "driveA" : b ? "driveB" : NULL, a ? a : b,
-                            a && b ? "driveB" : NULL, b, NULL) != NULL;
+    Device *fdc = board_add_device(pc->m, pc->o, type, NULL, err, a ? "driveA" : b ? "driveB" : NULL, a ? a : b,
+                                   a && b ? "driveB" : NULL, b, NULL);
+    if (fdc)
+        pc_cmos_floppies(pc, fdc_drive_type(fdc, 0), fdc_drive_type(fdc, 1));
+    return fdc != NULL;
 }
 
 static gboolean virtio_create(Pc *pc, const Places *p, GError **err)

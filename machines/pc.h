@@ -97,5 +97,6 @@ gboolean pc_fw_cfg_create(Pc *pc, GError **err);
 
 /* Fills the CMOS memory with what BIOSes expect: memory sizes, boot order, number of processors. */
 void pc_cmos_fill(Pc *pc, Device *rtc);
+void pc_cmos_floppies(Pc *pc, uint8_t a, uint8_t b);
 
 #endif

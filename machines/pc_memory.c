@@ -174,6 +174,8 @@ gboolean pc_firmware_load(Pc *pc, GError **err)
 
 /* ---- CMOS ---- */
 
+enum { EQUIPMENT = 0x06 /* coprocessor, PS/2 mouse */ };
+
 static void cmos_write16(Device *rtc, unsigned index, uint16_t value)
 {
     mc146818_set_cmos(rtc, index, value);
@@ -193,6 +195,16 @@ static void cmos_boot_order(Pc *pc, Device *rtc)
     mc146818_set_cmos(rtc, 0x38, codes[2] << 4);
 }
 
+/* Kinds of drives A and B, and in the equipment byte that there are some, and how many. */
+void pc_cmos_floppies(Pc *pc, uint8_t a, uint8_t b)
+{
+    Device *rtc = machine_find(pc->m, "rtc");
+    unsigned count = !!a + !!b;
+
+    mc146818_set_cmos(rtc, 0x10, a << 4 | b);
+    mc146818_set_cmos(rtc, 0x14, EQUIPMENT | (count ? 1 | (count - 1) << 6 : 0));
+}
+
 void pc_cmos_fill(Pc *pc, Device *rtc)
 {
     uint64_t below = pc->ram_below_4g, above = pc->o->memory.size - below;
@@ -205,6 +217,6 @@ void pc_cmos_fill(Pc *pc, Device *rtc)
     cmos_write16(rtc, 0x5b, above / (64 * KiB));
     mc146818_set_cmos(rtc, 0x5d, above / (64 * KiB) >> 16);
     mc146818_set_cmos(rtc, 0x5f, pc->cpu_count - 1);
-    mc146818_set_cmos(rtc, 0x14, 0x06); /* equipment: coprocessor, PS/2 mouse */
+    mc146818_set_cmos(rtc, 0x14, EQUIPMENT);
     cmos_boot_order(pc, rtc);
 }
