@@ -34,6 +34,11 @@ static gboolean bad_entry(const Image *i, uint64_t block, const char *what, uint
                      entry_at(v, block), block, entry, what);
 }
 
+static bool overlaps(const Vhdx *v, uint64_t place, VhdxRegion r)
+{
+    return place < r.at + r.length && r.at < place + v->block_size;
+}
+
 /* Each block behind what comes first, within the file, and apart from the others. */
 static gboolean check_table(Image *i, Vhdx *v, GError **err)
 {
@@ -49,8 +54,9 @@ static gboolean check_table(Image *i, Vhdx *v, GError **err)
             return bad_entry(i, k, "its state is not possible", entry, err);
         if (state_of(entry) == VHDX_PRESENT && (place < VHDX_UNIT || place >= i->lower->size))
             return bad_entry(i, k, "it is not within the file", entry, err);
-        if (state_of(entry) == VHDX_PRESENT && place < v->bat.at + v->bat.length && v->bat.at < place + v->block_size)
-            return bad_entry(i, k, "it overlaps the table", entry, err);
+        if (state_of(entry) == VHDX_PRESENT &&
+            (overlaps(v, place, v->bat) || overlaps(v, place, v->metadata) || overlaps(v, place, v->log)))
+            return bad_entry(i, k, "it overlaps table, metadata or log", entry, err);
     }
     int64_t one = sparse_overlap(places, v->blocks, v->block_size, &other);
     return one < 0 || bad_entry(i, one, "it overlaps another block", v->table[one], err);

@@ -34,7 +34,8 @@ typedef struct Vmdk {
 static bool vmdk_probe(Image *lower, const uint8_t *head, size_t n, uint64_t size)
 {
     (void)lower, (void)size;
-    return n >= VMDK_SECTOR && (!memcmp(head, VMDK_MAGIC, 4) || !memcmp(head, VMDK_TEXT, strlen(VMDK_TEXT)));
+    return (n >= VMDK_SECTOR && !memcmp(head, VMDK_MAGIC, 4)) ||
+           (n >= strlen(VMDK_TEXT) && !memcmp(head, VMDK_TEXT, strlen(VMDK_TEXT)));
 }
 
 static void extent_free(gpointer p)
