@@ -1,13 +1,13 @@
 /*
- * NE2000 cards, as a driver sees them: PROM, remote DMA, the receive ring, transmission.  Section numbers: DP8390D data
+ * NE2000 cards, as a driver sees them: PROM, remote DMA, the receive ring, transmission. Section numbers: DP8390D data
  * sheet.
  */
 #include "hw/net/ne2000.h"
 
 #include "nic.h"
 
-enum { CR = 0, PSTART = 1, PSTOP = 2, BNRY = 3, TPSR = 4, TSR = 4, TBCR = 5, ISR = 7, CURR = 7, RSAR = 8, MAR = 8, RBCR = 10,
-       RCR = 12, RSR = 12, TCR = 13, DCR = 14, IMR = 15, CNTR2 = 15, DATA = 16, RESET = 31 };
+enum { CR = 0, PSTART = 1, PSTOP = 2, BNRY = 3, TPSR = 4, TSR = 4, TBCR = 5, ISR = 7, CURR = 7, RSAR = 8, MAR = 8,
+       RBCR = 10, RCR = 12, RSR = 12, TCR = 13, DCR = 14, IMR = 15, CNTR2 = 15, DATA = 16, RESET = 31 };
 enum { PAGE0 = 0x22, PAGE1 = 0x62, READ = 0x0a, WRITE = 0x12, SEND = 0x1a, TRANSMIT = 0x26, STOP = 0x21 };
 enum { PRX = 1, PTX = 2, OVW = 0x10, RDC = 0x40, RST = 0x80 };
 enum { FIRST = 0x46, END = 0x80 };
@@ -312,8 +312,8 @@ int main(int argc, char **argv)
     };
     g_test_init(&argc, &argv, NULL);
     for (unsigned k = 0; k < G_N_ELEMENTS(tests); k++) {
-        g_autofree char *isa = g_strconcat("/ne2k_isa/", tests[k].name, NULL), *pci = g_strconcat("/ne2k_pci/", tests[k].name,
-                                                                                                NULL);
+        g_autofree char *isa = g_strconcat("/ne2k_isa/", tests[k].name, NULL);
+        g_autofree char *pci = g_strconcat("/ne2k_pci/", tests[k].name, NULL);
         g_test_add_data_func(isa, &ne2k_isa_type, tests[k].fn);
         g_test_add_data_func(pci, &ne2k_pci_type, tests[k].fn);
     }

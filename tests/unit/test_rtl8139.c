@@ -1,6 +1,6 @@
 /*
- * Realtek's RTL8139C and C+, as a driver sees them: registers, EEPROM, the ring of bytes, descriptors.  Section numbers:
- * RTL8139C(L)+ data sheet.
+ * Realtek's RTL8139C and C+, as a driver sees them: registers, EEPROM, the ring of bytes, descriptors. Section
+ * numbers: RTL8139C(L)+ data sheet.
  */
 #include "hw/net/rtl8139.h"
 
@@ -373,7 +373,8 @@ static uint32_t some_value(GRand *r)
 
 static void test_abuse(gconstpointer cplus)
 {
-    static const uint8_t often[] = { CR, CR, RCR, TSD0, TSD0 + 4, TSD0 + 8, TSD0 + 12, TPPOLL, CPCR, RDSAR, TNPDS, CAPR, ISR };
+    static const uint8_t often[] = { CR, CR, RCR, TSD0, TSD0 + 4, TSD0 + 8, TSD0 + 12, TPPOLL, CPCR, RDSAR,
+                                     TNPDS, CAPR, ISR };
     GRand *r = g_rand_new_with_seed(2);
     Nic n;
     uint8_t f[1600];
