@@ -59,8 +59,8 @@ static bool ring_sane(const Dp8390 *d) { return d->start < d->stop && d->current
 static unsigned pages_of(size_t size) { return (RX_HEADER + size + FRAME_FCS_SIZE + PAGE - 1) / PAGE; }
 
 /*
- * Pages up to the boundary, which is not written over; when the two are the same the ring is empty.  The page before the
- * first is as good as the last: drivers write what they will read next, less one.
+ * Pages up to the boundary, which is not written over; when the two are the same the ring is empty. The page before
+ * the first is as good as the last: drivers write what they will read next, less one.
  */
 static unsigned pages_free(const Dp8390 *d)
 {
@@ -163,8 +163,8 @@ static void receive(void *opaque, const struct iovec *iov, unsigned count, const
 static const NetUser card_ops = { can_receive, receive, NULL };
 
 /*
- * On the wire frames keep coming, and their interrupts with them.  Here they wait for room: a driver that cleared PRX with
- * frames in the ring, because it had done its share for now, is told of them again.
+ * On the wire frames keep coming, and their interrupts with them. Here they wait for room: a driver that cleared PRX
+ * with frames in the ring, because it had done its share for now, is told of them again.
  */
 static void look(void *opaque)
 {
@@ -269,7 +269,10 @@ static void write_boundary(Dp8390 *d, uint8_t v)
     look_in(d, LOOK_SOON_NS);
 }
 
-static void set_byte(uint16_t *word, bool high, uint8_t v) { *word = high ? (*word & 0xff) | v << 8 : (*word & 0xff00) | v; }
+static void set_byte(uint16_t *word, bool high, uint8_t v)
+{
+    *word = high ? (*word & 0xff) | v << 8 : (*word & 0xff00) | v;
+}
 
 static void write_page0(Dp8390 *d, unsigned at, uint8_t v)
 {

@@ -1,9 +1,9 @@
 /*
- * National Semiconductor's DP8390 network interface controller with the memory and PROM of an NE2000 (DP8390D/NS32490D data
- * sheet, July 1995; AN-874 "Writing Drivers for the DP8390"; Realtek RTL8029AS data sheet for page 3).
+ * National Semiconductor's DP8390 network interface controller with the memory and PROM of an NE2000 (DP8390D/NS32490D
+ * data sheet, July 1995; AN-874 "Writing Drivers for the DP8390"; Realtek RTL8029AS data sheet for page 3).
  *
- * Memory as remote DMA sees it: 0000-001F the PROM, each byte twice; 4000-BFFF RAM, for the receive ring and for frames
- * to be sent.
+ * Memory as remote DMA sees it: 0000-001F the PROM, each byte twice; 4000-BFFF RAM, for the receive ring and for
+ * frames to be sent.
  */
 #ifndef MYNA_HW_NET_DP8390_H
 #define MYNA_HW_NET_DP8390_H

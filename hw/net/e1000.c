@@ -1,5 +1,5 @@
 /*
- * Intel's Gigabit Ethernet controllers: 82540EM, as QEMU's device `e1000` is one, and 82574L, `e1000e`.  What the files
+ * Intel's Gigabit Ethernet controllers: 82540EM, as QEMU's device `e1000` is one, and 82574L, `e1000e`. What the files
  * do: e1000_internal.h.
  */
 #include "hw/net/e1000.h"

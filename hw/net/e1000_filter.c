@@ -23,7 +23,8 @@ static bool vlan_wanted(const E1000 *s, const uint8_t *frame)
 static bool is_address(const E1000 *s, const uint8_t *frame)
 {
     for (unsigned at = RA; at < RA_END; at += 8) {
-        if (REG(s, at + 4) & ADDRESS_VALID && ld32le(frame) == REG(s, at) && ld16le(frame + 4) == (REG(s, at + 4) & 0xffff))
+        uint32_t high = REG(s, at + 4);
+        if (high & ADDRESS_VALID && ld32le(frame) == REG(s, at) && ld16le(frame + 4) == (high & 0xffff))
             return true;
     }
     return false;

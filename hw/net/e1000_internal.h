@@ -81,8 +81,9 @@ void e1000_irq_update(E1000 *s);
 uint32_t e1000_read_icr(E1000 *s);
 void e1000_write_icr(E1000 *s, uint32_t v);
 void e1000_irq_reset(E1000 *s);
-void e1000_rx_done(E1000 *s);                /* a frame was stored: at once or after RDTR and RADV */
-void e1000_tx_done(E1000 *s, unsigned queue, bool delay); /* descriptors were reported: at once or after TIDV and TADV */
+/* A frame was stored, descriptors were reported: now, or after RDTR and RADV, TIDV and TADV. */
+void e1000_rx_done(E1000 *s);
+void e1000_tx_done(E1000 *s, unsigned queue, bool delay);
 void e1000_timers_new(E1000 *s);
 void e1000_timers_free(E1000 *s);
 

@@ -1,6 +1,6 @@
 /*
- * The e1000's interrupts: causes and mask (317453, 13.4.17 and on), moderation (13.4.18; Interrupt Moderation Using Intel
- * GbE Controllers, AP-450), and the 82574's MSI-X (317694, 7.4 and 10.2.4).
+ * The e1000's interrupts: causes and mask (317453, 13.4.17 and on), moderation (13.4.18; Interrupt Moderation Using
+ * Intel GbE Controllers, AP-450), and the 82574's MSI-X (317694, 7.4 and 10.2.4).
  */
 #include "core/machine.h"
 #include "hw/net/e1000_internal.h"
@@ -111,7 +111,7 @@ void e1000_raise(E1000 *s, uint32_t causes)
     e1000_irq_update(s);
 }
 
-/* The 82574 keeps causes that did not interrupt, unless all are masked, and may mask those of IAM (317694, 10.2.4.1). */
+/* The 82574 keeps causes that did not interrupt, unless all are masked, and may mask IAM's (317694, 10.2.4.1). */
 uint32_t e1000_read_icr(E1000 *s)
 {
     uint32_t v = REG(s, ICR);

@@ -1,6 +1,7 @@
 /*
  * Registers and descriptors of Intel's 8254x and 82574 (PCI/PCI-X Family of Gigabit Ethernet Controllers Software
- * Developer's Manual, 317453, chapter 13; 82574 GbE Controller Family Datasheet, 317694, chapter 10), with their names.
+ * Developer's Manual, 317453, chapter 13; 82574 GbE Controller Family Datasheet, 317694, chapter 10), with their
+ * names.
  */
 #ifndef MYNA_HW_NET_E1000_REGS_H
 #define MYNA_HW_NET_E1000_REGS_H

@@ -1,6 +1,6 @@
 /*
- * The e1000's receive rings (317453, 3.2; 317694, 7.1): legacy descriptors, and the 82574's extended and packet split ones.
- * While no descriptor is free the network keeps what comes (can_receive), up to its own limit.
+ * The e1000's receive rings (317453, 3.2; 317694, 7.1): legacy descriptors, and the 82574's extended and packet split
+ * ones. While no descriptor is free the network keeps what comes (can_receive), up to its own limit.
  */
 #include <string.h>
 
@@ -65,8 +65,8 @@ static uint32_t descriptor_room(const E1000 *s)
 
 static void legacy_report(E1000 *s, uint64_t at, const Rx *r, uint32_t size, unsigned status)
 {
-    e1000_report(s, at + 8, (uint64_t)r->tag << 48 | (uint64_t)(status >> 8 & 0xff) << 40 | (uint64_t)(status & 0xff) << 32 |
-                 size, 8);
+    uint64_t high = (uint32_t)r->tag << 16 | (status >> 8 & 0xff) << 8 | (status & 0xff);
+    e1000_report(s, at + 8, high << 32 | size, 8);
 }
 
 /* The hash, or the identification and checksum that nobody asked for (RXCSUM.PCSD). */
@@ -159,7 +159,8 @@ static void frame_count(E1000 *s, const uint8_t *f, uint32_t size)
 
 static bool too_long(const E1000 *s, uint32_t size, bool tagged)
 {
-    return size + FRAME_FCS_SIZE > FRAME_USUAL + (tagged ? FRAME_TAG_SIZE : 0) && !(REG(s, RCTL) & (RCTL_LPE | RCTL_SBP));
+    uint32_t most = FRAME_USUAL + (tagged ? FRAME_TAG_SIZE : 0);
+    return size + FRAME_FCS_SIZE > most && !(REG(s, RCTL) & (RCTL_LPE | RCTL_SBP));
 }
 
 /* Takes the tag out, if the guest wants it beside (CTRL.VME); returns where the frame begins now. */

@@ -1,6 +1,7 @@
 /*
- * The e1000's transmit rings (317453, 3.3 to 3.5): descriptors are gathered to a frame, which is sent with its last one.
- * Segmentation and TCP's and UDP's checksum are left to the network (NetOffload), which does them where the host cannot.
+ * The e1000's transmit rings (317453, 3.3 to 3.5): descriptors are gathered to a frame, which is sent with its last
+ * one. Segmentation and TCP's and UDP's checksum are left to the network (NetOffload), which does them where the host
+ * cannot.
  */
 #include <string.h>
 
@@ -222,7 +223,8 @@ void e1000_tx_run(E1000 *s, unsigned queue)
     if (!may_run(s, queue) || *head == tail)
         return;
     if (*head >= count || tail >= count) {
-        log_guest_error("%s: transmit ring of %u descriptors with head %u and tail %u", s->pci.dev.id, count, *head, tail);
+        log_guest_error("%s: transmit ring of %u descriptors with head %u and tail %u", s->pci.dev.id, count, *head,
+                        tail);
         return;
     }
     s->busy = true;

@@ -1,6 +1,6 @@
 /*
- * What network cards know of Ethernet frames: the headers of IP (RFC 791, RFC 8200), TCP and UDP in them, their checksums,
- * and multicast filters.
+ * What network cards know of Ethernet frames: the headers of IP (RFC 791, RFC 8200), TCP and UDP in them, their
+ * checksums, and multicast filters.
  */
 #ifndef MYNA_HW_NET_FRAME_H
 #define MYNA_HW_NET_FRAME_H
@@ -28,8 +28,8 @@ bool frame_transport_right(const FrameHeaders *h, const uint8_t *f);
 void frame_put_sum(uint8_t *f, size_t size, size_t start, size_t end, size_t place);
 
 /*
- * Leaves a checksum to the network: at `place` the pseudo header's sum for the transport's header and payload from h->l4 to
- * the end of the frame, and *o says so.
+ * Leaves a checksum to the network: at `place` the pseudo header's sum for the transport's header and payload from
+ * h->l4 to the end of the frame, and *o says so.
  */
 void frame_leave_sum(uint8_t *f, size_t size, const FrameHeaders *h, unsigned place, NetOffload *o);
 
@@ -37,7 +37,7 @@ void frame_leave_sum(uint8_t *f, size_t size, const FrameHeaders *h, unsigned pl
 void frame_leave_segments(uint8_t *f, size_t size, const FrameHeaders *h, unsigned place, unsigned segment,
                           unsigned header_size, NetOffload *o);
 
-/* Puts a VLAN tag in front of the type; FRAME_TAG_SIZE bytes before f are free, and the frame begins there afterwards. */
+/* Puts a VLAN tag in front of the type; FRAME_TAG_SIZE bytes before f are free, and the frame begins there now. */
 uint8_t *frame_add_tag(uint8_t *f, unsigned vlan, uint16_t tag, NetOffload *o);
 
 /* The upper six bits of an address's CRC: its place in the filters of the DP8390 and RTL8139. */

@@ -1,6 +1,6 @@
 /*
- * Realtek's RTL8139C+ Fast Ethernet controller, and, with cplus=off, the RTL8139C before it (rtl8139_internal.h has what
- * the files do).
+ * Realtek's RTL8139C+ Fast Ethernet controller, and, with cplus=off, the RTL8139C before it (rtl8139_internal.h has
+ * what the files do).
  */
 #include "hw/net/rtl8139.h"
 

@@ -149,8 +149,8 @@ static void write_tsd(Rtl8139 *s, unsigned at, uint32_t v)
 }
 
 /*
- * The place that the driver has read to; the register stands 16 before it (6.14).  Drivers clear ROK after this, and would
- * miss a frame that came at once: so it comes a little later, or with that.
+ * The place that the driver has read to; the register stands 16 before it (6.14). Drivers clear ROK after this, and
+ * would miss a frame that came at once: so it comes a little later, or with that.
  */
 static void write_capr(Rtl8139 *s, uint32_t v)
 {
@@ -278,7 +278,10 @@ static void write_natural(Rtl8139 *s, unsigned at, uint32_t v, unsigned size)
 }
 
 /* A part of a register is written with the rest as it is; what is cleared by ones, with zeros. */
-static uint64_t rest_of(const Rtl8139 *s, unsigned at, unsigned size) { return at == ISR ? 0 : ldle(s->reg + at, size); }
+static uint64_t rest_of(const Rtl8139 *s, unsigned at, unsigned size)
+{
+    return at == ISR ? 0 : ldle(s->reg + at, size);
+}
 
 static void register_write(void *opaque, uint64_t offset, uint64_t v, unsigned size)
 {

@@ -84,7 +84,7 @@ static uint32_t ring_free(const Rtl8139 *s)
     return (s->rx_read - s->rx_write + size - 1) % size;
 }
 
-/* With WRAP the frame goes on behind the ring's end, where the driver has left room (6.11); 64 KiB always begin again. */
+/* With WRAP a frame goes on behind the ring's end, where the driver has left room (6.11); 64 KiB always begin again. */
 static void ring_write(Rtl8139 *s, uint32_t at, const uint8_t *p, uint32_t size)
 {
     uint32_t base = ld32le(s->reg + RBSTART), ring = rtl8139_ring_size(s), first = size;
@@ -145,8 +145,8 @@ void rtl8139_look_in(Rtl8139 *s, int64_t ns)
 }
 
 /*
- * On the wire frames keep coming, and their interrupts with them.  Here they wait for room: a driver that cleared ROK with
- * frames in the ring, because it had done its share for now, is told of them again.
+ * On the wire frames keep coming, and their interrupts with them. Here they wait for room: a driver that cleared ROK
+ * with frames in the ring, because it had done its share for now, is told of them again.
  */
 void rtl8139_look(void *opaque)
 {

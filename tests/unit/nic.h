@@ -78,7 +78,8 @@ static inline void nic_up(Nic *n, const DeviceType *type, const char *property, 
     n->pci = pci_bus_new(n->b.m, n->b.m->memory, n->b.m->ports);
     const IrqLine line = { nic_line, n, 0 };
     pci_bus_set_lines(n->pci, (IrqLine[4]){ line, line, line, line });
-    g_assert_true(net_open(n->b.m, "hubport,id=card,hubid=0", &err) && net_open(n->b.m, "hubport,id=peer,hubid=0", &err));
+    g_assert_true(net_open(n->b.m, "hubport,id=card,hubid=0", &err));
+    g_assert_true(net_open(n->b.m, "hubport,id=peer,hubid=0", &err));
     n->frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
     n->peer = net_find(n->b.m, "peer");
     g_assert_true(net_attach(n->peer, "peer", &nic_peer, n, &err));
@@ -109,7 +110,10 @@ static inline void nic_down(Nic *n)
 static inline uint8_t *nic_ram(Nic *n, uint32_t at) { return region_host(n->ram) + at; }
 static inline uint32_t nic_read(Nic *n, unsigned at) { return as_read(n->b.m->memory, NIC_MEMORY + at, 4); }
 static inline void nic_write(Nic *n, unsigned at, uint32_t v) { as_write(n->b.m->memory, NIC_MEMORY + at, v, 4); }
-static inline uint32_t nic_in(Nic *n, unsigned at, unsigned size) { return as_read(n->b.m->ports, NIC_PORTS + at, size); }
+static inline uint32_t nic_in(Nic *n, unsigned at, unsigned size)
+{
+    return as_read(n->b.m->ports, NIC_PORTS + at, size);
+}
 
 static inline void nic_out(Nic *n, unsigned at, uint32_t v, unsigned size)
 {

@@ -1,6 +1,6 @@
 /*
- * Intel's 82540EM and 82574L, as a driver sees them: registers, EEPROM, PHY, rings, interrupts.  Section numbers: 317453
- * (8254x) and 317694 (82574).
+ * Intel's 82540EM and 82574L, as a driver sees them: registers, EEPROM, PHY, rings, interrupts. Section numbers:
+ * 317453 (8254x) and 317694 (82574).
  */
 #include "hw/net/e1000.h"
 
@@ -52,10 +52,13 @@ static void test_registers(void)
 {
     /* Which bits hold what is written (317453, chapter 13). */
     static const struct { uint16_t at; uint32_t mask; } registers[] = {
-        { FCAL, 0xffffffff }, { FCAH, 0xffff }, { FCT, 0xffff }, { VET, 0xffff }, { RDTR, 0xffff }, { RDBAL, 0xfffffff0 },
-        { RDBAH, 0xffffffff }, { RDLEN, 0xfff80 }, { RDH, 0xffff }, { RDT, 0xffff }, { FCRTH, 0xfff8 }, { FCTTV, 0xffff },
+        { FCAL, 0xffffffff }, { FCAH, 0xffff }, { FCT, 0xffff }, { VET, 0xffff }, { RDTR, 0xffff },
+        { RDBAL, 0xfffffff0 },
+        { RDBAH, 0xffffffff }, { RDLEN, 0xfff80 }, { RDH, 0xffff }, { RDT, 0xffff }, { FCRTH, 0xfff8 },
+        { FCTTV, 0xffff },
         { TIPG, 0x3fffffff }, { TDBAL, 0xfffffff0 }, { TDBAH, 0xffffffff }, { TDLEN, 0xfff80 }, { TIDV, 0xffff },
-        { TXCW, 0xc000ffff }, { RA, 0xffffffff }, { RA + 4, 0x8003ffff }, { MTA + 508, 0xffffffff }, { VFTA, 0xffffffff },
+        { TXCW, 0xc000ffff }, { RA, 0xffffffff }, { RA + 4, 0x8003ffff }, { MTA + 508, 0xffffffff },
+        { VFTA, 0xffffffff },
         { IMS, 0x7fffffff }, { STATUS, 0 }, { RDBAL + QUEUE_STRIDE, 0 },
     };
     Nic n;
@@ -487,8 +490,10 @@ static void test_82574(void)
 static void test_extended(void)
 {
     static const uint8_t key[40] = {
-        0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-        0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+        0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca,
+        0x2b, 0xcb,
+        0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac,
+        0x01, 0xfa,
     };
     Nic n;
     uint8_t f[200];
@@ -541,9 +546,11 @@ static void test_state(gconstpointer type)
 /* Registers that make the abuse reach rings more often than chance would. */
 static unsigned some_register(GRand *r)
 {
-    static const uint16_t often[] = { RCTL, TCTL, RDBAL, RDLEN, RDH, RDT, TDBAL, TDLEN, TDH, TDT, ICS, IMS, IMC, CTRL, MDIC,
-                                      EECD, ITR, RFCTL, PSRCTL, MRQC, IVAR, EIAC, CTRL_EXT };
-    return g_rand_boolean(r) ? often[g_rand_int_range(r, 0, G_N_ELEMENTS(often))] : g_rand_int_range(r, 0, 0x20000) & ~3;
+    static const uint16_t often[] = { RCTL, TCTL, RDBAL, RDLEN, RDH, RDT, TDBAL, TDLEN, TDH, TDT, ICS, IMS, IMC, CTRL,
+                                      MDIC, EECD, ITR, RFCTL, PSRCTL, MRQC, IVAR, EIAC, CTRL_EXT };
+    if (g_rand_boolean(r))
+        return often[g_rand_int_range(r, 0, G_N_ELEMENTS(often))];
+    return g_rand_int_range(r, 0, 0x20000) & ~3;
 }
 
 static uint32_t some_value(GRand *r)
