@@ -132,7 +132,7 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp decode cpu fuzz guest debug disk hosts
+SUITES ?= layers unit fp decode cpu fuzz guest debug disk net hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
@@ -161,7 +161,9 @@ SUITE_debug = $(foreach t,$(DEBUG_TESTS),'debug/$t=MYNA=$(abspath $(BUILD))/myna
               LINUX=$(abspath $(BUILD))/guest $(SRC)/tests/debug/$t')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk' \
              'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img IMAGE_IO=$(abspath $(BUILD))/image-io \
-             $(SRC)/tests/disk/interchange $(SEQUENCES)'
+             $(SRC)/tests/disk/interchange $(SEQUENCES)' \
+             'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
+SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -170,11 +172,12 @@ BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
 BUILT_FOR_debug = all guests
-BUILT_FOR_disk = all $(BUILD)/image-io
+BUILT_FOR_disk = all $(BUILD)/image-io $(BUILD)/myna-io
+BUILT_FOR_net = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs check-debug check-disk check-hosts check-kut
+        fuzz-decode fuzz-programs check-debug check-disk check-net check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -207,6 +210,8 @@ check-debug: $(BUILT_FOR_debug)
 	@$(SRC)/tests/run $(SUITE_debug)
 check-disk: $(BUILT_FOR_disk)
 	@$(SRC)/tests/run $(SUITE_disk)
+check-net: $(BUILT_FOR_net)
+	@$(SRC)/tests/run $(SUITE_net)
 check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
@@ -220,7 +225,7 @@ help:
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
 ## make guest-debug     that guest with a disk and the kernel's symbols, for check-debug
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
-## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-hosts  one each
+## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]

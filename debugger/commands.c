@@ -18,6 +18,7 @@ static const CommandRow own_commands[] = {
 
 static const CommandRow *const command_tables[] = {
     own_commands,
+    balloon_commands,
     block_commands,
     balloon_commands,
     data_commands,
@@ -44,6 +45,7 @@ static const CommandRow *const command_tables[] = {
 };
 
 static const CommandRow *const info_tables[] = {
+    balloon_info,
     block_info,
     balloon_info,
     data_info,

@@ -22,6 +22,7 @@
 #include "hw/misc/port61.h"
 #include "hw/misc/port92.h"
 #include "hw/net/e1000.h"
+#include "hw/net/ne2000.h"
 #include "hw/net/rtl8139.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
@@ -57,6 +58,8 @@ const DeviceType *const device_types[] = {
     &ioapic_type,
     &lapic_type,
     &mc146818_type,
+    &ne2k_isa_type,
+    &ne2k_pci_type,
     &nvme_type,
     &pc_testdev_type,
     &piix3_ide_type,

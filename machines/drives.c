@@ -297,6 +297,6 @@ gboolean pc_drives_create(Pc *pc, GError **err)
 {
     g_autofree Places *p = g_new0(Places, 1);
 
-    return blockdevs_open(pc, err) && drives_open(pc, p, err) && default_cdrom_open(pc, err) && ide_create(pc, err) && floppy_create(pc, p, err) && virtio_create(pc, p, err) &&
-           scsi_create(pc, p, err);
+    return blockdevs_open(pc, err) && drives_open(pc, p, err) && default_cdrom_open(pc, err) && ide_create(pc, err) &&
+           floppy_create(pc, p, err) && virtio_create(pc, p, err) && scsi_create(pc, p, err);
 }

@@ -22,8 +22,8 @@ typedef void BlockDone(void *opaque, int status);
 
 /* What the device that uses a drive wants to hear; any may be NULL. */
 typedef struct BlockUser {
-    /* Another medium, or none, is in it now; a new one closes the tray.  NULL: a fixed disk, whose medium stays. */
-    void (*medium_changed)(void *opaque);
+    bool removable;                              /* its medium can be another one: CDs, floppies */
+    void (*medium_changed)(void *opaque);        /* another medium, or none, is in it now; a new one closes the tray */
     /*
      * The user wants the medium out: the device opens its tray (block_set_tray()), or, locked and not forced, tells the
      * guest of it.  Without this function the medium is taken out as it is.

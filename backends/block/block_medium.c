@@ -1,7 +1,7 @@
 /* Another medium, another size, and commit (block.h). */
 #include "backends/block/block_internal.h"
+#include "backends/block/image_copy.h"
 #include "core/error.h"
-#include "util/bits.h"
 
 /* ---- tray and door ---- */
 
@@ -23,7 +23,7 @@ bool block_locked(const BlockBackend *b) { return b->locked; }
 
 bool block_removable(const BlockBackend *b)
 {
-    return b->options.cdrom || !b->user || b->user->medium_changed;
+    return b->options.cdrom || !b->user || b->user->removable;
 }
 
 /* ---- media ---- */
@@ -153,39 +153,16 @@ gboolean block_resize(BlockBackend *b, uint64_t size, GError **err)
 
 /* ---- commit ---- */
 
-enum { CHUNK = 1 * MiB };
-
-static int copy_extent(Image *top, uint64_t offset, const ImageExtent *e, uint8_t *buf)
-{
-    int status = 0;
-
-    if (e->zero)
-        return image_write_zeroes(top->backing, offset, e->length, false);
-    for (uint64_t done = 0, n; done < e->length && !status; done += n) {
-        n = MIN(e->length - done, CHUNK);
-        status = image_read(top, offset + done, buf, n);
-        if (!status)
-            status = image_write(top->backing, offset + done, buf, n);
-    }
-    return status;
-}
-
+/* What the image has of its own; what it lacks is in its backing image already. */
 static int copy_down(Image *top)
 {
-    g_autofree uint8_t *buf = g_malloc(CHUNK);
-    ImageExtent e;
-    int status = 0;
+    Image *base = top->backing;
+    ImageWork w = { 0 };
 
-    if (top->size > top->backing->size)
-        status = image_resize(top->backing, top->size);
-    for (uint64_t offset = 0; offset < top->size && !status; offset += e.length) {
-        status = image_map(top, offset, top->size - offset, &e);
-        if (!status && !e.length)
-            status = -EIO;
-        if (!status && (e.allocated || e.zero))
-            status = copy_extent(top, offset, &e, buf);
-    }
-    return status ? status : image_flush(top->backing);
+    top->backing = NULL;
+    int status = image_commit(top, base, &w);
+    top->backing = base;
+    return status;
 }
 
 static Image *reopen(const BlockBackend *b, const char *file, const char *format, bool readonly, GError **err)

@@ -10,6 +10,7 @@
 
 const ImageDriver *const image_drivers[] = {
     &image_driver_file,
+    &image_driver_nbd,
     &image_driver_raw,
     &image_driver_qcow2,
     &image_driver_vdi,

@@ -36,7 +36,10 @@ static Image *open_with(const ImageDriver *driver, Image *lower, const ImageOpti
     return NULL;
 }
 
-static Image *open_protocol(const ImageOptions *o, GError **err) { return open_with(&image_driver_file, NULL, o, err); }
+static Image *open_protocol(const ImageOptions *o, GError **err)
+{
+    return open_with(image_is_nbd(o->file) ? &image_driver_nbd : &image_driver_file, NULL, o, err);
+}
 
 static const ImageDriver *choose_format(const ImageOptions *o, Image *lower, GError **err)
 {

@@ -133,13 +133,10 @@ static pid_t find_holder(const struct stat *file, int except)
 }
 
 /* "process 123 (NAME)", or what is known of that; to be freed. */
-static char *holder_text(int fd, pid_t pid)
+static char *holder_text(pid_t pid)
 {
     g_autofree char *comm = NULL, *path = NULL;
-    struct stat st;
 
-    if (!pid && !fstat(fd, &st))
-        pid = find_holder(&st, fd);
     if (!pid)
         return g_strdup("another process");
     path = g_strdup_printf("/proc/%ld/comm", (long)pid);
@@ -148,19 +145,42 @@ static char *holder_text(int fd, pid_t pid)
     return g_strdup_printf("process %ld (%s)", (long)pid, g_strchomp(comm));
 }
 
+static bool is_held(int e) { return e == EAGAIN || e == EACCES || e == EWOULDBLOCK; }
+
+/*
+ * A lock that no process holds is one of a process that has just ended: the kernel closes what its io_uring had open a moment
+ * later.
+ */
+static int lock_soon(int fd, bool exclusive, pid_t *pid)
+{
+    enum { TRIES = 40, PAUSE = G_USEC_PER_SEC / 20 };
+    int e = try_lock(fd, exclusive, pid);
+    struct stat st;
+
+    for (unsigned n = 0; is_held(e) && n < TRIES; n++) {
+        if (!*pid && !fstat(fd, &st))
+            *pid = find_holder(&st, fd);
+        if (*pid)
+            return e;
+        g_usleep(PAUSE);
+        e = try_lock(fd, exclusive, pid);
+    }
+    return e;
+}
+
 gboolean file_lock(int fd, bool exclusive, const char *file, GError **err)
 {
     pid_t pid = 0;
-    int e = try_lock(fd, exclusive, &pid);
+    int e = lock_soon(fd, exclusive, &pid);
 
     if (!e)
         return TRUE;
-    if (e != EAGAIN && e != EACCES && e != EWOULDBLOCK) {
+    if (!is_held(e)) {
         log_user("warning: '%s' cannot be locked (%s): nothing keeps other programs from writing it", file,
                  g_strerror(e));
         return TRUE;
     }
-    g_autofree char *holder = holder_text(fd, pid);
+    g_autofree char *holder = holder_text(pid);
     return error_set(err, "'%s' is in use by %s%s", file, holder,
                      exclusive ? "; snapshot=on or readonly=on let several machines read one image" : "");
 }

@@ -14,8 +14,8 @@
  * `write_back` is held by who writes tables to the file.  Order: Range, write_back, lock.
  *
  * Order of what reaches the file (power may fail at any moment, and then clusters may be lost, but none used twice):
- * tables change in memory; qcow2_write_back() writes reference counts, then L2 tables that use what they count, then L1
- * entries of new L2 tables, each group on stable storage before the next.  Clusters that tables no longer use stay
+ * tables change in memory; qcow2_write_back() writes reference counts, then refcount table entries of new blocks, then L2
+ * tables that use what is counted, then L1 entries of new L2 tables, each group on stable storage before the next.  Clusters that tables no longer use stay
  * counted until those tables are on stable storage, and only then may be used again.
  */
 #ifndef MYNA_BACKENDS_BLOCK_QCOW2_H
@@ -96,6 +96,19 @@ typedef struct Qcow2Range {
     GList link;
 } Qcow2Range;
 
+/* Entries [from, to) of a table. */
+typedef struct Qcow2Part {
+    uint32_t from, to;
+} Qcow2Part;
+
+static inline void qcow2_part_add(Qcow2Part *p, Qcow2Part more)
+{
+    if (more.from == more.to)
+        return;
+    p->from = p->from == p->to ? more.from : MIN(p->from, more.from);
+    p->to = MAX(p->to, more.to);
+}
+
 typedef struct Qcow2Free {
     uint64_t at, clusters;
 } Qcow2Free;
@@ -116,9 +129,10 @@ typedef struct Qcow2 {
     GArray *extensions; /* Qcow2Extension, without the backing format */
     char *backing, *backing_format;
     uint64_t *l1; /* header.l1_size entries */
-    uint32_t l1_dirty_from, l1_dirty_to;
+    Qcow2Part l1_dirty;
     uint64_t *reftable;
     uint32_t reftable_size;
+    Qcow2Part reftable_dirty, reftable_writing;
     GPtrArray *snapshots;
     GHashTable *slices;  /* by their place */
     GQueue recent;       /* most recently used first */

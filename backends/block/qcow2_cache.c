@@ -148,9 +148,9 @@ void qcow2_cache_clear(Qcow2 *q)
 typedef struct Batch {
     GPtrArray *slices[QCOW2_KINDS];
     uint8_t *copies[QCOW2_KINDS];
-    uint8_t *l1;
-    uint32_t l1_from, l1_to;
-    uint64_t l1_at;
+    uint8_t *l1, *reftable;
+    Qcow2Part l1_part, reftable_part;
+    uint64_t l1_at, reftable_at;
     GArray *frees;
 } Batch;
 
@@ -176,15 +176,16 @@ static void take_slices(Qcow2 *q, Batch *b, Qcow2Kind kind)
     }
 }
 
-static void take_l1(Qcow2 *q, Batch *b)
+/* Dirty entries, as they are in the file. */
+static uint8_t *take_entries(const uint64_t *table, Qcow2Part *dirty, Qcow2Part *taken)
 {
-    b->l1_from = q->l1_dirty_from;
-    b->l1_to = q->l1_dirty_to;
-    b->l1_at = q->header.l1_at;
-    q->l1_dirty_from = q->l1_dirty_to = 0;
-    b->l1 = g_malloc((b->l1_to - b->l1_from) * 8 + 1);
-    for (uint32_t n = b->l1_from; n < b->l1_to; n++)
-        st64be(b->l1 + (n - b->l1_from) * 8, q->l1[n]);
+    uint8_t *bytes = g_malloc((dirty->to - dirty->from) * 8 + 1);
+
+    *taken = *dirty;
+    *dirty = (Qcow2Part){ 0, 0 };
+    for (uint32_t n = taken->from; n < taken->to; n++)
+        st64be(bytes + (n - taken->from) * 8, table[n]);
+    return bytes;
 }
 
 /* Lazy images keep their counts in memory as long as that is little. */
@@ -193,10 +194,15 @@ static bool counts_can_wait(const Qcow2 *q) { return q->lazy && q->dirty[QCOW2_R
 static void batch_take(Qcow2 *q, Batch *b, bool all)
 {
     g_mutex_lock(&q->lock);
-    if (all || !counts_can_wait(q))
+    if (all || !counts_can_wait(q)) {
         take_slices(q, b, QCOW2_REFCOUNTS);
+        b->reftable = take_entries(q->reftable, &q->reftable_dirty, &b->reftable_part);
+        q->reftable_writing = b->reftable_part;
+    }
     take_slices(q, b, QCOW2_L2);
-    take_l1(q, b);
+    b->l1 = take_entries(q->l1, &q->l1_dirty, &b->l1_part);
+    b->l1_at = q->header.l1_at;
+    b->reftable_at = q->header.reftable_at;
     b->frees = q->frees;
     q->frees = g_array_new(FALSE, FALSE, sizeof(Qcow2Free));
     g_mutex_unlock(&q->lock);
@@ -236,23 +242,48 @@ int qcow2_sync(Qcow2 *q)
 
 static bool has(const GPtrArray *slices) { return slices && slices->len; }
 
-static int batch_write(Qcow2 *q, Batch *b)
+static int write_entries(Qcow2 *q, uint64_t at, Qcow2Part part, const uint8_t *bytes)
 {
-    bool l1 = b->l1_to > b->l1_from;
-    int status = write_slices(q, b, QCOW2_REFCOUNTS);
+    uint64_t size = (part.to - part.from) * UINT64_C(8);
+    return size ? image_write(q->image.lower, at + part.from * UINT64_C(8), bytes, size) : 0;
+}
 
+static bool note_unsynced(Qcow2 *q, bool wrote)
+{
     g_mutex_lock(&q->lock);
-    q->unsynced |= has(b->slices[QCOW2_REFCOUNTS]);
+    q->unsynced |= wrote;
     bool unsynced = q->unsynced;
     g_mutex_unlock(&q->lock);
+    return unsynced;
+}
+
+static int write_counts(Qcow2 *q, Batch *b)
+{
+    bool table = b->reftable_part.to > b->reftable_part.from;
+    int status = write_slices(q, b, QCOW2_REFCOUNTS);
+
+    note_unsynced(q, has(b->slices[QCOW2_REFCOUNTS]));
     if (!status)
-        status = sync_if(q, unsynced && (has(b->slices[QCOW2_L2]) || l1));
+        status = sync_if(q, table);
+    if (!status)
+        status = write_entries(q, b->reftable_at, b->reftable_part, b->reftable);
+    note_unsynced(q, table);
+    return status;
+}
+
+static int batch_write(Qcow2 *q, Batch *b)
+{
+    bool l1 = b->l1_part.to > b->l1_part.from;
+    int status = write_counts(q, b);
+
+    if (!status)
+        status = sync_if(q, note_unsynced(q, false) && (has(b->slices[QCOW2_L2]) || l1));
     if (!status)
         status = write_slices(q, b, QCOW2_L2);
     if (!status)
         status = sync_if(q, l1 && has(b->slices[QCOW2_L2]));
-    if (!status && l1)
-        status = image_write(q->image.lower, b->l1_at + b->l1_from * 8, b->l1, (b->l1_to - b->l1_from) * 8);
+    if (!status)
+        status = write_entries(q, b->l1_at, b->l1_part, b->l1);
     return status ? status : sync_if(q, b->frees->len);
 }
 
@@ -267,12 +298,11 @@ static void give_back(Qcow2 *q, Batch *b, int status)
                 qcow2_cache_dirty(q, s);
         }
     }
+    q->reftable_writing = (Qcow2Part){ 0, 0 };
     if (!status)
         return;
-    if (b->l1_to > b->l1_from) {
-        q->l1_dirty_from = q->l1_dirty_to ? MIN(q->l1_dirty_from, b->l1_from) : b->l1_from;
-        q->l1_dirty_to = MAX(q->l1_dirty_to, b->l1_to);
-    }
+    qcow2_part_add(&q->l1_dirty, b->l1_part);
+    qcow2_part_add(&q->reftable_dirty, b->reftable_part);
     g_array_append_vals(q->frees, b->frees->data, b->frees->len);
 }
 
@@ -284,6 +314,7 @@ static void batch_clear(Batch *b)
         g_free(b->copies[kind]);
     }
     g_free(b->l1);
+    g_free(b->reftable);
     g_array_unref(b->frees);
 }
 

@@ -189,8 +189,7 @@ int qcow2_lookup(Qcow2 *q, uint64_t offset, uint64_t size, Qcow2Run *r)
 static void l1_set(Qcow2 *q, uint64_t index, uint64_t entry)
 {
     q->l1[index] = entry;
-    q->l1_dirty_from = q->l1_dirty_to ? MIN(q->l1_dirty_from, index) : index;
-    q->l1_dirty_to = MAX(q->l1_dirty_to, index + 1);
+    qcow2_part_add(&q->l1_dirty, (Qcow2Part){ index, index + 1 });
 }
 
 /* Gives an L1 entry a table of its own: a copy of the one it has, or one of zeros. */

@@ -91,13 +91,6 @@ int qcow2_refcount_set(Qcow2 *q, uint64_t cluster, uint64_t count)
 
 /* ---- the table ---- */
 
-static int write_reftable_entry(Qcow2 *q, uint64_t index)
-{
-    uint8_t entry[8];
-    st64be(entry, q->reftable[index]);
-    return image_write(q->image.lower, q->header.reftable_at + index * 8, entry, sizeof entry);
-}
-
 static void set_header_reftable(Qcow2 *q, uint64_t at, uint64_t entries)
 {
     q->header.reftable_at = at;
@@ -132,12 +125,23 @@ static int write_block(Qcow2 *q, uint64_t b, uint64_t at, uint64_t base, uint64_
     return image_write(q->image.lower, at, block, q->cluster);
 }
 
+/* Blocks that may not be on stable storage yet are entered later. */
+static int write_new_table(Qcow2 *q, uint64_t at, const uint64_t *table, uint64_t entries)
+{
+    g_autofree uint64_t *safe = g_memdup2(table, entries * 8);
+
+    for (uint32_t n = q->reftable_dirty.from; n < q->reftable_dirty.to; n++)
+        safe[n] = 0;
+    return qcow2_table_write(q, at, safe, entries);
+}
+
 /* The new table takes the old one's place, on stable storage first. */
 static int switch_reftable(Qcow2 *q, uint64_t at, uint64_t *table, uint64_t entries)
 {
     Qcow2Header old = q->header;
-    int status = qcow2_table_write(q, at, table, entries);
 
+    qcow2_part_add(&q->reftable_dirty, q->reftable_writing);
+    int status = write_new_table(q, at, table, entries);
     if (!status)
         status = image_flush(q->image.lower);
     set_header_reftable(q, at, entries);
@@ -211,6 +215,7 @@ int qcow2_reftable_rebuild(Qcow2 *q, uint64_t base, const uint64_t *counts)
     if (table << q->cluster_bits > QCOW2_REFTABLE_MAX)
         return -EFBIG;
     q->reftable_size = 0; /* nothing of it is kept */
+    q->reftable_dirty = (Qcow2Part){ 0, 0 };
     int status = lay_out(q, 0, blocks, base, table, counts);
     /* All blocks count clusters from 0 on, but lie behind `base`. */
     if (status)
@@ -218,27 +223,21 @@ int qcow2_reftable_rebuild(Qcow2 *q, uint64_t base, const uint64_t *counts)
     return status;
 }
 
-/* A block for a cluster that has none; it lies in that cluster itself, so that it counts itself. */
-static int block_create(Qcow2 *q, uint64_t cluster)
+/* A block for a cluster that has none, at a free cluster: one that has a count already, or that one. */
+static int block_create(Qcow2 *q, uint64_t cluster, uint64_t place)
 {
-    uint64_t at = cluster << q->cluster_bits, index = block_index(q, cluster);
-    g_autofree uint8_t *block = g_malloc0(q->cluster);
+    uint64_t at = place << q->cluster_bits, index = block_index(q, cluster);
 
     if (index >= q->reftable_size)
         return grow_table(q, cluster);
-    qcow2_refcount_store(block, q->refcount_order, cluster & bit_mask(q->block_bits), 1);
-    int status = image_write(q->image.lower, at, block, q->cluster);
-    if (!status)
-        status = image_flush(q->image.lower);
-    if (status)
-        return status;
-    qcow2_cache_forget(q, at, q->cluster);
+    for (uint64_t n = 0; n < q->cluster; n += UINT64_C(1) << q->slice_bits)
+        qcow2_cache_new(q, QCOW2_REFCOUNTS, at + n);
     q->reftable[index] = at;
+    qcow2_part_add(&q->reftable_dirty, (Qcow2Part){ index, index + 1 });
     q->end = MAX(q->end, at + q->cluster);
     q->fresh = MAX(q->fresh, q->end);
-    q->unsynced = true;
     qcow2_tables_add(q, at, q->cluster);
-    return write_reftable_entry(q, index);
+    return qcow2_refcount_set(q, place, 1);
 }
 
 /* ---- taking and giving clusters ---- */
@@ -277,6 +276,22 @@ int qcow2_refcount_increase(Qcow2 *q, uint64_t at, uint64_t clusters)
     return status;
 }
 
+/*
+ * Sees to it that a cluster has a block.  A new block takes the first of the free clusters found so far, so that what is
+ * looked for may be longer than a block counts.
+ */
+static int block_ensure(Qcow2 *q, uint64_t cluster, uint64_t *run)
+{
+    int status = 0;
+
+    while (!status && !has_block(q, cluster)) {
+        bool grows = block_index(q, cluster) >= q->reftable_size;
+        status = block_create(q, cluster, cluster - *run);
+        *run -= *run && !grows;
+    }
+    return status;
+}
+
 /* The first of `clusters` free ones in a row, all with a block. */
 static int find_free(Qcow2 *q, uint64_t clusters, uint64_t *found)
 {
@@ -285,9 +300,7 @@ static int find_free(Qcow2 *q, uint64_t clusters, uint64_t *found)
     for (; run < clusters; c++) {
         if (c >= (QCOW2_OFFSET >> q->cluster_bits) || c >= (uint64_t)INT64_MAX >> q->cluster_bits)
             return -EFBIG;
-        int status = 0;
-        while (!status && !has_block(q, c))
-            status = block_create(q, c);
+        int status = block_ensure(q, c, &run);
         if (!status)
             status = qcow2_refcount_get(q, c, &count);
         if (status)

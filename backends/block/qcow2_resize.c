@@ -41,8 +41,11 @@ static int set_size(Qcow2 *q, uint64_t size)
 static int shrink(Qcow2 *q, uint64_t size)
 {
     uint64_t from = align_up(size, q->cluster), to = align_up(q->image.size, q->cluster);
+    uint64_t rest = MIN(from, q->image.size) - size; /* of the last cluster: QEMU would show it after growing again */
     int status = from < to ? qcow2_drop(q, from, to - from, 0, false) : 0;
 
+    if (!status)
+        status = qcow2_zero_bytes(q, size, rest);
     if (!status)
         status = qcow2_write_all(q);
     if (!status)

@@ -4,7 +4,7 @@
  * what its sockets have by slirp_pollfds_poll(), in the main loop; all with the machine lock.
  *
  * libslirp says anew each time which sockets it waits for.  After each frame that is compared with what the main loop
- * polls, and only a difference wakes it: most frames, acknowledgements too, change nothing.
+ * polls.  A difference is first looked at here, and wakes the main loop only if the socket is not ready yet.
  */
 #include "config.h"
 
@@ -310,7 +310,11 @@ static bool resolves_address(const uint8_t *frame, size_t size)
     return (size >= 14 && ld16be(frame + 12) == ETHER_ARP) || (type == ETHER_IPV6 && frame[14 + 6] == IP_PROTO_ICMPV6);
 }
 
-/* libslirp takes a TCP segment of any size, so that a large one is not cut: only its checksums have to be right. */
+/*
+ * libslirp takes a TCP segment of any size, so that a large one is not cut: only its checksums have to be right.  An
+ * acknowledgement makes room for what waits in a socket: it is fetched here and now, as the main loop would have to be
+ * woken for it.
+ */
 static void user_send(NetBackend *n, const struct iovec *iov, unsigned count, const NetOffload *offload)
 {
     UserNet *u = n->state;
@@ -324,9 +328,11 @@ static void user_send(NetBackend *n, const struct iovec *iov, unsigned count, co
         return;
     user_enter(u);
     slirp_input(u->slirp, u->frame, size);
+    net_merge_flush(u->merge);
+    wanted_fill(u);
+    if (net_has_room(n) && (wanted_changed(u) || resolves_address(u->frame, size)))
+        user_poll(u);
     user_leave(u);
-    if (resolves_address(u->frame, size))
-        g_source_set_ready_time(u->source, 0);
 }
 
 static void user_abilities_changed(NetBackend *n)

@@ -326,27 +326,22 @@ static void medium_changed(void *opaque)
 {
     IdeDrive *d = opaque;
 
-    if (d->kind == IDE_CDROM) {
-        drive_measure(d);
-        atapi_medium_changed(d);
-    }
+    drive_measure(d);
+    atapi_medium_changed(d);
 }
 
-static void eject_wanted(void *opaque, bool force)
-{
-    IdeDrive *d = opaque;
+static void eject_wanted(void *opaque, bool force) { atapi_eject_wanted(opaque, force); }
 
-    if (d->kind == IDE_CDROM)
-        atapi_eject_wanted(d, force);
-}
+/* IDENTIFY tells the new size; ATA has no way to announce it. */
+static void resized(void *opaque) { drive_measure(opaque); }
 
-static const BlockUser drive_user = { .medium_changed = medium_changed, .eject_wanted = eject_wanted };
-
+static const BlockUser disk_user = { .resized = resized };
+static const BlockUser cd_user = { .removable = true, .medium_changed = medium_changed, .eject_wanted = eject_wanted };
 
 gboolean ide_drive_attach(IdeDrive *d, IdeKind kind, BlockBackend *block, const char *model, const char *serial,
                           const char *device, GError **err)
 {
-    if (!block_attach(block, device, &drive_user, d, err))
+    if (!block_attach(block, device, kind == IDE_CDROM ? &cd_user : &disk_user, d, err))
         return FALSE;
     d->kind = kind;
     d->block = block;

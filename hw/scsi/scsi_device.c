@@ -156,7 +156,8 @@ static void resized(void *opaque)
     scsi_tell_event(d, ASC_PARAMETERS_CHANGED, ASCQ_CAPACITY_CHANGED);
 }
 
-static const BlockUser scsi_user = { .medium_changed = medium_changed, .eject_wanted = eject_wanted, .resized = resized };
+static const BlockUser disk_user = { .resized = resized };
+static const BlockUser cd_user = { .removable = true, .medium_changed = medium_changed, .eject_wanted = eject_wanted };
 
 /* ---- life ---- */
 
@@ -179,7 +180,7 @@ static gboolean create(Device *dev, GError **err)
 
     if (!check(d, err) || !scsi_bus_attach(d, err))
         return FALSE;
-    if (!block_attach(d->drive, dev->id, &scsi_user, d, err)) {
+    if (!block_attach(d->drive, dev->id, d->cdrom ? &cd_user : &disk_user, d, err)) {
         scsi_bus_detach(d);
         return FALSE;
     }

@@ -181,7 +181,7 @@ static void request_begin(BlkRequest *r, uint32_t type, uint64_t sector)
     }
 }
 
-static void blk_notify(VirtioDevice *v, VirtQueue *q)
+static void pop_all(VirtioDevice *v, VirtQueue *q)
 {
     VirtioBlk *b = (VirtioBlk *)v;
     VirtElement *e;
@@ -195,6 +195,16 @@ static void blk_notify(VirtioDevice *v, VirtQueue *q)
         }
         request_begin(request_new(b, e), ld32le(header), ld64le(header + 8));
     }
+}
+
+/* What the driver has put there since is handed to the host together. */
+static void blk_notify(VirtioDevice *v, VirtQueue *q)
+{
+    BlockBackend *drive = ((VirtioBlk *)v)->drive;
+
+    block_plug(drive);
+    pop_all(v, q);
+    block_unplug(drive);
 }
 
 /* ---- configuration ---- */

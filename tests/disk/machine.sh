@@ -5,17 +5,20 @@ myna=${MYNA:-$(cd "$(dirname "$0")/../.." && pwd)/build/myna}
 LC_ALL=C
 export LC_ALL
 
-# machine_start IMAGE: $work/serial has what it says, $work/status its exit status once it has ended
-machine_start() {
+# machine_start_with OPTION...: $work/serial has what it says, $work/status its exit status once it has ended
+machine_start_with() {
     rm -f "$work/in" "$work/pid" "$work/status"
     mkfifo "$work/in"
     # shellcheck disable=SC2086 # options
     sh -c '"$@" <"$0/in" >"$0/serial" 2>"$0/errors" & echo $! >"$0/pid"; wait $!; echo $? >"$0/status"' "$work" \
-        $myna -m "${MEMORY:-512}" -drive "file=$1,format=raw,if=ide" -display none -serial stdio -monitor none -nodefaults &
+        $myna -m "${MEMORY:-512}" -display none -serial stdio -monitor none -nodefaults "$@" &
     exec 3>"$work/in"
     mark=1
     trap '' PIPE
 }
+
+# machine_start IMAGE: the same with an IDE disk
+machine_start() { machine_start_with -drive "file=$1,format=raw,if=ide"; }
 
 machine_kill() { if [ -f "$work/pid" ] && [ ! -f "$work/status" ]; then kill "$(cat "$work/pid")" 2>/dev/null || :; fi; }
 
@@ -45,6 +48,15 @@ machine_run() {
     machine_wait "$1" 'guest-status=[0-9]*,' || return 255
     text=${text#*=}
     return "${text%,}"
+}
+
+# machine_log_in SECONDS: into make-debian's system, once it has come up
+machine_log_in() {
+    machine_wait "$1" 'myna login: ' || return 1
+    machine_type root
+    machine_wait 60 'Password: ' || return 1
+    machine_type myna
+    machine_wait 120 'root@myna:~# '
 }
 
 # machine_ended SECONDS: waits for the machine to end by itself; did it, and well?

@@ -2,6 +2,7 @@
  * myna-io: reads and writes an image through its driver, for tests.
  *
  *   myna-io create FORMAT FILE SIZE [KEY=VALUE,...]
+ *   myna-io protocols          prints those of this build
  *   myna-io [-f FORMAT] [-rudp] FILE COMMAND...
  *     -r: read-only; -u: discard=unmap; -d: to be repaired; -p: prints the number of each command that is done
  *
@@ -283,6 +284,14 @@ static int create(int argc, char **argv)
     return 0;
 }
 
+static int print_protocols(void)
+{
+    for (const ImageDriver *const *d = image_drivers; *d; d++)
+        if ((*d)->protocol && (*d)->read)
+            printf("%s\n", (*d)->name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) err = NULL;
@@ -292,6 +301,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && !strcmp(argv[1], "create"))
         return create(argc, argv);
+    if (argc > 1 && !strcmp(argv[1], "protocols"))
+        return print_protocols();
     while ((option = getopt(argc, argv, "+f:rudp")) != -1) {
         switch (option) {
         case 'f': o.format = optarg; break;

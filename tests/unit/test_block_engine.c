@@ -660,8 +660,8 @@ static void tray_eject(void *opaque, bool force)
         block_set_tray(t->b, true);
 }
 
-static const BlockUser tray_user = { .medium_changed = tray_changed, .eject_wanted = tray_eject, .resized = tray_resized };
-static const BlockUser disk_user = { .resized = tray_resized };
+static const BlockUser tray_user = { .removable = true, .medium_changed = tray_changed, .eject_wanted = tray_eject, .resized = tray_resized };
+static const BlockUser disk_user = { .medium_changed = tray_changed, .resized = tray_resized };
 
 static void test_media(Fixture *f, gconstpointer unused)
 {

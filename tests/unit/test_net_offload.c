@@ -82,7 +82,8 @@ static GByteArray *frame_make(const Shape *s, const uint8_t *data, size_t size, 
         for (unsigned i = 0; i < s->options; i++)
             l4[20 + i] = i + 1;
     }
-    memcpy(f + data_offset(s), data, size);
+    if (size)
+        memcpy(f + data_offset(s), data, size);
     unsigned c = sum(pseudo(s, f, behind), l4, behind) ^ 0xffff;
     st16be(l4 + (s->udp ? 6 : 16), c ? c : 0xffff);
     return a;
