@@ -12,14 +12,21 @@ enum { ENTRY_SIZE = 13 + 8 + 1 + 2 }; /* qid, offset, type, length of the name *
 static uint8_t type_of(mode_t mode) { return (mode & S_IFMT) >> 12; }
 static mode_t mode_of(uint8_t type) { return (mode_t)type << 12; }
 
+static bool is_top(P9Server *s, P9Fid *f)
+{
+    g_rw_lock_reader_lock(&s->lock);
+    bool top = f->path && !*f->path;
+    g_rw_lock_reader_unlock(&s->lock);
+    return top;
+}
+
 /*
  * What the guest sees of an entry: the folder says type and number, but the type that matters in a mapped share stands
  * in the file's attributes.  `..` of the share's folder is the folder itself.
  */
 static void entry_stat(P9Server *s, P9Fid *f, const struct dirent *d, struct stat *st)
 {
-    bool top = f->path && !*f->path && !strcmp(d->d_name, "..");
-    bool self = top || !strcmp(d->d_name, ".");
+    bool self = !strcmp(d->d_name, ".") || (!strcmp(d->d_name, "..") && is_top(s, f));
     int fd = -1;
 
     if (fstat(f->fd, st) || self)

@@ -297,7 +297,10 @@ static bool has_buffers(VirtQueue *q)
     return has;
 }
 
-/* Any queue's lack stops all, as nobody knows where the next frame belongs. */
+/*
+ * Any queue's lack stops all, as nobody knows where the next frame belongs; one that the driver has taken out of use does
+ * not, its frames are lost.
+ */
 static bool net_can_receive(void *opaque)
 {
     VirtioNet *n = opaque;
@@ -305,7 +308,7 @@ static bool net_can_receive(void *opaque)
     if (!virtio_running(&n->virtio))
         return false;
     for (unsigned pair = 0; pair < n->pairs_used; pair++)
-        if (!has_buffers(rx_queue(n, pair)))
+        if (rx_queue(n, pair)->enabled && !has_buffers(rx_queue(n, pair)))
             return false;
     return !n->held_size;
 }

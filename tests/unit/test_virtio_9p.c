@@ -1,6 +1,6 @@
 /*
- * virtio-9p against a driver in this test: its tag, messages and answers in pieces, a save with files open and messages on
- * the way, resets, and drivers that do what none should.  The protocol itself is tested in test_9p.c.
+ * virtio-9p against a driver in this test: its tag, messages and answers in pieces, a save with files open and messages
+ * on the way, resets, and drivers that do what none should.  The protocol itself is tested in test_9p.c.
  */
 #include "hw/virtio/virtio_9p.h"
 
@@ -11,7 +11,9 @@
 #include "backends/9p/server.h"
 #include "tests/unit/virtio_split_driver.h"
 
-enum { TLOPEN = 12, TGETATTR = 24, TVERSION = 100, TATTACH = 104, TFLUSH = 108, TWALK = 110, TREAD = 116, TWRITE = 118 };
+enum {
+    TLOPEN = 12, TGETATTR = 24, TVERSION = 100, TATTACH = 104, TFLUSH = 108, TWALK = 110, TREAD = 116, TWRITE = 118
+};
 enum { SLOT = 16384, SLOTS = 32 };
 
 typedef struct Fixture {

@@ -1,6 +1,6 @@
 /*
- * A driver for virtio devices with many queues and long rings (virtio_driver.h has all kinds of rings, and few of them):
- * the modern interface, split rings, INTx.  It has a machine of its own: memory, a PCI bus, and one device.
+ * A driver for virtio devices with many queues and long rings (virtio_driver.h has all kinds of rings, and few of
+ * them): the modern interface, split rings, INTx.  It has a machine of its own: memory, a PCI bus, and one device.
  */
 #ifndef MYNA_TESTS_UNIT_VIRTIO_SPLIT_DRIVER_H
 #define MYNA_TESTS_UNIT_VIRTIO_SPLIT_DRIVER_H
