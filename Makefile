@@ -40,7 +40,7 @@ CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cp
 FUZZ_PARTS = $(foreach f,compare generate program vm,$(BUILD)/tests/fuzz/$(f).o) \
              $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
 FUZZ_OBJECTS = $(BUILD)/tests/fuzz/main.o $(FUZZ_PARTS)
-LIBFUZZER_OBJECTS = $(foreach f,decode program 9p virtio,$(BUILD)/tests/fuzz/fuzz_$(f).o)
+LIBFUZZER_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/fuzz_*.c))
 FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/*.c))
 DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
@@ -81,11 +81,7 @@ $(BUILD)/fp-tests: $(FP_TEST_OBJECTS) $(BUILD)/libmyna.a
 $(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
 # By scripts/check-libfuzzer, with clang.
-$(BUILD)/fuzz_decode: $(BUILD)/tests/fuzz/fuzz_decode.o $(BUILD)/libmyna.a
-	$(LINK) -fsanitize=fuzzer
-$(BUILD)/fuzz_9p: $(BUILD)/tests/fuzz/fuzz_9p.o $(BUILD)/libmyna.a
-	$(LINK) -fsanitize=fuzzer
-$(BUILD)/fuzz_virtio: $(BUILD)/tests/fuzz/fuzz_virtio.o $(BUILD)/libmyna.a
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz_program: $(BUILD)/tests/fuzz/fuzz_program.o $(FUZZ_PARTS) $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
@@ -179,7 +175,7 @@ BUILT_FOR_net = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs check-debug check-disk check-net check-hosts check-kut
+        fuzz-decode fuzz-programs fuzz-formats check-debug check-disk check-net check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -200,8 +196,8 @@ check-fuzz: $(BUILT_FOR_fuzz)
 	@$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1
 # libFuzzer, for so many seconds.
 SECONDS ?= 60
-fuzz-decode fuzz-programs: $(BUILD)/config.mk
-	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) $(if $(filter %-decode,$@),decode,program)
+fuzz-decode fuzz-programs fuzz-formats: $(BUILD)/config.mk
+	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) $(patsubst fuzz-%,%,$(@:programs=program))
 fuzz-cpu: $(BUILD)/fuzz-cpu
 	@$(BUILD)/fuzz-cpu
 check-pins: $(BUILD)/cpu-pins
@@ -234,7 +230,8 @@ help:
 ## make check-decode STRINGS=N             N random byte strings for each code size, beside capstone [1000000]
 ## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
-## make fuzz-decode, make fuzz-programs [SECONDS=60]   libFuzzer on the decoder, and on programs in both engines
+## make fuzz-decode, fuzz-programs, fuzz-formats [SECONDS=60]   libFuzzer on the decoder, on programs in both engines,
+##                      and on images' metadata
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences
 ## make check-kut KUT=DIR [TESTS="..."] [ENGINE=interp]    kvm-unit-tests built in DIR
 ## make bench [ROWS=int,call] [N=3] [ENGINES="tcg interp"] [AGAINST=OTHER/myna]    speed, beside QEMU (docs/testing.md)

@@ -303,7 +303,7 @@ static void vdi_info(Image *i, GPtrArray *pairs)
     bool fixed = ld32le(v->header + AT_TYPE) == TYPE_FIXED;
 
     info_add(pairs, "static", "%s", fixed ? "on" : "off");
-    info_add(pairs, "block size", "%" PRIu64, v->block_size);
+    info_add(pairs, "cluster_size", "%" PRIu64, v->block_size);
 }
 
 /* ---- creating ---- */

@@ -237,7 +237,7 @@ static void vhdx_info(Image *i, GPtrArray *pairs)
     Vhdx *v = (Vhdx *)i;
 
     info_add(pairs, "subformat", "%s", v->flags & VHDX_LEAVE_ALLOCATED ? "fixed" : "dynamic");
-    info_add(pairs, "block size", "%u", v->block_size);
+    info_add(pairs, "cluster_size", "%u", v->block_size);
     info_add(pairs, "log size", "%" PRIu64, v->log.length);
     info_add(pairs, "sector size", "%u", v->sector_size);
 }

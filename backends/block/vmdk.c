@@ -328,6 +328,8 @@ static void vmdk_info(Image *i, GPtrArray *pairs)
 
     info_add(pairs, "create type", "%s", v->descriptor.type ? v->descriptor.type : "");
     info_add(pairs, "cid", "%08" PRIx32, v->descriptor.cid);
+    if (((Extent *)v->extents->pdata[0])->sparse)
+        info_add(pairs, "cluster_size", "%" PRIu64, ((Extent *)v->extents->pdata[0])->s.grain);
     for (unsigned k = 0; k < v->extents->len; k++) {
         const Extent *e = v->extents->pdata[k];
         g_autofree char *key = g_strdup_printf("extent %u", k);

@@ -207,8 +207,9 @@ gboolean vmdk_create(const ImageCreate *c, GError **err)
         !create_take_word(c, "adapter_type", adapters, &p.adapter, err) ||
         !create_take_bool(c, "zeroed_grain", &p.zero_grains, err))
         return FALSE;
-    g_autofree char *hardware = p.hardware = c->options ? option_pairs_take(c->options, "hwversion") : NULL;
-    if (!check_plan(&p, err))
-        return FALSE;
-    return is_split(&p) || is_flat(&p) ? create_with_extents(&p, err) : create_monolithic(&p, err);
+    p.hardware = c->options ? option_pairs_take(c->options, "hwversion") : NULL;
+    gboolean ok = check_plan(&p, err) &&
+                  (is_split(&p) || is_flat(&p) ? create_with_extents(&p, err) : create_monolithic(&p, err));
+    g_free(p.hardware);
+    return ok;
 }

@@ -39,7 +39,6 @@ static bool is_extent(const char *text)
 /* RW 4192256 SPARSE "disk-s001.vmdk", RW 63 FLAT "disk-flat.vmdk" 0, RW 63 ZERO */
 static gboolean parse_extent(VmdkDescriptor *d, const char *text, GError **err)
 {
-    g_autofree char *type = NULL, *file = NULL;
     g_auto(GStrv) quoted = g_strsplit(text, "\"", 3);
     g_auto(GStrv) words = g_strsplit_set(g_strstrip(quoted[0]), " \t", -1);
     guint64 sectors = 0, offset = 0;

@@ -416,7 +416,7 @@ static void vpc_info(Image *i, GPtrArray *pairs)
     info_add(pairs, "subformat", "%s", v->table ? "dynamic" : "fixed");
     info_add(pairs, "creator", "%.4s", (const char *)v->footer + FOOT_CREATOR);
     if (v->table)
-        info_add(pairs, "block size", "%" PRIu64, v->block_size);
+        info_add(pairs, "cluster_size", "%" PRIu64, v->block_size);
 }
 
 /* ---- creating ---- */

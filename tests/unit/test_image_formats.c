@@ -753,8 +753,9 @@ static void test_random_damage(Fixture *f, gconstpointer unused)
         for (unsigned n = 0; n < 40; n++) {
             g_autofree uint8_t *copy = g_memdup2(b, size);
             gsize cut = g_rand_int_range(r, 0, 5) ? size : (gsize)g_rand_int_range(r, 0, size);
+            gsize within = g_rand_boolean(r) ? 1024 : 70000;
             for (unsigned m = g_rand_int_range(r, 1, 6); m; m--)
-                copy[g_rand_int_range(r, 0, MIN(size, g_rand_boolean(r) ? 1024 : 70000))] = g_rand_int(r);
+                copy[g_rand_int_range(r, 0, MIN(size, within))] = g_rand_int(r);
             file_put(f->file, copy, cut);
             use_damaged(f, g_rand_boolean(r) ? kinds[k].format : NULL, r);
         }
