@@ -658,7 +658,7 @@ static bool settle(Machine *m)
 {
     g_autoptr(GError) err = NULL;
 
-    if (!m->settle || m->settle(m, &err))
+    if (!m->settle || m->settle(m, false, &err))
         return true;
     log_user("cannot save the machine: %s", err->message);
     return false;
@@ -933,6 +933,8 @@ gboolean machine_load(Machine *m, const uint8_t *data, size_t size, GError **err
     if (!sections)
         return FALSE;
     machine_lock(m);
+    if (m->settle)
+        m->settle(m, true, NULL);
     as_batch_begin(m->memory);
     as_batch_begin(m->ports);
     ok = sections_check(m, sections, err) && load_all(m, sections, err) && run_post_load(m, err);

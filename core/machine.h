@@ -82,10 +82,11 @@ struct Machine {
     GQueue *requests;             /* private to machine.c */
     GPtrArray *listeners;         /* const MachineListener *, private to machine.c */
     /*
-     * Lets what is under way outside of the machine's state (transfers of disks) come to its end, before it is saved;
-     * lock held, paused.  FALSE with *err where it cannot.  May be NULL.
+     * Lets what is under way outside of the machine's state (transfers of disks) come to its end, before it is saved, or
+     * replaced by a saved one; lock held, paused.  What cannot end: FALSE with *err, or with give_up it is given up.  May
+     * be NULL.
      */
-    gboolean (*settle)(Machine *m, GError **err);
+    gboolean (*settle)(Machine *m, bool give_up, GError **err);
     void (*smm_changed)(void *opaque, bool in_smm); /* chipset: shows or hides SMRAM; lock held; may be NULL */
     void *smm_opaque;
     unsigned lock_depth;          /* how often machine_lock() holds `lock`, guarded by it: for machine_pause() */

@@ -149,7 +149,8 @@ static void settle_cache(const DriveOptions *d, BlockOptions *o)
 
 static gboolean settle_words(const char *who, const char *aio, const char *zeroes, BlockOptions *o, GError **err)
 {
-    g_autofree char *aio_place = g_strdup_printf("%s: aio=", who), *zeroes_place = g_strdup_printf("%s: detect-zeroes=", who);
+    g_autofree char *aio_place = g_strdup_printf("%s: aio=", who);
+    g_autofree char *zeroes_place = g_strdup_printf("%s: detect-zeroes=", who);
 
     if (aio && !g_strv_contains(words_aio, aio))
         return error_unknown(err, aio_place, "value", aio, words_aio);

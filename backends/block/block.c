@@ -152,8 +152,8 @@ void block_put_image(BlockBackend *b, Image *image)
 static gboolean check_aio(BlockList *list, const BlockOptions *o, GError **err)
 {
     return o->aio != BLOCK_AIO_URING || list->uring ||
-           error_set(err, "drive '%s': aio=io_uring: this host, or this build, has no io_uring; aio=threads goes everywhere",
-                     o->id);
+           error_set(err, "drive '%s': aio=io_uring: this host, or this build, has no io_uring; "
+                     "aio=threads goes everywhere", o->id);
 }
 
 static BlockBackend *backend_new(BlockList *list, const BlockOptions *o)
@@ -305,8 +305,9 @@ const char *block_backing(const BlockBackend *b, unsigned n)
 const char *block_cache_mode(const BlockBackend *b)
 {
     static const char *const names[2][2] = { { "writeback", "writethrough" }, { "none", "directsync" } };
-    return b->options.no_flush && !b->no_write_cache && !b->options.direct ? "unsafe"
-                                                                           : names[b->options.direct][b->no_write_cache];
+    const BlockOptions *o = &b->options;
+
+    return o->no_flush && !b->no_write_cache && !o->direct ? "unsafe" : names[o->direct][b->no_write_cache];
 }
 
 void block_set_write_cache(BlockBackend *b, bool on) { b->no_write_cache = !on; }

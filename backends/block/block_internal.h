@@ -125,7 +125,7 @@ void block_put_image(BlockBackend *b, Image *image);
 void block_start(BlockRequest *r);            /* to an engine: it is checked, and its turn has come */
 void block_hand_over(BlockList *list);        /* what was started meanwhile, unless plugged */
 void block_retry_held(BlockList *list);       /* the machine goes on */
-gboolean block_settle(Machine *m, GError **err); /* Machine.settle */
+gboolean block_settle(Machine *m, bool give_up, GError **err); /* Machine.settle */
 void block_source_attach(BlockList *list);
 void block_source_wake(BlockList *list);
 void block_requests_free(BlockList *list);

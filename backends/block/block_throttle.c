@@ -1,8 +1,8 @@
 /*
- * Limits of bytes and transfers in a second, as leaky buckets.  Each transfer fills a bucket by what it is; it leaks with
- * the average rate, and who finds it too full waits until it has leaked enough.  A bucket holds a tenth of a second of the
- * average, or with a burst as much as comes at `max` in max_length seconds; a second bucket, which leaks with that rate,
- * then keeps the burst within it.  Time is the machine's own: a machine that is paused does not catch up.
+ * Limits of bytes and transfers in a second, as leaky buckets.  Each transfer fills a bucket by what it is; it leaks
+ * with the average rate, and who finds it too full waits until it has leaked enough.  A bucket holds a tenth of a second
+ * of the average, or with a burst as much as comes at `max` in max_length seconds; a second bucket, which leaks with
+ * that rate, then keeps the burst within it.  Time is the machine's own: a machine that is paused does not catch up.
  */
 #include <math.h>
 #include <string.h>
@@ -141,7 +141,9 @@ void throttle_release(BlockBackend *b)
 
 static gboolean check_limits(const char *who, const BlockThrottle *t, GError **err)
 {
-    static const char *const names[] = { "bps-total", "bps-read", "bps-write", "iops-total", "iops-read", "iops-write" };
+    static const char *const names[] = {
+        "bps-total", "bps-read", "bps-write", "iops-total", "iops-read", "iops-write",
+    };
     const BlockLimit *l = t->limit;
 
     for (unsigned k = 0; k < THROTTLE_KINDS; k++) {

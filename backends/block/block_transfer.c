@@ -215,8 +215,8 @@ static void tell_user(const BlockRequest *r, BlockErrorAction action)
         return;
     b->told |= !stops;
     if (r->status == -EPERM && b->image->guessed) {
-        log_user("drive '%s': the guest wanted to write another format's header to '%s', which is only taken for a raw disk; "
-                 "refused: format=raw allows it", b->options.id, b->options.file);
+        log_user("drive '%s': the guest wanted to write another format's header to '%s', which is only taken for a raw "
+                 "disk; refused: format=raw allows it", b->options.id, b->options.file);
         return;
     }
     log_user("drive '%s': %s at byte %" G_GUINT64_FORMAT " of '%s' failed: %s; %s", b->options.id,
@@ -390,7 +390,7 @@ static bool is_busy(const BlockList *list)
     return false;
 }
 
-gboolean block_settle(Machine *m, GError **err)
+gboolean block_settle(Machine *m, bool give_up, GError **err)
 {
     BlockList *list = block_list(m);
 
@@ -398,11 +398,13 @@ gboolean block_settle(Machine *m, GError **err)
         for (unsigned i = 0; i < list->backends->len; i++)
             block_wait(list->backends->pdata[i]);
     }
+    if (give_up)
+        block_drain_all(m);
     for (unsigned i = 0; list && i < list->backends->len; i++) {
         const BlockBackend *b = list->backends->pdata[i];
         if (b->held.first)
-            return error_set(err, "drive '%s' has a transfer that failed (%s) and is tried again when the machine goes on",
-                             b->options.id, g_strerror(-b->held.first->status));
+            return error_set(err, "drive '%s' has a transfer that failed (%s) and is tried again when the machine goes "
+                             "on", b->options.id, g_strerror(-b->held.first->status));
     }
     return TRUE;
 }

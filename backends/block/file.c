@@ -14,6 +14,10 @@
 
 G_STATIC_ASSERT(sizeof(off_t) == 8); /* images may be larger than 2 GiB */
 
+#ifndef O_DIRECT
+#define O_DIRECT 0 /* the host has no such thing: the page cache it is */
+#endif
+
 typedef struct FileImage {
     Image image;
     int fd;

@@ -1,6 +1,7 @@
 /*
- * Files opened with O_DIRECT (cache.direct).  The host wants offset, length and buffer aligned; what is not goes through a
- * buffer of our own.  Of a block that is written in part the rest is read before, so nobody else may write it meanwhile.
+ * Files opened with O_DIRECT (cache.direct).  The host wants offset, length and buffer aligned; what is not goes through
+ * a buffer of our own.  Of a block that is written in part the rest is read before, so nobody else may write it
+ * meanwhile.
  */
 #include "backends/block/file_direct.h"
 

@@ -80,7 +80,8 @@ GPtrArray *image_json_parse(const char *what, const char *text, GError **err)
 #else
 GPtrArray *image_json_parse(const char *what, const char *text, GError **err)
 {
-    error_set(err, "%s: this Myna was built without json-glib and reads no JSON; key=value says the same: %s", what, text);
+    error_set(err, "%s: this Myna was built without json-glib and reads no JSON; key=value says the same: %s", what,
+              text);
     return NULL;
 }
 #endif

@@ -38,7 +38,7 @@ gboolean image_node_expand(const char *what, GPtrArray *pairs, const GPtrArray *
 gboolean image_node_settle(const char *what, const GPtrArray *pairs, ImageNode *out, GError **err);
 void image_node_clear(ImageNode *n);
 
-/* Whether a file name is a description: "json:{...}", or "node:key=value,..." as image_node_settle() gives backing files. */
+/* Whether a file name is a description: "json:{...}", or "node:key=value,..." as image_node_settle() has backing files. */
 bool image_node_is_name(const char *file);
 gboolean image_node_from_name(const char *who, const char *file, ImageNode *out, GError **err);
 

@@ -219,8 +219,8 @@ Image *overlay_open(Image *base, GError **err)
         return NULL;
     }
     Overlay *o = g_new0(Overlay, 1);
-    o->image = (Image){ .driver = &image_driver_overlay, .file = g_strdup(base->file), .size = base->size, .no_flush = true,
-                         .backing = base };
+    o->image = (Image){ .driver = &image_driver_overlay, .file = g_strdup(base->file), .size = base->size,
+                        .no_flush = true, .backing = base };
     o->fd = fd;
     o->present = present;
     g_rw_lock_init(&o->lock);

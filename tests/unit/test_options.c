@@ -58,7 +58,7 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-drive file=x,index=a", "-drive index=: 'a' is not a number"},
     {"-display gtk", "-display: unknown display 'gtk'; known: none"},
     {"-vga cirrus", "-vga: unknown card 'cirrus'; known: std, none"},
-    {"-object filter-dmup,id=f", "-object: unknown type 'filter-dmup' (did you mean 'filter-dump'?); known: filter-dump"},
+    {"-object filter-dmup,id=f", "-object: unknown type 'filter-dmup' (did you mean 'filter-dump'?); known: filter-dump, throttle-group"},
     {"-device isa-serail,help", "-device: unknown device 'isa-serail' (did you mean 'isa-serial'?); known: isa-serial"},
     {"-device bridge,help", "-device: 'bridge' is part of a board and cannot be added"},
     {"-m 512K", "-m: 524288 bytes; machine 'pc' has 1 MiB to 64 GiB"},
