@@ -74,7 +74,8 @@ static void write_memory(Driver *d, Input *in)
     static const uint32_t places[] = { RING_AT, RING_AT + RING_STEP, RING_AT + 2 * RING_STEP, RING_AT + 3 * RING_STEP,
                                        TABLES_AT, BUFFERS_AT };
     uint64_t at = places[take(in, 1) % G_N_ELEMENTS(places)] + take(in, 2);
-    unsigned n = MIN(take(in, 1) % 65, in->left);
+    unsigned n = take(in, 1) % 65;
+    n = MIN(n, in->left);
     as_write_bytes(d->m->memory, at, in->at, n);
     in->at += n;
     in->left -= n;
@@ -84,7 +85,8 @@ static void write_memory(Driver *d, Input *in)
 static void add_request(Driver *d, Input *in)
 {
     unsigned queue = take(in, 1) % DRIVER_QUEUES, slot = take(in, 1) % SLOTS, out = take(in, 1), room = take(in, 2);
-    Segment s[] = { { BUFFERS_AT + take(in, 2), out, false }, { BUFFERS_AT + 0x20000 + take(in, 2), room, true } };
+    unsigned out_at = take(in, 2), in_at = take(in, 2);
+    Segment s[] = { { BUFFERS_AT + out_at, out, false }, { BUFFERS_AT + 0x20000 + in_at, room, true } };
     out = MIN(out, in->left);
     as_write_bytes(d->m->memory, s[0].at, in->at, out);
     in->at += out;
