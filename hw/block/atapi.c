@@ -15,7 +15,7 @@ enum { SENSE_NONE, SENSE_NOT_READY = 2, SENSE_MEDIUM = 3, SENSE_ILLEGAL = 5, SEN
 enum {
     ASC_READ_ERROR = 0x11, ASC_BAD_COMMAND = 0x20, ASC_BAD_ADDRESS = 0x21, ASC_BAD_FIELD = 0x24,
     ASC_MEDIUM_CHANGED = 0x28, ASC_NO_SAVING = 0x39, ASC_NO_MEDIUM = 0x3a, ASC_REMOVAL_PREVENTED = 0x53,
-    ASC_BAD_MODE = 0x64,
+    ASC_BAD_MODE = 0x64, ASC_BAD_SEQUENCE = 0x2c, ASC_BAD_LENGTH = 0x1a, ASC_BAD_PARAMETER = 0x26,
 };
 
 /* Media events of GET EVENT STATUS NOTIFICATION (MMC-3, table 97). */
@@ -72,10 +72,10 @@ void atapi_block_next(IdeDrive *d)
 {
     uint32_t n = block_limit(d, d->length - d->pos);
 
-    d->now.count = REASON_TO_HOST;
+    d->now.count = d->writing ? 0 : REASON_TO_HOST;
     d->now.mid = n;
     d->now.high = n >> 8;
-    ide_offer(d, d->pos + n, IDE_PIO_IN);
+    ide_offer(d, d->pos + n, d->writing ? IDE_PIO_OUT : IDE_PIO_IN);
     ide_raise(d);
 }
 
@@ -138,6 +138,44 @@ static void run_read_cd(IdeDrive *d)
     else
         bad_field(d);
 }
+
+static uint32_t msf_address(const uint8_t *p)
+{
+    uint32_t frame = (p[0] * 60u + p[1]) * CD_FRAMES + p[2];
+    return frame - CD_PREGAP; /* before the first sector: beyond the end */
+}
+
+/* READ CD MSF: from one time up to another. */
+static void run_read_cd_msf(IdeDrive *d)
+{
+    unsigned type = d->cdb[1] >> 2 & 7, parts = d->cdb[9] & 0xf8;
+    uint32_t first = msf_address(d->cdb + 3), end = msf_address(d->cdb + 6);
+
+    if (type > 2 || type == 1)
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_MODE, 0);
+    else if (end < first)
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_ADDRESS, 0);
+    else if (parts == 0x10 || !parts)
+        read_sectors(d, first, parts ? end - first : 0);
+    else
+        bad_field(d);
+}
+
+/* ---- audio, of which an image has none ---- */
+
+static void refuse_play(IdeDrive *d, uint32_t length)
+{
+    if (length)
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_MODE, 0);
+    else
+        atapi_finish(d);
+}
+
+static void run_play10(IdeDrive *d) { refuse_play(d, ld16be(d->cdb + 7)); }
+static void run_play12(IdeDrive *d) { refuse_play(d, ld32be(d->cdb + 6)); }
+static void run_play_msf(IdeDrive *d) { refuse_play(d, memcmp(d->cdb + 3, d->cdb + 6, 3)); }
+static void run_play_track(IdeDrive *d) { refuse_play(d, 1); }
+static void run_pause(IdeDrive *d) { check_condition(d, SENSE_ILLEGAL, ASC_BAD_SEQUENCE, 0); }
 
 static void run_seek(IdeDrive *d)
 {
@@ -257,6 +295,29 @@ static void run_mode_sense(IdeDrive *d)
         reply_or_refuse(d, atapi_mode_sense(d, d->buffer), allocated16(d));
 }
 
+/* MODE SELECT: pages after a header, from the host. */
+static void run_mode_select(IdeDrive *d)
+{
+    uint32_t length = allocated16(d);
+
+    if ((d->cdb[1] & 0x11) != 0x10) /* pages are in their standard form, and are not saved */
+        bad_field(d);
+    else if (!length)
+        atapi_finish(d);
+    else if (length > ATAPI_MAX_PARAMETERS)
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_LENGTH, 0);
+    else
+        ide_receive(d, length);
+}
+
+void atapi_received(IdeDrive *d)
+{
+    if (atapi_mode_select(d, d->buffer, d->length))
+        atapi_finish(d);
+    else
+        check_condition(d, SENSE_ILLEGAL, ASC_BAD_PARAMETER, 0);
+}
+
 static void run_configuration(IdeDrive *d)
 {
     reply_or_refuse(d, atapi_configuration(d, d->buffer), allocated16(d));
@@ -270,6 +331,11 @@ static void run_event(IdeDrive *d)
 static void run_disc_information(IdeDrive *d)
 {
     reply_or_refuse(d, atapi_disc_information(d, d->buffer), allocated16(d));
+}
+
+static void run_track_information(IdeDrive *d)
+{
+    reply_or_refuse(d, atapi_track_information(d, d->buffer), allocated16(d));
 }
 
 static void run_mechanism_status(IdeDrive *d)
@@ -304,13 +370,23 @@ static const PacketCommand packet_commands[256] = {
     [0x25] = { run_read_capacity, MEDIUM },
     [0x28] = { run_read10, MEDIUM },
     [0x2b] = { run_seek, MEDIUM },
+    [0x2f] = { run_seek, MEDIUM }, /* VERIFY: sectors have no check codes */
     [0x42] = { run_subchannel, MEDIUM },
     [0x43] = { run_read_toc, MEDIUM },
+    [0x45] = { run_play10, MEDIUM },
     [0x46] = { run_configuration, PATIENT },
+    [0x47] = { run_play_msf, MEDIUM },
+    [0x48] = { run_play_track, MEDIUM },
     [0x4a] = { run_event, PATIENT },
+    [0x4b] = { run_pause, MEDIUM },
+    [0x4e] = { run_done, MEDIUM }, /* STOP PLAY */
     [0x51] = { run_disc_information, MEDIUM },
+    [0x52] = { run_track_information, MEDIUM },
+    [0x55] = { run_mode_select, 0 },
     [0x5a] = { run_mode_sense, 0 },
+    [0xa5] = { run_play12, MEDIUM },
     [0xa8] = { run_read12, MEDIUM },
+    [0xb9] = { run_read_cd_msf, MEDIUM },
     [0xbb] = { run_done, 0 }, /* SET CD SPEED: the speed of an image is the host's */
     [0xbd] = { run_mechanism_status, 0 },
     [0xbe] = { run_read_cd, MEDIUM },

@@ -8,8 +8,8 @@
 #include "util/bits.h"
 #include "util/endian.h"
 
-enum { TRACK_DATA = 0x14, LEAD_OUT = 0xaa, PREGAP = 150, FRAMES = 75 };
-#define CD_MAX_SECTORS (80 * 60 * FRAMES + 45000) /* a CD has 80 minutes, with some room: larger images are DVDs */
+enum { TRACK_DATA = 0x14, LEAD_OUT = 0xaa };
+#define CD_MAX_SECTORS (80 * 60 * CD_FRAMES + 45000) /* a CD has 80 minutes, with some room: larger images are DVDs */
 
 unsigned atapi_inquiry(const IdeDrive *d, uint8_t *out)
 {
@@ -29,16 +29,16 @@ unsigned atapi_inquiry(const IdeDrive *d, uint8_t *out)
 /* An address in the form the command asks for: minutes, seconds, frames from the start of the disc, or a sector. */
 static void put_address(uint8_t *p, uint32_t lba, bool msf)
 {
-    uint32_t frame = lba + PREGAP;
+    uint32_t frame = lba + CD_PREGAP;
 
     if (!msf) {
         st32be(p, lba);
         return;
     }
     p[0] = 0;
-    p[1] = frame / FRAMES / 60;
-    p[2] = frame / FRAMES % 60;
-    p[3] = frame % FRAMES;
+    p[1] = frame / CD_FRAMES / 60;
+    p[2] = frame / CD_FRAMES % 60;
+    p[3] = frame % CD_FRAMES;
 }
 
 static uint8_t *toc_entry(uint8_t *p, uint8_t track, uint32_t lba, bool msf)
@@ -104,23 +104,55 @@ unsigned atapi_toc(const IdeDrive *d, uint8_t *out)
     }
 }
 
+/* Present position, catalogue number and recording code: of the latter two there are none. */
 unsigned atapi_subchannel(const IdeDrive *d, uint8_t *out)
 {
     bool msf = d->cdb[1] & 2;
+    unsigned format = d->cdb[3], length = format == 1 ? 16 : 24;
 
-    memset(out, 0, 16);
+    memset(out, 0, 24);
     out[1] = 0x15; /* no audio is played */
     if (!(d->cdb[2] & 0x40))
         return 4;
-    if (d->cdb[3] != 1)
+    if (format < 1 || format > 3 || (format == 3 && d->cdb[6] > 1))
         return 0;
-    st16be(out + 2, 12);
-    out[4] = 1; /* current position */
+    st16be(out + 2, length - 4);
+    out[4] = format;
+    if (format == 2)
+        return length;
     out[5] = TRACK_DATA;
-    out[6] = out[7] = 1;
+    out[6] = 1;
+    if (format == 3)
+        return length;
+    out[7] = 1;
     put_address(out + 8, 0, msf);
     put_address(out + 12, 0, msf);
-    return 16;
+    return length;
+}
+
+/* Of the track that is named, or that a sector is in (section 6.27). */
+unsigned atapi_track_information(const IdeDrive *d, uint8_t *out)
+{
+    uint32_t place = ld32be(d->cdb + 2);
+
+    switch (d->cdb[1] & 3) {
+    case 0:
+        if (place >= d->sectors)
+            return 0;
+        break;
+    case 1: case 2:
+        if (place != 1)
+            return 0;
+        break;
+    default: return 0;
+    }
+    memset(out, 0, 36);
+    st16be(out, 34);
+    out[2] = out[3] = 1;                      /* track, session */
+    out[5] = 4;                               /* data */
+    out[6] = 1;                               /* mode 1 */
+    st32be(out + 24, d->sectors);
+    return 36;
 }
 
 unsigned atapi_disc_information(const IdeDrive *d, uint8_t *out)
@@ -145,16 +177,52 @@ unsigned atapi_mechanism_status(const IdeDrive *d, uint8_t *out)
 
 /* ---- mode pages (section 5.5) ---- */
 
-static const uint8_t page_recovery[8] = { 0x01, 6, 0, 5 };
-static const uint8_t page_audio[16] = { 0x0e, 14, 4, 0, 0, 0, 0, FRAMES, 1, 255, 2, 255 };
+static const uint8_t default_recovery[2] = { 0, 5 }, default_volume[8] = { 1, 255, 2, 255 };
 
-static uint8_t *put_fixed_page(uint8_t *p, const uint8_t *page, bool changeable)
+void atapi_set_defaults(IdeDrive *d)
 {
-    unsigned n = page[1] + 2;
+    memcpy(d->recovery, default_recovery, sizeof d->recovery);
+    memcpy(d->volume, default_volume, sizeof d->volume);
+}
 
-    memset(p, 0, n);
-    memcpy(p, page, changeable ? 2 : n);
-    return p + n;
+/* Values that are asked for: changeable bits have a mask in their place. */
+typedef enum PageValues { VALUES_NOW, VALUES_CHANGEABLE, VALUES_DEFAULT } PageValues;
+
+static void put_values(uint8_t *p, PageValues which, const uint8_t *now, const uint8_t *initial, unsigned n)
+{
+    if (which == VALUES_CHANGEABLE)
+        memset(p, 0xff, n);
+    else
+        memcpy(p, which == VALUES_NOW ? now : initial, n);
+}
+
+static uint8_t *put_recovery(const IdeDrive *d, uint8_t *p, PageValues which)
+{
+    memset(p, 0, 8);
+    p[0] = 0x01;
+    p[1] = 6;
+    put_values(p + 2, which, d->recovery, default_recovery, sizeof d->recovery);
+    return p + 8;
+}
+
+static uint8_t *put_audio(const IdeDrive *d, uint8_t *p, PageValues which)
+{
+    memset(p, 0, 16);
+    p[0] = 0x0e;
+    p[1] = 14;
+    if (which != VALUES_CHANGEABLE)
+        p[2] = 4, p[7] = CD_FRAMES;
+    put_values(p + 8, which, d->volume, default_volume, sizeof d->volume);
+    return p + 16;
+}
+
+/* Power conditions: no timers run. */
+static uint8_t *put_power(uint8_t *p)
+{
+    memset(p, 0, 12);
+    p[0] = 0x1a;
+    p[1] = 10;
+    return p + 12;
 }
 
 /* Capabilities and mechanical status. */
@@ -179,25 +247,62 @@ static uint8_t medium_type(const IdeDrive *d)
     return d->tray_open ? 0x71 : block_inserted(d->block) ? 0x01 : 0x70;
 }
 
-/* All pages, or one; bits 7:6 of byte 2 ask for present values, changeable bits (there are none), or defaults. */
+/* All pages, or one; bits 7:6 of byte 2 ask for present values, changeable bits, or defaults. */
 unsigned atapi_mode_sense(const IdeDrive *d, uint8_t *out)
 {
-    bool changeable = d->cdb[2] >> 6 == 1;
+    PageValues which = d->cdb[2] >> 6;
     unsigned page = d->cdb[2] & 0x3f, all = page == 0x3f;
     uint8_t *p = out + 8;
 
     if (all || page == 0x01)
-        p = put_fixed_page(p, page_recovery, changeable);
+        p = put_recovery(d, p, which);
     if (all || page == 0x0e)
-        p = put_fixed_page(p, page_audio, changeable);
+        p = put_audio(d, p, which);
+    if (all || page == 0x1a)
+        p = put_power(p);
     if (all || page == 0x2a)
-        p = put_capabilities(d, p, changeable);
+        p = put_capabilities(d, p, which == VALUES_CHANGEABLE);
     if (p == out + 8)
         return 0;
     memset(out, 0, 8);
     st16be(out, p - out - 2);
     out[2] = medium_type(d);
     return p - out;
+}
+
+/* One page, of n bytes that are there; its length, or 0 when there is no such page, or it is cut off. */
+static unsigned take_page(IdeDrive *d, const uint8_t *p, uint32_t n)
+{
+    static const struct {
+        uint8_t page, length;
+    } pages[] = { { 0x01, 8 }, { 0x01, 12 }, { 0x0e, 16 }, { 0x1a, 12 }, { 0x2a, 22 } };
+    unsigned length = n >= 2 ? p[1] + 2 : 0, known = 0;
+
+    for (unsigned k = 0; k < ARRAY_SIZE(pages); k++)
+        known |= pages[k].page == (p[0] & 0x3f) && pages[k].length == length;
+    if (!known || length > n)
+        return 0;
+    if ((p[0] & 0x3f) == 0x01)
+        memcpy(d->recovery, p + 2, sizeof d->recovery);
+    else if ((p[0] & 0x3f) == 0x0e)
+        memcpy(d->volume, p + 8, sizeof d->volume);
+    return length;
+}
+
+/* A header, block descriptors, which CD-ROMs do not have, and pages (SPC-2, section 8.3). */
+bool atapi_mode_select(IdeDrive *d, const uint8_t *parameters, uint32_t length)
+{
+    uint32_t at = 8;
+
+    if (length < at || ld16be(parameters + 6))
+        return false;
+    while (at < length) {
+        unsigned n = take_page(d, parameters + at, length - at);
+        if (!n)
+            return false;
+        at += n;
+    }
+    return true;
 }
 
 /* ---- features (section 5.3 and 6.6) ---- */

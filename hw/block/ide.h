@@ -28,6 +28,7 @@
 #include "core/state.h"
 #include "hw/block/ide_dma.h"
 
+enum { CD_FRAMES = 75, CD_PREGAP = 150, ATAPI_MAX_PARAMETERS = 256 };
 enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024, IDE_MAX_MULTIPLE = 16, ATA_TRIM_BLOCKS = 8 };
 
 /* Status and error registers (sections 7.12 and 7.9), device control (7.6), device (7.7). */
@@ -109,6 +110,8 @@ struct IdeDrive {
     uint8_t sense_key, asc, ascq;
     bool tray_open, tray_locked, attention;
     uint8_t media_event;         /* for GET EVENT STATUS NOTIFICATION */
+    uint8_t recovery[2];         /* what MODE SELECT set: errors' recovery, retries; channels and volumes of the ports */
+    uint8_t volume[8];
 };
 
 struct IdeChannel {
@@ -221,6 +224,8 @@ void atapi_execute(IdeDrive *d);
 void atapi_block_next(IdeDrive *d);
 void atapi_finish(IdeDrive *d);
 void atapi_image_error(IdeDrive *d);
+void atapi_received(IdeDrive *d); /* the data of a packet command has come */
+void atapi_set_defaults(IdeDrive *d);
 /* The user put another medium in, or none; wants the tray opened. */
 void atapi_medium_changed(IdeDrive *d);
 void atapi_eject_wanted(IdeDrive *d, bool force);
@@ -232,6 +237,8 @@ unsigned atapi_configuration(const IdeDrive *d, uint8_t *out);
 unsigned atapi_disc_information(const IdeDrive *d, uint8_t *out);
 unsigned atapi_mechanism_status(const IdeDrive *d, uint8_t *out);
 unsigned atapi_subchannel(const IdeDrive *d, uint8_t *out);
+unsigned atapi_track_information(const IdeDrive *d, uint8_t *out);
+bool atapi_mode_select(IdeDrive *d, const uint8_t *parameters, uint32_t length); /* false: they are wrong */
 unsigned atapi_inquiry(const IdeDrive *d, uint8_t *out);
 unsigned atapi_event(IdeDrive *d, uint8_t *out);
 bool atapi_ready(const IdeDrive *d);

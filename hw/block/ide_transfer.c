@@ -273,6 +273,8 @@ void ide_block_done(IdeDrive *d)
         block_next(d, true);
     else if (d->trimming)
         ata_trim(d);
+    else if (d->writing && d->packet)
+        atapi_received(d);
     else if (d->writing)
         store(d);
     else
@@ -292,6 +294,7 @@ void ide_drive_power_on(IdeDrive *d)
     if (!ide_drive_present(d))
         return;
     ata_set_defaults(d);
+    atapi_set_defaults(d);
     memset(d->queue_error, 0, sizeof d->queue_error);
     d->device = DEV_OBSOLETE;
     d->sense_key = d->asc = d->ascq = d->media_event = 0;
@@ -390,6 +393,6 @@ const StateField ide_drive_state[] = {
     STATE_BOOL(IdeDrive, trimming), STATE_BYTES(IdeDrive, queue_error), STATE_BYTES(IdeDrive, cdb),
     STATE_U32(IdeDrive, byte_limit), STATE_U8(IdeDrive, sense_key), STATE_U8(IdeDrive, asc), STATE_U8(IdeDrive, ascq),
     STATE_BOOL(IdeDrive, tray_open), STATE_BOOL(IdeDrive, tray_locked), STATE_BOOL(IdeDrive, attention),
-    STATE_U8(IdeDrive, media_event), STATE_END
+    STATE_U8(IdeDrive, media_event), STATE_BYTES(IdeDrive, recovery), STATE_BYTES(IdeDrive, volume), STATE_END
 };
 

@@ -100,8 +100,8 @@ static void machine_up(Fixture *f, bool disk_readonly)
 {
     GError *err = NULL;
     const BlockOptions options[4] = {
-        { .id = "disk", .file = f->disk, .readonly = disk_readonly },
-        { .id = "slave", .file = f->slave },
+        { .id = "disk", .file = f->disk, .format = "raw", .readonly = disk_readonly },
+        { .id = "slave", .file = f->slave, .format = "raw" },
         { .id = "cd", .file = f->cd, .cdrom = true },
     };
 
@@ -847,7 +847,7 @@ static void test_cd_commands(Fixture *f, gconstpointer unused)
     expect_sense(f, CDB(0x43, 0, 5, 0, 0, 0, 0, 0, 100), 5, 0x24);
     g_assert_cmpuint(packet_in(f, CDB(0x5a, 0, 0x2a, 0, 0, 0, 0, 0, 128), 0x100, b), ==, 30);
     g_assert_cmphex(b[8], ==, 0x2a);
-    g_assert_cmpuint(packet_in(f, CDB(0x5a, 0, 0x3f, 0, 0, 0, 0, 0, 128), 0x100, b), ==, 54);
+    g_assert_cmpuint(packet_in(f, CDB(0x5a, 0, 0x3f, 0, 0, 0, 0, 0, 128), 0x100, b), ==, 66);
     expect_sense(f, CDB(0x5a, 0, 0xea, 0, 0, 0, 0, 0, 128), 5, 0x39);
     g_assert_cmpuint(packet_in(f, CDB(0x46, 0, 0, 0, 0, 0, 0, 0, 200), 0x100, b), >, 40);
     g_assert_cmphex(ld16be(b + 6), ==, 8);
@@ -880,6 +880,140 @@ static void test_cd_tray(Fixture *f, gconstpointer unused)
     g_assert_cmphex(packet(f, CDB(0x1b, 0, 0, 0, 3), 0, false), ==, DRDY | DSC);
     expect_sense(f, CDB(0x00), 6, 0x28);
     g_assert_cmphex(packet(f, CDB(0x00), 0, false), ==, DRDY | DSC);
+}
+
+/* A packet command with data from the host. */
+static uint8_t packet_out(Fixture *f, const uint8_t *cdb, const uint8_t *data, unsigned n)
+{
+    outb(f, SECONDARY + FEATURE, 0);
+    outb(f, SECONDARY + MID, 0xfe);
+    outb(f, SECONDARY + HIGH, 0xff);
+    outb(f, SECONDARY + COMMAND, 0xa0);
+    for (unsigned i = 0; i < 12; i += 2)
+        outw(f, SECONDARY, cdb[i] | cdb[i + 1] << 8);
+    g_assert_cmphex(wait_ready(f, SECONDARY), ==, DRDY | DSC | DRQ);
+    g_assert_cmphex(inb(f, SECONDARY + COUNT), ==, 0);
+    g_assert_cmpuint(inb(f, SECONDARY + MID), ==, n);
+    for (unsigned i = 0; i < n; i += 2)
+        outw(f, SECONDARY, data[i] | data[i + 1] << 8);
+    return wait_ready(f, SECONDARY);
+}
+
+static void test_cd_audio(Fixture *f, gconstpointer unused)
+{
+    uint8_t b[64], select[24] = { [8] = 0x0e, 14, 4, [16] = 1, 0x80, 2, 0x70 };
+    (void)unused;
+
+    /* Nothing can be played. */
+    expect_sense(f, CDB(0x45, 0, 0, 0, 0, 0, 0, 0, 9), 5, 0x64);
+    g_assert_cmphex(packet(f, CDB(0x45), 0, false), ==, DRDY | DSC);
+    expect_sense(f, CDB(0x47, 0, 0, 0, 2, 0, 0, 3, 0), 5, 0x64);
+    expect_sense(f, CDB(0xa5, 0, 0, 0, 0, 0, 0, 0, 0, 9), 5, 0x64);
+    expect_sense(f, CDB(0x4b), 5, 0x2c);
+    g_assert_cmphex(packet(f, CDB(0x4e), 0, false), ==, DRDY | DSC);
+    /* Position, catalogue number, recording code. */
+    g_assert_cmpuint(packet_in(f, CDB(0x42, 2, 0x40, 1, 0, 0, 0, 0, 64), 0x100, b), ==, 16);
+    g_assert_cmphex(b[1], ==, 0x15);
+    g_assert_cmpuint(packet_in(f, CDB(0x42, 2, 0x40, 2, 0, 0, 0, 0, 64), 0x100, b), ==, 24);
+    g_assert_cmphex(b[8], ==, 0);
+    g_assert_cmpuint(packet_in(f, CDB(0x42, 2, 0x40, 3, 0, 0, 1, 0, 64), 0x100, b), ==, 24);
+    expect_sense(f, CDB(0x42, 2, 0x40, 4, 0, 0, 0, 0, 64), 5, 0x24);
+    /* Volumes are kept, until they are reset; what cannot be is refused. */
+    g_assert_cmphex(packet_out(f, CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0, 24), select, 24), ==, DRDY | DSC);
+    g_assert_cmpuint(packet_in(f, CDB(0x5a, 0, 0x0e, 0, 0, 0, 0, 0, 64), 0x100, b), ==, 24);
+    g_assert_cmpmem(b + 16, 4, select + 16, 4);
+    g_assert_cmpuint(packet_in(f, CDB(0x5a, 0, 0x8e, 0, 0, 0, 0, 0, 64), 0x100, b), ==, 24);
+    g_assert_cmphex(b[17], ==, 0xff);
+    select[9] = 200;
+    g_assert_cmphex(packet_out(f, CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0, 24), select, 24), ==, DRDY | DSC | ERR);
+    expect_sense(f, CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0), 5, 0x1a);
+    expect_sense(f, CDB(0x55, 0x11, 0, 0, 0, 0, 0, 0, 24), 5, 0x24);
+}
+
+/* The user's hand: a locked door is told of; a medium that is put in is news, and has its own size. */
+static void test_cd_change(Fixture *f, gconstpointer unused)
+{
+    GError *err = NULL;
+    uint8_t b[16];
+    const uint8_t *event = CDB(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 16);
+    BlockBackend *cd = block_find(f->m, "cd");
+    g_autofree char *other = image_new(f, "other.iso", 50 * 2048);
+    (void)unused;
+
+    g_assert_cmphex(packet(f, CDB(0x1e, 0, 0, 0, 1), 0, false), ==, DRDY | DSC);
+    g_assert_true(block_locked(cd));
+    g_assert_false(block_eject(cd, false, &err));
+    g_clear_error(&err);
+    g_assert_cmpuint(packet_in(f, event, 0x100, b), ==, 8);
+    g_assert_cmphex(b[4], ==, 1);
+    g_assert_cmphex(packet(f, CDB(0x1e), 0, false), ==, DRDY | DSC);
+    g_assert_true(block_eject(cd, false, &err));
+    g_assert_no_error(err);
+    expect_sense(f, CDB(0x00), 2, 0x3a);
+    g_assert_true(block_change(cd, other, "raw", true, false, &err));
+    g_assert_no_error(err);
+    expect_sense(f, CDB(0x00), 6, 0x28);
+    g_assert_cmpuint(packet_in(f, event, 0x100, b), ==, 8);
+    g_assert_cmphex(b[4], ==, 2);
+    g_assert_cmpuint(packet_in(f, CDB(0x25), 0x100, b), ==, 8);
+    g_assert_cmpuint(ld32be(b), ==, 49);
+    g_assert_false(block_removable(block_find(f->m, "disk")));
+    g_remove(other);
+}
+
+static void test_cd_msf(Fixture *f, gconstpointer unused)
+{
+    uint8_t b[4096];
+    (void)unused;
+
+    /* 00:02:10 to 00:02:12 are sectors 10 and 11. */
+    g_assert_cmpuint(packet_in(f, CDB(0xb9, 0, 0, 0, 2, 10, 0, 2, 12, 0x10), 0xfffe, b), ==, 4096);
+    for (unsigned i = 0; i < 4096; i++)
+        g_assert_cmphex(b[i], ==, pattern(10 * 2048 + i));
+    expect_sense(f, CDB(0xb9, 0, 0, 0, 2, 12, 0, 2, 10, 0x10), 5, 0x21);
+    expect_sense(f, CDB(0xb9, 0, 0, 0, 1, 0, 0, 2, 10, 0x10), 5, 0x21);
+    g_assert_cmpuint(packet_in(f, CDB(0x52, 1, 0, 0, 0, 1, 0, 0, 36), 0x100, b), ==, 36);
+    g_assert_cmpuint(ld32be(b + 24), ==, CD_SECTORS);
+    expect_sense(f, CDB(0x52, 1, 0, 0, 0, 2, 0, 0, 36), 5, 0x24);
+    g_assert_cmphex(packet(f, CDB(0x2f, 0, 0, 0, 0, 9), 0, false), ==, DRDY | DSC);
+}
+
+/* SMART's logs and those of READ LOG EXT; a log that is not there. */
+static void test_logs(Fixture *f, gconstpointer unused)
+{
+    (void)unused;
+    outb(f, PRIMARY + FEATURE, 0xd5);
+    command28(f, PRIMARY, 0, 0xb0, 0xc24f01, 1);
+    g_assert_cmphex(wait_ready(f, PRIMARY), ==, DRDY | DSC | DRQ);
+    g_assert_cmphex(inw(f, PRIMARY), ==, 1);
+    for (unsigned i = 1; i < 256; i++)
+        inw(f, PRIMARY);
+    outb(f, PRIMARY + FEATURE, 0xd5);
+    command28(f, PRIMARY, 0, 0xb0, 0xc24f33, 1);
+    g_assert_cmphex(wait_ready(f, PRIMARY), ==, DRDY | DSC | ERR);
+    command48(f, 0x2f, 0, 1);
+    g_assert_cmphex(wait_ready(f, PRIMARY), ==, DRDY | DSC | DRQ);
+    g_assert_cmphex(inw(f, PRIMARY), ==, 1);
+    for (unsigned i = 1; i < 256; i++)
+        inw(f, PRIMARY);
+    command48(f, 0x2f, 0x10, 1); /* of queues, which IDE does not have */
+    g_assert_cmphex(wait_ready(f, PRIMARY), ==, DRDY | DSC | ERR);
+}
+
+/* The write cache is the image's. */
+static void test_write_cache(Fixture *f, gconstpointer unused)
+{
+    BlockBackend *disk = block_find(f->m, "disk");
+    (void)unused;
+
+    outb(f, PRIMARY + FEATURE, 0x82);
+    command28(f, PRIMARY, 0, 0xef, 0, 0);
+    g_assert_cmphex(wait_ready(f, PRIMARY), ==, DRDY | DSC);
+    g_assert_false(block_write_cache(disk));
+    outb(f, PRIMARY + FEATURE, 0x02);
+    command28(f, PRIMARY, 0, 0xef, 0, 0);
+    g_assert_cmphex(wait_ready(f, PRIMARY), ==, DRDY | DSC);
+    g_assert_true(block_write_cache(disk));
 }
 
 /* ---- save and restore ---- */
@@ -1029,7 +1163,7 @@ static void test_drive_devices(Fixture *f, gconstpointer unused)
     g_assert_null(device_add(f->m, &ide_hd_type, NULL, &err, "drive", "disk", NULL));
     g_assert_nonnull(strstr(err->message, "already"));
     g_clear_error(&err);
-    block_open(f->m, &(BlockOptions) { .id = "extra", .file = extra }, &err);
+    block_open(f->m, &(BlockOptions) { .id = "extra", .file = extra, .format = "raw" }, &err);
     g_assert_no_error(err);
     g_assert_null(device_add(f->m, &ide_hd_type, NULL, &err, "drive", "extra", "bus", "ide.0", NULL));
     g_assert_nonnull(strstr(err->message, "free"));
@@ -1070,6 +1204,11 @@ int main(int argc, char **argv)
     TEST("cd-dma", test_cd_dma);
     TEST("cd-commands", test_cd_commands);
     TEST("cd-tray", test_cd_tray);
+    TEST("cd-audio", test_cd_audio);
+    TEST("cd-change", test_cd_change);
+    TEST("cd-msf", test_cd_msf);
+    TEST("logs", test_logs);
+    TEST("write-cache", test_write_cache);
     TEST("save", test_save);
     TEST("save-broken", test_save_broken);
     TEST("random", test_random);
