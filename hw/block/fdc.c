@@ -80,7 +80,9 @@ static void eject_wanted(void *opaque, bool force)
     block_set_tray(d->block, true);
 }
 
-static const BlockUser floppy_user = { .medium_changed = medium_changed, .eject_wanted = eject_wanted };
+static const BlockUser floppy_user = {
+    .removable = true, .medium_changed = medium_changed, .eject_wanted = eject_wanted,
+};
 
 bool fdc_readable(const Fdc *s, const FloppyDrive *d)
 {
