@@ -44,7 +44,7 @@ static const struct { const char *name, *arguments, *reply; } right[] = {
     { "query-block", "{}", "\"drv\":\"raw\",\"ro\":true" },
     { "block_resize", "{\"device\": \"ide1-cd0\", \"size\": 2048}", "drive 'ide1-cd0' is read-only" },
     { "eject", "{\"device\": \"ide1-cd0\"}", "{\"return\":{}}" },
-    { "query-block", "{}", "\"io-status\":\"ok\",\"tray_open\":false}" },
+    { "query-block", "{}", "\"io-status\":\"ok\",\"tray_open\":true}" },
     { "cont", "{}", "{\"return\":{}}" },
     { "query-status", "{}", "\"status\":\"running\",\"singlestep\":false,\"running\":true" },
     { "stop", "{}", "{\"return\":{}}" },
