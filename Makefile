@@ -161,7 +161,8 @@ SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(B
              'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img IMAGE_IO=$(abspath $(BUILD))/image-io \
              $(SRC)/tests/disk/interchange $(SEQUENCES)' \
              'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
-SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net'
+SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net' \
+            'net/shares=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-share $(BUILD)/share'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
