@@ -82,12 +82,14 @@ const CommandRow network_commands[] = {
       .run = command_hostfwd_add, .more = "RULE is [tcp|udp]:[HOSTADDRESS]:HOSTPORT-[GUESTADDRESS]:PORT\n" },
     { .name = "hostfwd_remove", .arguments = "[NETWORK] RULE", .help = "forward a port of the host no longer",
       .run = command_hostfwd_remove, .more = "RULE is [tcp|udp]:[HOSTADDRESS]:HOSTPORT\n" },
-    { .name = "set_link", .arguments = "NAME on|off", .help = "plug a network's cable in, or out", .run = command_set_link },
+    { .name = "set_link", .arguments = "NAME on|off", .help = "plug a network's cable in, or out",
+      .run = command_set_link },
     { .name = NULL },
 };
 
 const CommandRow network_info[] = {
-    { .name = "network", .arguments = "", .help = "networks, their cards and what went over them", .run = info_network },
+    { .name = "network", .arguments = "", .help = "networks, their cards and what went over them",
+      .run = info_network },
     { .name = "usernet", .arguments = "", .help = "connections of user networks", .run = info_usernet },
     { .name = NULL },
 };

@@ -96,7 +96,8 @@ typedef struct Card {
 
 static const Card card_of_nic = {"-nic", "mac", NULL}, card_of_net = {"-net nic", "macaddr", "name"};
 
-static gboolean card_add(Machine *m, const Options *o, const Card *card, GPtrArray *pairs, const char *network, GError **err)
+static gboolean card_add(Machine *m, const Options *o, const Card *card, GPtrArray *pairs, const char *network,
+                         GError **err)
 {
     g_autofree char *model = option_pairs_take(pairs, "model");
     const char *name = !model ? DEFAULT_MODEL : !strcmp(model, "virtio") ? "virtio-net-pci" : model;
@@ -199,7 +200,8 @@ static gboolean net_networks_create(Machine *m, const Options *o, bool hub, char
     return TRUE;
 }
 
-static gboolean net_card_create(Machine *m, const Options *o, const char *argument, bool hub, const char *only, GError **err)
+static gboolean net_card_create(Machine *m, const Options *o, const char *argument, bool hub, const char *only,
+                                GError **err)
 {
     g_autoptr(GPtrArray) pairs = option_pairs_parse(argument, "type");
     g_autofree char *network = option_pairs_take(pairs, "netdev"), *type = option_pairs_take(pairs, "type");
@@ -243,7 +245,8 @@ static const OptionField dump_fields[] = {
 static gboolean dump_start(Machine *m, const DumpOptions *d, GError **err)
 {
     if (!d->netdev || !d->file)
-        return error_set(err, "-object filter-dump: it needs %s", d->netdev ? "file=FILE" : "netdev=ID, the network's");
+        return error_set(err, "-object filter-dump: it needs %s",
+                         d->netdev ? "file=FILE" : "netdev=ID, the network's");
     NetBackend *n = net_find(m, d->netdev);
     if (!n)
         return error_set(err, "-object filter-dump: there is no network '%s'; -netdev ...,id=%s makes one", d->netdev,
@@ -254,7 +257,8 @@ static gboolean dump_start(Machine *m, const DumpOptions *d, GError **err)
 gboolean networks_create_object(Machine *m, const char *text, GError **err)
 {
     DumpOptions d = {0};
-    gboolean ok = option_fields_parse("-object filter-dump", text, "qom-type", dump_fields, &d, err) && dump_start(m, &d, err);
+    gboolean ok = option_fields_parse("-object filter-dump", text, "qom-type", dump_fields, &d, err) &&
+                  dump_start(m, &d, err);
     option_fields_clear(dump_fields, &d);
     return ok;
 }
@@ -309,7 +313,8 @@ gboolean networks_create(Machine *m, const Options *o, GError **err)
 {
     if (nobody_asked(o))
         return default_create(m, o, err);
-    if (!each(m, o, o->netdevs, netdev_create, err) || !each(m, o, o->nics, nic_create, err) || !nets_create(m, o, err))
+    if (!each(m, o, o->netdevs, netdev_create, err) || !each(m, o, o->nics, nic_create, err) ||
+        !nets_create(m, o, err))
         return FALSE;
     warn_of_ping(m);
     return TRUE;

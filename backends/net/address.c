@@ -27,8 +27,8 @@ gboolean net_address_parse(const char *what, const char *text, NetAddress *a, GE
         text++;
         size -= 2;
     }
-    *a = (NetAddress){.type = g_strdup("inet"), .host = g_strndup(text, size), .port = g_strdup(colon + 1), .ipv4 = true,
-                      .ipv6 = true};
+    *a = (NetAddress){.type = g_strdup("inet"), .host = g_strndup(text, size), .port = g_strdup(colon + 1),
+                      .ipv4 = true, .ipv6 = true};
     return TRUE;
 }
 
@@ -87,7 +87,8 @@ static void start_failed(const char *what, const NetAddress *a, AddressUse use, 
 
 /* ---- the kinds of addresses ---- */
 
-static struct addrinfo *inet_list(const char *what, const NetAddress *a, int family, int type, bool passive, GError **err)
+static struct addrinfo *inet_list(const char *what, const NetAddress *a, int family, int type, bool passive,
+                                  GError **err)
 {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = type, .ai_flags = passive ? AI_PASSIVE : 0}, *list;
     if (family == AF_UNSPEC && a->ipv4 != a->ipv6)
@@ -166,8 +167,8 @@ int net_address_socket(const char *what, const NetAddress *a, int socket_type, A
     return inet_socket(what, a, socket_type, use, err);
 }
 
-gboolean net_address_resolve(const char *what, const NetAddress *a, int family, struct sockaddr_storage *out, socklen_t *size,
-                             GError **err)
+gboolean net_address_resolve(const char *what, const NetAddress *a, int family, struct sockaddr_storage *out,
+                             socklen_t *size, GError **err)
 {
     *out = (struct sockaddr_storage){0};
     if (!g_strcmp0(a->type, "unix")) {

@@ -1,5 +1,6 @@
 /*
- * Inside backends/net: addresses of sockets as -netdev writes them ("addr.type=inet,addr.host=...", QEMU's SocketAddress).
+ * Inside backends/net: addresses of sockets as -netdev writes them ("addr.type=inet,addr.host=...", QEMU's
+ * SocketAddress).
  */
 #ifndef MYNA_BACKENDS_NET_ADDRESS_H
 #define MYNA_BACKENDS_NET_ADDRESS_H
@@ -20,7 +21,8 @@ typedef struct NetAddress {
         OPTION_FIELD(T, field.port, prefix ".port", OPTION_STRING),                                                    \
         OPTION_FIELD(T, field.path, prefix ".path", OPTION_STRING),                                                    \
         OPTION_FIELD(T, field.str, prefix ".str", OPTION_STRING),                                                      \
-        OPTION_FIELD(T, field.ipv4, prefix ".ipv4", OPTION_BOOL), OPTION_FIELD(T, field.ipv6, prefix ".ipv6", OPTION_BOOL)
+        OPTION_FIELD(T, field.ipv4, prefix ".ipv4", OPTION_BOOL),                                                      \
+        OPTION_FIELD(T, field.ipv6, prefix ".ipv6", OPTION_BOOL)
 
 extern const char *const net_address_types[];
 
@@ -39,7 +41,7 @@ typedef enum AddressUse { ADDRESS_BIND, ADDRESS_CONNECT } AddressUse;
 int net_address_socket(const char *what, const NetAddress *a, int socket_type, AddressUse use, GError **err);
 
 /* Its bytes, for sendto(), of `family` (AF_UNSPEC: any). */
-gboolean net_address_resolve(const char *what, const NetAddress *a, int family, struct sockaddr_storage *out, socklen_t *size,
-                             GError **err);
+gboolean net_address_resolve(const char *what, const NetAddress *a, int family, struct sockaddr_storage *out,
+                             socklen_t *size, GError **err);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Inside backends/net: what all kinds of networks share.  Each kind is a file with a NetKind; net.c holds the list, the
+ * Inside backends/net: what all kinds of networks share. Each kind is a file with a NetKind; net.c holds the list, the
  * notation and the way of frames between host and card, net_offload.c the work that one side leaves to the other,
  * pcap.c the captures.
  */
@@ -71,15 +71,17 @@ struct NetBackend {
 void net_receive(NetBackend *n, const struct iovec *iov, unsigned count, const NetOffload *offload);
 
 /*
- * Whether a frame would reach the card at once, or be dropped at once as there is none to take it.  Otherwise the kind stops
- * reading from the host, which then queues by itself, until wake().
+ * Whether a frame would reach the card at once, or be dropped at once as there is none to take it.  Otherwise the kind
+ * stops reading from the host, which then queues by itself, until wake().
  */
 bool net_has_room(NetBackend *n);
 
 /* The host's interface, or the other end, came or went. */
 void net_set_carrier(NetBackend *n, bool up);
 
-/* net_offload.c: gives fn the frame, in as many frames as a side with `abilities` needs, each with what is left to do. */
+/*
+ * net_offload.c: gives fn the frame, in as many frames as a side with `abilities` needs, each with what is left to do.
+ */
 typedef void NetFrameFn(void *opaque, const struct iovec *iov, unsigned count, const NetOffload *offload);
 void net_finish(const struct iovec *iov, unsigned count, const NetOffload *offload, unsigned abilities, NetFrameFn *fn,
                 void *opaque);

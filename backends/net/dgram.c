@@ -20,7 +20,10 @@ typedef struct Dgram {
     struct sockaddr_storage remote;
     socklen_t remote_size;  /* 0: the socket is connected */
     bool group;
-    /* Senders' addresses of the last frames to a group: it sends them back, which a guest takes for a double of itself. */
+    /*
+     * Senders' addresses of the last frames to a group: it sends them back, which a guest takes for a double of
+     * itself.
+     */
     uint8_t own[OWN_ADDRESSES][6];
     unsigned own_next;
     char *path;             /* of a bound Unix socket, removed at the end */
@@ -60,7 +63,8 @@ static gboolean frame_readable(gint fd, GIOCondition condition, gpointer p)
         ssize_t got = recv(fd, d->frame, sizeof d->frame, 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             break;
-        struct iovec iov = {d->frame, MAX(got, 0)}; /* an error is what ICMP says of a frame sent before: nobody is there */
+        /* an error is what ICMP says of a frame sent before: nobody is there */
+        struct iovec iov = {d->frame, MAX(got, 0)};
         if (got >= 12 && !(d->group && own_find(d, d->frame + 6)))
             net_receive(n, &iov, 1, NULL);
     }
@@ -122,7 +126,8 @@ static gboolean group_join(NetBackend *n, const NetAddress *local, GError **err)
     return TRUE;
 }
 
-static gboolean pair_bind(NetBackend *n, const char *what, const NetAddress *local, const NetAddress *remote, GError **err)
+static gboolean pair_bind(NetBackend *n, const char *what, const NetAddress *local, const NetAddress *remote,
+                          GError **err)
 {
     Dgram *d = n->state;
     struct sockaddr_storage own = {0};
@@ -208,7 +213,8 @@ static gboolean dgram_open(NetBackend *n, const void *settings, GError **err)
 }
 
 const NetKind net_kind_dgram = {
-    .name = "dgram", .help = "local.type=inet|unix|fd,local.host=,local.port=,remote.type=,remote.host=,...: datagrams",
+    .name = "dgram", .help = "local.type=inet|unix|fd,local.host=,local.port=,remote.type=,remote.host=,...: "
+                             "datagrams",
     .settings_size = sizeof(DgramSettings), .fields = dgram_fields, .settings_default = dgram_default,
     .open = dgram_open, .close = dgram_close, .send = dgram_send, .wake = dgram_wake, .describe = dgram_describe,
 };

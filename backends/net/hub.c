@@ -1,5 +1,5 @@
 /*
- * Hubs (-netdev hubport): what one port sends, all others of the same hubid receive.  A port has a card, as any network
+ * Hubs (-netdev hubport): what one port sends, all others of the same hubid receive. A port has a card, as any network
  * has, or with netdev= another network, so that several cards share it.
  */
 #include <string.h>
@@ -59,8 +59,8 @@ static gboolean hub_join(NetBackend *n, const char *id, GError **err)
     HubPort *port = n->state;
     NetBackend *other = net_find(n->machine, id);
     if (!other || other == n)
-        return error_set(err, "-netdev hubport: network '%s': there is no network '%s' to join; it must stand before", n->id,
-                         id);
+        return error_set(err, "-netdev hubport: network '%s': there is no network '%s' to join; it must stand before",
+                         n->id, id);
     if (!net_attach(other, n->id, &joint, n, err))
         return FALSE;
     port->joined = other;

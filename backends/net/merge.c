@@ -60,7 +60,10 @@ static void give_one(NetMerge *m, const uint8_t *frame, size_t size)
     give(m, frame, size, &good);
 }
 
-/* The sum of the pseudo header, which is what stands in the field when the checksum is left to do (virtio 1.2, 5.1.6.2). */
+/*
+ * The sum of the pseudo header, which is what stands in the field when the checksum is left to do (virtio 1.2,
+ * 5.1.6.2).
+ */
 static uint16_t pseudo_sum(const NetMerge *m, size_t size)
 {
     const Segment *s = &m->first;

@@ -1,6 +1,6 @@
 /*
- * Inside backends/net: puts TCP segments of one connection that come one behind the other together to one large frame, for cards
- * that take such (NET_CAN_TSO4, NET_CAN_TSO6): the guest then handles one frame in place of forty.
+ * Inside backends/net: puts TCP segments of one connection that come one behind the other together to one large frame,
+ * for cards that take such (NET_CAN_TSO4, NET_CAN_TSO6): the guest then handles one frame in place of forty.
  *
  * Only for sources whose checksums are known to be right.
  */

@@ -195,8 +195,8 @@ gboolean net_attach(NetBackend *n, const char *device, const NetUser *user, void
     if (!n)
         return TRUE;
     if (n->user)
-        return error_set(err, "device '%s': network '%s' is already used by '%s'; a hub (-netdev hubport) joins several",
-                         device, n->id, n->device);
+        return error_set(err, "device '%s': network '%s' is already used by '%s'; a hub (-netdev hubport) joins "
+                         "several", device, n->id, n->device);
     n->user = user;
     n->opaque = opaque;
     n->device = g_strdup(device);
@@ -272,11 +272,13 @@ void net_describe(const NetBackend *n, GString *out)
     g_string_append_printf(out, "%s: type=%s", n->id, n->kind->name);
     if (n->kind->describe)
         n->kind->describe((NetBackend *)n, out);
-    g_string_append_printf(out, "\n  device %s, link %s%s\n", n->device ? n->device : "none", net_link_up(n) ? "on" : "off",
+    g_string_append_printf(out, "\n  device %s, link %s%s\n", n->device ? n->device : "none",
+                           net_link_up(n) ? "on" : "off",
                            n->down ? " (set_link)" : "");
-    g_string_append_printf(out, "  to the guest %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped, %u waiting; "
-                           "from it %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped\n", n->frames_in, n->bytes_in,
-                           n->dropped, n->queue.frames.length, n->frames_out, n->bytes_out, n->lost);
+    g_string_append_printf(out, "  to the guest %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped, %u "
+                           "waiting;", n->frames_in, n->bytes_in, n->dropped, n->queue.frames.length);
+    g_string_append_printf(out, " from it %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped\n", n->frames_out,
+                           n->bytes_out, n->lost);
 }
 
 /* ---- frames to the card ---- */

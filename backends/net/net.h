@@ -19,14 +19,16 @@
 typedef struct Machine Machine;
 typedef struct NetBackend NetBackend;
 
-#define NET_FRAME_MAX 65550 /* with segmentation left to the other side; else 1514, 1518 with a VLAN tag, or a jumbo frame */
+/* with segmentation left to the other side; else 1514, 1518 with a VLAN tag, or a jumbo frame */
+#define NET_FRAME_MAX 65550
 
 /*
  * What is left to do with a frame: the fields and values of virtio_net_hdr (virtio 1.2, 5.1.6), host byte order.  All
  * zero: nothing.
  */
 enum { NET_NEEDS_CSUM = 1, NET_CSUM_GOOD = 2 };                                    /* flags */
-enum { NET_GSO_NONE = 0, NET_GSO_TCP4 = 1, NET_GSO_UDP = 3, NET_GSO_TCP6 = 4, NET_GSO_UDP_L4 = 5, NET_GSO_ECN = 0x80 }; /* gso */
+/* gso */
+enum { NET_GSO_NONE = 0, NET_GSO_TCP4 = 1, NET_GSO_UDP = 3, NET_GSO_TCP6 = 4, NET_GSO_UDP_L4 = 5, NET_GSO_ECN = 0x80 };
 typedef struct NetOffload {
     uint8_t flags, gso;
     uint16_t header_size, gso_size, csum_start, csum_offset;
@@ -51,7 +53,10 @@ NetBackend *net_find_named(Machine *m, const char *name); /* by its id, or its c
 NetBackend *net_nth(Machine *m, unsigned n); /* in the order they were opened; NULL behind the last */
 void net_close_all(Machine *m);
 
-/* A card takes a back end for itself, in create(), and gives it back, in destroy(); FALSE with *err when another has it. */
+/*
+ * A card takes a back end for itself, in create(), and gives it back, in destroy(); FALSE with *err when another has
+ * it.
+ */
 gboolean net_attach(NetBackend *n, const char *device, const NetUser *user, void *opaque, GError **err);
 void net_detach(NetBackend *n);
 /* NET_CAN_* of the card; none at first. */
@@ -80,8 +85,12 @@ gboolean net_parse_mac(const char *text, uint8_t mac[6], GError **err);
 /* The next of 52:54:00:12:34:56 and on, for a card that was given none. */
 void net_next_mac(Machine *m, uint8_t mac[6]);
 
-/* For cards: whether a frame for `dest` belongs to `mac`, and the place of a multicast address in a filter (bits of CRC-32). */
-uint32_t net_crc32(const uint8_t *data, size_t size);     /* Ethernet's, bit order as on the wire (IEEE 802.3, 3.2.9) */
+/*
+ * For cards: whether a frame for `dest` belongs to `mac`, and the place of a multicast address in a filter (bits of
+ * CRC-32).
+ */
+/* Ethernet's, bit order as on the wire (IEEE 802.3, 3.2.9) */
+uint32_t net_crc32(const uint8_t *data, size_t size);
 static inline bool net_is_multicast(const uint8_t *mac) { return mac[0] & 1; }
 static inline bool net_is_broadcast(const uint8_t *mac)
 {

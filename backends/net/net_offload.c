@@ -135,12 +135,13 @@ static gboolean checksum_finish(Packet *p, const NetOffload *o)
 /* Behind the Ethernet header and up to two VLAN tags (IEEE 802.1Q). */
 static unsigned ether_type(const Packet *p, unsigned *l3)
 {
-    unsigned at = 12;
-    for (unsigned tags = 0; tags < 2 && (ld16be(p->headers + at) == ETHER_VLAN || ld16be(p->headers + at) == ETHER_QINQ);
-         tags++)
+    unsigned at = 12, type = ld16be(p->headers + at);
+    for (unsigned tags = 0; tags < 2 && (type == ETHER_VLAN || type == ETHER_QINQ); tags++) {
         at += 4;
+        type = ld16be(p->headers + at);
+    }
     *l3 = at + 2;
-    return ld16be(p->headers + at);
+    return type;
 }
 
 static gboolean headers_parse(Packet *p, const NetOffload *o)
@@ -171,7 +172,8 @@ static void ip_finish(const Packet *p, uint8_t *headers, unsigned number, size_t
 }
 
 /* The transport's checksum, whose field is zero, over its header and the payload. */
-static uint16_t transport_checksum(const Packet *p, const uint8_t *headers, unsigned protocol, size_t offset, size_t size)
+static uint16_t transport_checksum(const Packet *p, const uint8_t *headers, unsigned protocol, size_t offset,
+                                   size_t size)
 {
     size_t header = p->payload - p->l4;
     uint16_t sum = sum_add(sum_pseudo(p, headers, protocol, header + size), sum_flat(headers + p->l4, header));
@@ -209,7 +211,10 @@ static void udp_segment(Packet *p, unsigned number, size_t offset, size_t size, 
     emit(p, headers, p->payload, offset, size);
 }
 
-/* Fragments carry the same identification; IPv6 has it in a header of its own, here that of the whole datagram's checksum. */
+/*
+ * Fragments carry the same identification; IPv6 has it in a header of its own, here that of the whole datagram's
+ * checksum.
+ */
 static void udp_fragment(Packet *p, unsigned number, size_t offset, size_t size, bool last)
 {
     uint8_t headers[HEADERS_MAX + FRAGMENT_HEADER];
@@ -232,7 +237,8 @@ static void udp_fragment(Packet *p, unsigned number, size_t offset, size_t size,
     emit(p, headers, p->l4 + FRAGMENT_HEADER, offset, size);
 }
 
-static void split(Packet *p, size_t from, void (*one)(Packet *p, unsigned number, size_t offset, size_t size, bool last))
+static void split(Packet *p, size_t from, void (*one)(Packet *p, unsigned number, size_t offset, size_t size,
+                                                      bool last))
 {
     unsigned number = 0;
     for (size_t at = from; at < p->size || !number; at += p->segment, number++) {
@@ -326,7 +332,8 @@ static gboolean packet_finish(Packet *p, const NetOffload *o)
 
 static void report_bad(size_t size, const NetOffload *o)
 {
-    log_guest_error("net: a frame of %zu bytes is dropped: its headers do not fit what is to be done (segments of kind %u with "
+    log_guest_error("net: a frame of %zu bytes is dropped: its headers do not fit what is to be done (segments of "
+                    "kind %u with "
                     "%u bytes, checksum at %u + %u)", size, o->gso, o->gso_size, o->csum_start, o->csum_offset);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Captures of a network's frames in libpcap's file format (microseconds, LINKTYPE_ETHERNET), for Wireshark and tcpdump:
- * -object filter-dump, or a network's pcap=.
+ * Captures of a network's frames in libpcap's file format (microseconds, LINKTYPE_ETHERNET), for Wireshark and
+ * tcpdump: -object filter-dump, or a network's pcap=.
  *
  * Frames are recorded as they pass between card and network: those with segmentation left to do are longer than the
  * wire's.  The file's numbers are in the host's byte order, which its magic number tells.

@@ -1,7 +1,7 @@
 /*
- * User mode networks (-netdev user): libslirp ends the guest's connections in this process and opens the host's sockets for
- * them.  It has no thread: frames of the guest come in by slirp_input(), in whatever thread the card is in, and
- * what its sockets have by slirp_pollfds_poll(), in the main loop; all with the machine lock.
+ * User mode networks (-netdev user): libslirp ends the guest's connections in this process and opens the host's
+ * sockets for them. It has no thread: frames of the guest come in by slirp_input(), in whatever thread the card is in,
+ * and what its sockets have by slirp_pollfds_poll(), in the main loop; all with the machine lock.
  *
  * libslirp says anew each time which sockets it waits for.  After each frame that is compared with what the main loop
  * polls.  A difference is first looked at here, and wakes the main loop only if the socket is not ready yet.
@@ -58,7 +58,8 @@ struct UserNet {
     GArray *held;             /* the same as of the last comparison */
     GHashTable *watched;      /* by descriptor: Watched * */
     unsigned round;
-    bool busy;                /* libslirp walks its lists: it must not be asked for its sockets, nor be given a frame */
+    /* libslirp walks its lists: it must not be asked for its sockets, nor be given a frame */
+    bool busy;
     NetMerge *merge;
     GPtrArray *forwards;      /* GuestForward * */
     SlirpConfig config;
@@ -117,7 +118,8 @@ static bool wanted_changed(const UserNet *u)
     if (u->wanted->len != u->held->len)
         return true;
     for (guint i = 0; i < u->wanted->len; i++) {
-        const struct pollfd *a = &g_array_index(u->wanted, struct pollfd, i), *b = &g_array_index(u->held, struct pollfd, i);
+        const struct pollfd *a = &g_array_index(u->wanted, struct pollfd, i);
+        const struct pollfd *b = &g_array_index(u->held, struct pollfd, i);
         if (a->fd != b->fd || a->events != b->events)
             return true;
     }
@@ -163,7 +165,9 @@ static void watch_all(UserNet *u)
     u->wanted = swap;
 }
 
-/* Without room in the card the host's sockets keep what they have; libslirp's timers go on, unless the clock stands. */
+/*
+ * Without room in the card the host's sockets keep what they have; libslirp's timers go on, unless the clock stands.
+ */
 static void user_watch(UserNet *u)
 {
     if (u->busy)
@@ -175,7 +179,8 @@ static void user_watch(UserNet *u)
     if (wanted_changed(u))
         watch_all(u);
     bool never = timeout >= IDLE_MS || u->net->machine->run_state == RUN_PAUSED;
-    int64_t ready = never ? -1 : g_get_monotonic_time() + (int64_t)timeout * 1000, now = g_source_get_ready_time(u->source);
+    int64_t ready = never ? -1 : g_get_monotonic_time() + (int64_t)timeout * 1000;
+    int64_t now = g_source_get_ready_time(u->source);
     if (g_main_current_source() == u->source || (ready >= 0 && (now < 0 || ready < now)))
         g_source_set_ready_time(u->source, ready);
 }
@@ -296,7 +301,8 @@ static void slirp_notifies(void *opaque)
 }
 
 static const SlirpCb callbacks = {
-    .send_packet = slirp_sends, .guest_error = slirp_complains, .clock_get_ns = slirp_clock, .timer_new = slirp_timer_new,
+    .send_packet = slirp_sends, .guest_error = slirp_complains, .clock_get_ns = slirp_clock,
+    .timer_new = slirp_timer_new,
     .timer_free = slirp_timer_free, .timer_mod = slirp_timer_mod, .register_poll_fd = slirp_socket_there,
     .unregister_poll_fd = slirp_socket_there, .notify = slirp_notifies,
 };
@@ -346,12 +352,15 @@ static void user_abilities_changed(NetBackend *n)
 static gboolean forward_failed(const NetBackend *n, const UserForward *f, const char *rule, GError **err)
 {
     if (errno == EADDRINUSE)
-        return error_set(err, "network '%s': hostfwd=%s: %s port %u of the host is in use already; choose another", n->id, rule,
+        return error_set(err, "network '%s': hostfwd=%s: %s port %u of the host is in use already; choose another",
+                         n->id, rule,
                          f->udp ? "UDP" : "TCP", f->host_port);
     if (errno == EACCES)
-        return error_set(err, "network '%s': hostfwd=%s: the host keeps port %u for root; choose one from 1024 on", n->id, rule,
+        return error_set(err, "network '%s': hostfwd=%s: the host keeps port %u for root; choose one from 1024 on",
+                         n->id, rule,
                          f->host_port);
-    return error_set(err, "network '%s': hostfwd=%s: cannot listen on port %u of the host: %s", n->id, rule, f->host_port,
+    return error_set(err, "network '%s': hostfwd=%s: cannot listen on port %u of the host: %s", n->id, rule,
+                     f->host_port,
                      g_strerror(errno));
 }
 
@@ -437,7 +446,8 @@ static gboolean forward_to_chardev(NetBackend *n, UserForward *rule, const char 
     if (char_is_connected(f->chardev))
         return error_set(err, "network '%s': guestfwd=%s: the chardev is in use already", n->id, text);
     if (slirp_add_guestfwd(u->slirp, forward_write, f, &f->server, f->port))
-        return error_set(err, "network '%s': guestfwd=%s: the address is not free in the guest's network", n->id, text);
+        return error_set(err, "network '%s': guestfwd=%s: the address is not free in the guest's network", n->id,
+                         text);
     char_connect(f->chardev, &forward_frontend, f);
     return TRUE;
 }
@@ -466,11 +476,14 @@ char *net_user_ping_problem(void)
         close(fd);
         return NULL;
     }
-    if ((errno != EACCES && errno != EPERM) || !g_file_get_contents("/proc/sys/net/ipv4/ping_group_range", &range, NULL, NULL))
+    if ((errno != EACCES && errno != EPERM) || !g_file_get_contents("/proc/sys/net/ipv4/ping_group_range", &range,
+                                                                    NULL, NULL))
         return g_strdup_printf("the guest can ping only addresses of its own network: %s", g_strerror(errno));
     g_strdelimit(g_strchomp(range), "\t", ' ');
-    return g_strdup_printf("the guest can ping only addresses of its own network: /proc/sys/net/ipv4/ping_group_range is '%s', "
-                           "without this process's group %u; for all, as root: sysctl -w net.ipv4.ping_group_range='0 2147483647'",
+    return g_strdup_printf("the guest can ping only addresses of its own network: "
+                           "/proc/sys/net/ipv4/ping_group_range is '%s', "
+                           "without this process's group %u; for all, as root: sysctl -w "
+                           "net.ipv4.ping_group_range='0 2147483647'",
                            range, (unsigned)getgid());
 }
 

@@ -83,7 +83,8 @@ static gboolean net4(const char *text, SlirpConfig *c, GError **err)
         return FALSE;
     c->vnetmask = mask;
     c->vnetwork.s_addr &= mask.s_addr;
-    return (ntohl(mask.s_addr) & 0xf) == 0 || error_set(err, WHAT ": net=%s has no room: the mask is 28 bits at most", text);
+    return (ntohl(mask.s_addr) & 0xf) == 0 || error_set(err, WHAT ": net=%s has no room: the mask is 28 bits at most",
+                                                        text);
 }
 
 /* Where a machine is within the network, unless it is said. */
@@ -96,7 +97,8 @@ static gboolean station4(const char *key, const char *text, const SlirpConfig *c
     if ((out->s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr)
         return TRUE;
     g_autofree char *network = g_strdup(inet_ntoa(c->vnetwork));
-    return error_set(err, WHAT ": %s=%s is not within the network %s, mask %s", key, text, network, inet_ntoa(c->vnetmask));
+    return error_set(err, WHAT ": %s=%s is not within the network %s, mask %s", key, text, network,
+                     inet_ntoa(c->vnetmask));
 }
 
 static gboolean config4(const UserSettings *s, SlirpConfig *c, GError **err)
@@ -239,8 +241,10 @@ gboolean user_hostfwd_parse(const char *rule, bool removal, UserForward *f, GErr
                error_set(err, "'%s' is not of the form [tcp|udp]:[HOSTADDRESS]:HOSTPORT", rule);
     }
     g_autofree char *port = rule_part(&rest, '-'), *guest = rule_part(&rest, ':');
-    return (ok && rule_port(port, &f->host_port) && rule_address(guest, &f->guest) && rule_port(rest, &f->guest_port)) ||
-           error_set(err, "hostfwd='%s' is not of the form [tcp|udp]:[HOSTADDRESS]:HOSTPORT-[GUESTADDRESS]:GUESTPORT", rule);
+    return (ok && rule_port(port, &f->host_port) && rule_address(guest, &f->guest) &&
+            rule_port(rest, &f->guest_port)) ||
+           error_set(err, "hostfwd='%s' is not of the form [tcp|udp]:[HOSTADDRESS]:HOSTPORT-[GUESTADDRESS]:GUESTPORT",
+                     rule);
 }
 
 gboolean user_guestfwd_parse(const char *rule, UserForward *f, GError **err)

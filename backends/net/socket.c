@@ -65,7 +65,8 @@ static gboolean socket_open(NetBackend *n, const void *settings, GError **err)
     const SocketSettings *s = settings;
     unsigned given = !!s->listen + !!s->connect + !!s->mcast + !!s->udp + (s->fd && !s->mcast);
     if (given != 1)
-        return error_set(err, "-netdev socket: network '%s' needs one of listen=, connect=, udp=, mcast= and fd=", n->id);
+        return error_set(err, "-netdev socket: network '%s' needs one of listen=, connect=, udp=, mcast= and fd=",
+                         n->id);
     if (s->listen || s->connect)
         return open_stream(n, s->listen ? s->listen : s->connect, s->listen, err);
     return s->fd ? open_descriptor(n, s->fd, err) : open_datagrams(n, s, err);

@@ -15,8 +15,8 @@
 #include "util/endian.h"
 
 /*
- * input holds at least one frame of the largest kind; output is what the peer has not taken yet, beyond which frames are
- * dropped; a reader goes back to the main loop after so many reads, so that one peer cannot keep it.
+ * input holds at least one frame of the largest kind; output is what the peer has not taken yet, beyond which frames
+ * are dropped; a reader goes back to the main loop after so many reads, so that one peer cannot keep it.
  */
 enum { INPUT_SIZE = 256 << 10, OUTPUT_MAX = 4 << 20, LENGTH_SIZE = 4, READS_MAX = 16, IOV_MAX_HERE = 64 };
 
@@ -66,7 +66,10 @@ static void peer_gone(NetBackend *n)
 
 /* ---- from the peer ---- */
 
-/* Hands over the whole frames of the input as far as the card has room; FALSE: no peer that speaks this would say that. */
+/*
+ * Hands over the whole frames of the input as far as the card has room; FALSE: no peer that speaks this would say
+ * that.
+ */
 static gboolean input_deliver(NetBackend *n)
 {
     Stream *s = n->state;
@@ -98,7 +101,8 @@ static gboolean input_read(NetBackend *n)
     if (got > 0 && input_deliver(n))
         return s->fd >= 0;
     if (got > 0)
-        log_user("network '%s': %s does not send frames behind their length; the connection is closed", n->id, s->name);
+        log_user("network '%s': %s does not send frames behind their length; the connection is closed", n->id,
+                 s->name);
     peer_gone(n);
     return FALSE;
 }
@@ -293,12 +297,14 @@ static gboolean stream_open(NetBackend *n, const void *settings, GError **err)
 {
     const StreamSettings *s = settings;
     if (!s->address.type)
-        return error_set(err, "-netdev stream: network '%s' needs an address (addr.type=inet,addr.host=,addr.port=)", n->id);
+        return error_set(err, "-netdev stream: network '%s' needs an address (addr.type=inet,addr.host=,addr.port=)",
+                         n->id);
     return net_stream_start(n, &s->address, s->server, err);
 }
 
 const NetKind net_kind_stream = {
-    .name = "stream", .help = "[server=on,]addr.type=inet|unix|fd,addr.host=,addr.port=,addr.path=: a TCP or Unix socket",
+    .name = "stream", .help = "[server=on,]addr.type=inet|unix|fd,addr.host=,addr.port=,addr.path=: a TCP or Unix "
+                              "socket",
     .settings_size = sizeof(StreamSettings), .fields = stream_fields, .settings_default = stream_default,
     .open = stream_open, .close = stream_close, .send = stream_send, .wake = stream_wake, .describe = stream_describe,
 };

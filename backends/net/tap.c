@@ -1,6 +1,6 @@
 /*
- * Tap interfaces (-netdev tap, -netdev bridge): the host's kernel has the other end, and takes and gives large segments and
- * unfinished checksums behind a header that is virtio's (Linux, IFF_VNET_HDR).
+ * Tap interfaces (-netdev tap, -netdev bridge): the host's kernel has the other end, and takes and gives large
+ * segments and unfinished checksums behind a header that is virtio's (Linux, IFF_VNET_HDR).
  */
 #include "backends/net/tap.h"
 
@@ -124,7 +124,8 @@ static void tap_abilities_changed(NetBackend *n)
 {
     static const struct {
         unsigned can, tun;
-    } bits[] = {{NET_CAN_TSO4, TUN_F_TSO4}, {NET_CAN_TSO6, TUN_F_TSO6}, {NET_CAN_ECN, TUN_F_TSO_ECN}, {NET_CAN_UFO, TUN_F_UFO}};
+    } bits[] = {{NET_CAN_TSO4, TUN_F_TSO4}, {NET_CAN_TSO6, TUN_F_TSO6}, {NET_CAN_ECN, TUN_F_TSO_ECN},
+              {NET_CAN_UFO, TUN_F_UFO}};
     Tap *t = n->state;
     unsigned long offloads = 0;
     if (!t->header)
@@ -193,9 +194,11 @@ static gboolean tap_open(NetBackend *n, const void *settings, GError **err)
     const TapSettings *s = settings;
     Tap *t = tap_new(n);
     if (s->fd && (s->ifname || s->script || s->downscript || s->helper))
-        return error_set(err, "-netdev tap: network '%s': with fd= there is no ifname=, script=, downscript= or helper=", n->id);
+        return error_set(err, "-netdev tap: network '%s': with fd= there is no ifname=, script=, downscript= or "
+                              "helper=", n->id);
     if (s->helper && (s->ifname || s->script || s->downscript))
-        return error_set(err, "-netdev tap: network '%s': with helper= there is no ifname=, script= or downscript=", n->id);
+        return error_set(err, "-netdev tap: network '%s': with helper= there is no ifname=, script= or downscript=",
+                         n->id);
     t->fd = s->fd ? tap_open_given(n, s, &t->name, err)
                   : s->helper ? tap_open_helper(n, s, &t->name, err) : tap_open_interface(n, s, &t->name, err);
     if (t->fd < 0)
@@ -242,14 +245,16 @@ static void tap_describe(NetBackend *n, GString *out)
 }
 
 const NetKind net_kind_tap = {
-    .name = "tap", .help = "[ifname=NAME][,script=FILE|no][,downscript=][,fd=][,helper=,br=]: an interface of the host",
+    .name = "tap", .help = "[ifname=NAME][,script=FILE|no][,downscript=][,fd=][,helper=,br=]: an interface of the "
+                           "host",
     .settings_size = sizeof(TapSettings), .fields = tap_fields, .settings_default = tap_default, .open = tap_open,
     .close = tap_close, .send = tap_send, .wake = tap_wake, .abilities_changed = tap_abilities_changed,
     .describe = tap_describe,
 };
 const NetKind net_kind_bridge = {
     .name = "bridge", .help = "[br=NAME][,helper=FILE]: an interface on a bridge of the host, by a helper",
-    .settings_size = sizeof(TapSettings), .fields = bridge_fields, .settings_default = tap_default, .open = bridge_open,
+    .settings_size = sizeof(TapSettings), .fields = bridge_fields, .settings_default = tap_default,
+        .open = bridge_open,
     .close = tap_close, .send = tap_send, .wake = tap_wake, .abilities_changed = tap_abilities_changed,
     .describe = tap_describe,
 };

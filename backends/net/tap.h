@@ -1,6 +1,6 @@
 /*
- * Inside backends/net: tap interfaces.  tap.c moves frames, tap_open.c gets the descriptor: by /dev/net/tun, or from a helper
- * that has the right to.
+ * Inside backends/net: tap interfaces. tap.c moves frames, tap_open.c gets the descriptor: by /dev/net/tun, or from a
+ * helper that has the right to.
  */
 #ifndef MYNA_BACKENDS_NET_TAP_H
 #define MYNA_BACKENDS_NET_TAP_H

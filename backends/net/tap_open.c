@@ -34,7 +34,8 @@ static void interface_failed(const NetBackend *n, const char *name, GError **err
     const char *user = g_get_user_name();
     switch (errno) {
     case EPERM:
-        error_set(err, "network '%s': no right to the interface '%s'; once, as root: ip tuntap add dev %s mode tap user %s",
+        error_set(err, "network '%s': no right to the interface '%s'; once, as root: ip tuntap add dev %s mode tap "
+                       "user %s",
                   n->id, name, name, user);
         break;
     case EBUSY:
@@ -50,7 +51,8 @@ static void interface_failed(const NetBackend *n, const char *name, GError **err
 static void device_failed(const NetBackend *n, GError **err)
 {
     const char *help = errno == ENOENT || errno == ENODEV || errno == ENXIO ? " (as root: modprobe tun)" : "";
-    error_set(err, "network '%s': cannot open /dev/net/tun: %s%s; -netdev user needs no rights", n->id, g_strerror(errno), help);
+    error_set(err, "network '%s': cannot open /dev/net/tun: %s%s; -netdev user needs no rights", n->id,
+              g_strerror(errno), help);
 }
 
 int tap_open_interface(const NetBackend *n, const TapSettings *s, char **name, GError **err)
@@ -104,7 +106,8 @@ static int descriptor_receive(int socket)
 {
     char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec iov = {&byte, 1};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
     ssize_t got;
     int fd = -1;
     do
@@ -136,17 +139,20 @@ static void helper_failed(const NetBackend *n, const char *helper, const char *b
 }
 
 /* It inherits its end of the pair, by number; all other descriptors of this process close themselves. */
-static gboolean helper_start(const NetBackend *n, const char *helper, const char *bridge, int socket, GPid *pid, int *errors,
+static gboolean helper_start(const NetBackend *n, const char *helper, const char *bridge, int socket, GPid *pid,
+                             int *errors,
                              GError **err)
 {
     g_autofree char *fd = g_strdup_printf("--fd=%d", socket), *br = g_strdup_printf("--br=%s", bridge);
     const char *argv[] = {helper, "--use-vnet", fd, br, NULL};
     g_autoptr(GError) why = NULL;
     fcntl(socket, F_SETFD, 0);
-    if (g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL,
+    if (g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
+                                 NULL,
                                  NULL, pid, NULL, NULL, errors, &why))
         return TRUE;
-    return error_set(err, "network '%s': cannot start the helper %s: %s (Debian: qemu-system-common has it)", n->id, helper,
+    return error_set(err, "network '%s': cannot start the helper %s: %s (Debian: qemu-system-common has it)", n->id,
+                     helper,
                      why->message);
 }
 
@@ -183,7 +189,8 @@ gboolean tap_run_script(const NetBackend *n, const char *script, const char *nam
     if (!script || !*script || !strcmp(script, "no"))
         return TRUE;
     if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL, NULL, &status, &why))
-        return error_set(err, "network '%s': cannot run the script %s: %s (script=no: none)", n->id, script, why->message);
+        return error_set(err, "network '%s': cannot run the script %s: %s (script=no: none)", n->id, script,
+                         why->message);
     if (WIFEXITED(status) && !WEXITSTATUS(status))
         return TRUE;
     return error_set(err, "network '%s': the script %s %s failed with status %d", n->id, script, name,

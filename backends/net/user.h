@@ -14,8 +14,8 @@ bool net_is_user(const NetBackend *n);
 bool net_user_is_restricted(const NetBackend *n);
 
 /*
- * "[tcp|udp]:[HOSTADDRESS]:HOSTPORT-[GUESTADDRESS]:GUESTPORT"; and to end it "[tcp|udp]:[HOSTADDRESS]:HOSTPORT".  FALSE with *err,
- * which names the port that is in use.
+ * "[tcp|udp]:[HOSTADDRESS]:HOSTPORT-[GUESTADDRESS]:GUESTPORT"; and to end it "[tcp|udp]:[HOSTADDRESS]:HOSTPORT". FALSE
+ * with *err, which names the port that is in use.
  */
 gboolean net_user_forward(NetBackend *n, const char *rule, GError **err);
 gboolean net_user_forget(NetBackend *n, const char *rule, GError **err);
