@@ -1,4 +1,4 @@
-/* An AHCI host bus adapter: global registers, interrupts, life (AHCI 1.3.1, sections 2 and 3.1; Intel ICH9 datasheet, 15). */
+/* An AHCI host bus adapter: global registers, interrupts, life (AHCI 1.3.1, sections 2 and 3.1). */
 #include "hw/block/ahci.h"
 
 #include <string.h>
@@ -9,7 +9,8 @@
 #include "hw/pci/pci_msi.h"
 #include "util/bits.h"
 
-enum { REG_CAP = 0x00, REG_GHC = 0x04, REG_IS = 0x08, REG_PI = 0x0c, REG_VS = 0x10, PORTS_AT = 0x100, PORT_SIZE = 0x80 };
+enum { REG_CAP = 0x00, REG_GHC = 0x04, REG_IS = 0x08, REG_PI = 0x0c, REG_VS = 0x10 };
+enum { PORTS_AT = 0x100, PORT_SIZE = 0x80 };
 enum { GHC_RESET = 1, GHC_INTERRUPTS = 2, BAR_REGISTERS = 5, REGISTERS_SIZE = 4096 };
 #define GHC_AHCI BIT(31)
 /* 64-bit addresses, queues, CLO, 6 Gbit/s, AHCI only, several DRQ blocks, 32 slots, 6 ports. */
@@ -129,7 +130,9 @@ static void registers_write(void *opaque, uint64_t offset, uint64_t v, unsigned 
     }
 }
 
-static const RegionOps registers_ops = { .read = registers_read, .write = registers_write, .min_size = 4, .max_size = 4 };
+static const RegionOps registers_ops = {
+    .read = registers_read, .write = registers_write, .min_size = 4, .max_size = 4,
+};
 
 /* Bus mastering may just have been allowed, or messages have taken the place of the pin. */
 static void config_written(PciDevice *pci, unsigned offset, unsigned size)
@@ -202,7 +205,8 @@ static gboolean ahci_post_load(Device *dev, GError **err)
 
     for (unsigned n = 0; n < AHCI_PORTS; n++)
         if (!ahci_port_sane(&s->port[n]))
-            return error_set(err, "%s: the saved state of port %u does not fit this machine's drive, or itself", dev->id, n);
+            return error_set(err, "%s: the saved state of port %u does not fit this machine's drive, or itself",
+                             dev->id, n);
     pci_device_restored(&s->pci);
     return TRUE;
 }

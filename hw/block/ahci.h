@@ -1,6 +1,6 @@
 /*
- * An AHCI host bus adapter with six ports (Serial ATA AHCI Specification, revision 1.3.1; the sections named in its files
- * are of that text), as the ICH9 has it.  How the parts work together:
+ * An AHCI host bus adapter with six ports (Serial ATA AHCI Specification, revision 1.3.1; the sections named in its
+ * files are of that text), as the ICH9 has it.  How the parts work together:
  *
  *   ahci.c       the adapter: global registers, interrupts, life
  *   ahci_port.c  a port: registers, reset, what its drive tells it
@@ -24,7 +24,8 @@ enum { AHCI_PORTS = 6, AHCI_SLOTS = 32, AHCI_NO_SLOT = 0xff };
 
 /* Port interrupt status (3.3.5). */
 enum {
-    PORT_DHRS = 1 << 0, PORT_PSS = 1 << 1, PORT_SDBS = 1 << 3, PORT_PCS = 1 << 6, PORT_OFS = 1 << 24, PORT_TFES = 1 << 30,
+    PORT_DHRS = 1 << 0, PORT_PSS = 1 << 1, PORT_SDBS = 1 << 3, PORT_PCS = 1 << 6, PORT_OFS = 1 << 24,
+    PORT_TFES = 1 << 30,
 };
 /* Port command and status (3.3.7). */
 enum { CMD_ST = 1, CMD_SUD = 2, CMD_POD = 4, CMD_CLO = 8, CMD_FRE = 0x10, CMD_FR = 0x4000, CMD_CR = 0x8000 };

@@ -144,7 +144,7 @@ static bool move_data(AhciPort *p, uint32_t n)
     return size == n;
 }
 
-/* More data than memory is an overflow, and what there is no memory for is lost; a write without data cannot be done. */
+/* More data than memory is an overflow, whose data is lost; a write without data cannot be done. */
 static void data_overflow(AhciPort *p)
 {
     IdeDrive *d = &p->drive;

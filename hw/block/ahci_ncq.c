@@ -1,6 +1,6 @@
 /*
- * Queued commands of an AHCI port (Serial ATA 3.x, section 13.6; ACS-3, READ and WRITE FPDMA QUEUED): up to 32 at a time,
- * between image and guest memory.  The first error ends them all; the log page 10h says which it was.
+ * Queued commands of an AHCI port (Serial ATA 3.x, section 13.6; ACS-3, READ and WRITE FPDMA QUEUED): up to 32 at a
+ * time, between image and guest memory.  The first error ends them all; the log page 10h says which it was.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * What drives tell of themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6, sections 8.16 and 8.17; ACS-2
- * for SATA and TRIM).
+ * What drives tell of themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6, sections 8.16 and 8.17;
+ * ACS-2 for SATA and TRIM).
  */
 #include <string.h>
 

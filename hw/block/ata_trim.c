@@ -1,6 +1,6 @@
 /*
- * DATA SET MANAGEMENT with TRIM (ACS-2, section 7.10): blocks of ranges, eight bytes each, with a sector in bits 47:0 and
- * a number of sectors, 0 for none, in 63:48.  One discard follows the other.
+ * DATA SET MANAGEMENT with TRIM (ACS-2, section 7.10): blocks of ranges, eight bytes each, with a sector in bits 47:0
+ * and a number of sectors, 0 for none, in 63:48.  One discard follows the other.
  */
 #include "hw/block/ide.h"
 #include "util/bits.h"

@@ -1,4 +1,4 @@
-/* Registers, drives and media of the floppy controller (82077AA datasheet, section 2; PC AT: DMA gate, no SRA and SRB). */
+/* Registers, drives and media of the floppy controller (82077AA datasheet, section 2: PC AT mode, no SRA and SRB). */
 #include "hw/block/fdc.h"
 
 #include <string.h>
@@ -289,8 +289,8 @@ static gboolean check_image(const FloppyDrive *d, GError **err)
 {
     if (!block_inserted(d->block) || fits(format_of(block_size(d->block)), d->type))
         return TRUE;
-    return error_set(err, "drive '%s': a floppy disk has at most 2949120 bytes, and a format of its drive, which %" G_GUINT64_FORMAT
-                     " bytes are not", block_id(d->block), block_size(d->block));
+    return error_set(err, "drive '%s': a floppy disk has at most 2949120 bytes, and a format of its drive, which %"
+                     G_GUINT64_FORMAT " bytes are not", block_id(d->block), block_size(d->block));
 }
 
 static void drives_detach(Fdc *s)
@@ -377,7 +377,8 @@ static bool is_sane(const Fdc *s)
     bool data = s->phase == FDC_DATA_IN || s->phase == FDC_DATA_OUT;
     bool unit = s->unit < FDC_DRIVES && s->drive[s->unit].block;
 
-    return s->phase < FDC_PHASES && s->phase != FDC_BUSY && s->operation < FDC_OPERATIONS && s->position < FDC_BYTES && s->count <= FDC_BYTES &&
+    return s->phase < FDC_PHASES && s->phase != FDC_BUSY && s->operation < FDC_OPERATIONS &&
+           s->position < FDC_BYTES && s->count <= FDC_BYTES &&
            (s->phase != FDC_RESULT || s->position < s->count) && s->polled <= FDC_UNITS && s->rate <= 3 &&
            s->length <= FDC_SECTOR && s->at <= s->length && (!data || (s->at < s->length && unit));
 }

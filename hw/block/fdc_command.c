@@ -1,6 +1,6 @@
 /*
- * Commands of the floppy controller (82077AA datasheet, section 5): a command is found by some of its first byte's bits,
- * and takes a number of bytes.
+ * Commands of the floppy controller (82077AA datasheet, section 5): a command is found by some of its first byte's
+ * bits, and takes a number of bytes.
  */
 #include <string.h>
 

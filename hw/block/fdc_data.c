@@ -129,7 +129,8 @@ static void loaded(void *opaque, int status)
 static void sector_load(Fdc *s)
 {
     BlockBackend *b = drive_of(s)->block;
-    uint64_t offset = sector_offset(s), size = block_size(b), there = offset < size ? MIN(size - offset, FDC_SECTOR) : 0;
+    uint64_t offset = sector_offset(s), size = block_size(b);
+    uint64_t there = offset < size ? MIN(size - offset, FDC_SECTOR) : 0;
     uint8_t *to = s->operation == FDC_SCAN ? s->scanned : s->buffer;
 
     memset(to + there, 0, FDC_SECTOR - there);

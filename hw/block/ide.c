@@ -261,6 +261,6 @@ gboolean ide_channel_restored(IdeChannel *ch, const char *owner, GError **err)
 }
 
 const StateField ide_channel_state[] = {
-    STATE_STRUCT_ARRAY(IdeChannel, drive, ide_drive_state), STATE_U8(IdeChannel, selected), STATE_U8(IdeChannel, control),
-    STATE_BOOL(IdeChannel, line), STATE_STRUCT(IdeChannel, dma, ide_dma_state), STATE_END
+    STATE_STRUCT_ARRAY(IdeChannel, drive, ide_drive_state), STATE_U8(IdeChannel, selected),
+    STATE_U8(IdeChannel, control), STATE_BOOL(IdeChannel, line), STATE_STRUCT(IdeChannel, dma, ide_dma_state), STATE_END
 };

@@ -1,6 +1,6 @@
 /*
- * ATA drives, and IDE channels: two drives behind one set of registers (ATA/ATAPI-6, INCITS 361-2002; the sections named
- * below are of that text).  How the parts work together:
+ * ATA drives, and IDE channels: two drives behind one set of registers (ATA/ATAPI-6, INCITS 361-2002; the sections
+ * named below are of that text).  How the parts work together:
  *
  *   ide_transfer.c  a drive's transfers to and from the image, ends of commands, reset
  *   ata.c           commands of disks, and those that disks and CD-ROMs share
@@ -13,7 +13,8 @@
  *
  * A transfer fills the drive's buffer from the image (or the other way round) by one asynchronous request, and hands
  * the buffer to the guest in blocks.  How these go, the drive's transport knows: by the data port, by bus master, by a
- * port of an AHCI.  Whoever moves the last byte of a block calls ide_block_done().  All of it runs under the machine lock.
+ * port of an AHCI.  Whoever moves the last byte of a block calls ide_block_done().  All of it runs under the machine
+ * lock.
  */
 #ifndef MYNA_HW_BLOCK_IDE_H
 #define MYNA_HW_BLOCK_IDE_H
@@ -110,7 +111,7 @@ struct IdeDrive {
     uint8_t sense_key, asc, ascq;
     bool tray_open, tray_locked, attention;
     uint8_t media_event;         /* for GET EVENT STATUS NOTIFICATION */
-    uint8_t recovery[2];         /* what MODE SELECT set: errors' recovery, retries; channels and volumes of the ports */
+    uint8_t recovery[2];         /* what MODE SELECT set: recovery, retries; channels and volumes */
     uint8_t volume[8];
 };
 

@@ -100,7 +100,8 @@ static gboolean check_drive(const IdeDriveDevice *d, IdeKind kind, GError **err)
         return error_set(err, "device '%s': drive '%s' is used by '%s' already; give its -drive if=none", d->dev.id,
                          block_id(d->drive), block_user(d->drive));
     if (kind == IDE_DISK && !block_inserted(d->drive))
-        return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", d->dev.id, block_id(d->drive));
+        return error_set(err, "device '%s': drive '%s' has no image, which a disk needs", d->dev.id,
+                         block_id(d->drive));
     if (d->unit != UNIT_FREE && d->unit > 1)
         return error_set(err, "device '%s': unit is 0 (master) or 1 (slave), not %u", d->dev.id, d->unit);
     return TRUE;

@@ -10,14 +10,15 @@
 #include "util/bits.h"
 
 enum {
-    REG_CAP = 0x00, REG_CAP_HIGH = 0x04, REG_VS = 0x08, REG_INTMS = 0x0c, REG_INTMC = 0x10, REG_CC = 0x14, REG_CSTS = 0x1c,
-    REG_AQA = 0x24, REG_ASQ = 0x28, REG_ACQ = 0x30, DOORBELLS = 0x1000, REGISTERS_SIZE = 16 * 1024,
+    REG_CAP = 0x00, REG_CAP_HIGH = 0x04, REG_VS = 0x08, REG_INTMS = 0x0c, REG_INTMC = 0x10, REG_CC = 0x14,
+    REG_CSTS = 0x1c, REG_AQA = 0x24, REG_ASQ = 0x28, REG_ACQ = 0x30, DOORBELLS = 0x1000, REGISTERS_SIZE = 16 * 1024,
 };
 enum { CC_ENABLE = 1, CC_SHUTDOWN = 0xc000, CC_SET = 0x70 | 0x3800 /* command set, arbitration: 0 */ };
 enum { CSTS_READY = 1, CSTS_FATAL = 2, CSTS_SHUTDOWN = 0x0c, CSTS_SHUTTING = 0x04, CSTS_SHUT = 0x08 };
 enum { MAX_PAGE = 4, ADMIN_ENTRIES = 4096, MSIX_BAR = 4 };
-/* Queues of 2048 entries, which lie in one piece; at most 7.5 s to be ready; the NVM commands; pages of 4 to 64 KiB. */
-#define CAPABILITIES ((uint64_t)(NVME_MAX_ENTRIES - 1) | BIT(16) | UINT64_C(15) << 24 | BIT(37) | (uint64_t)MAX_PAGE << 52)
+/* Queues of 2048 entries, which lie in one piece; 7.5 s to be ready; the NVM commands; pages of 4 to 64 KiB. */
+#define CAPABILITIES                                                                                                  \
+    ((uint64_t)(NVME_MAX_ENTRIES - 1) | BIT(16) | UINT64_C(15) << 24 | BIT(37) | (uint64_t)MAX_PAGE << 52)
 
 /* ---- start and stop ---- */
 
@@ -201,7 +202,9 @@ static void registers_write(void *opaque, uint64_t offset, uint64_t v, unsigned 
         write_register(s, offset & ~3u, v);
 }
 
-static const RegionOps registers_ops = { .read = registers_read, .write = registers_write, .min_size = 4, .max_size = 4 };
+static const RegionOps registers_ops = {
+    .read = registers_read, .write = registers_write, .min_size = 4, .max_size = 4,
+};
 
 /* Bus mastering may just have been allowed, or MSI-X taken the place of the pin. */
 static void config_written(PciDevice *pci, unsigned offset, unsigned size)
@@ -381,7 +384,7 @@ static const StateField nvme_state[] = {
 static const Property nvme_properties[] = {
     PCI_ADDR_PROPERTY(Nvme),
     PROPERTY(Nvme, block, "drive", PROP_DRIVE, 0, "the -drive that holds the data"),
-    PROPERTY(Nvme, serial, "serial", PROP_STRING, 0, "serial number, at most 20 characters; otherwise made of the drive's id"),
+    PROPERTY(Nvme, serial, "serial", PROP_STRING, 0, "serial number, at most 20 characters"),
     { .name = "max_ioqpairs", .type = PROP_U32, .offset = offsetof(Nvme, queue_pairs), .initial = 64, .min = 1,
       .max = NVME_QUEUES - 1, .help = "pairs of I/O queues" },
     PROPERTY(Nvme, block_bytes, "logical_block_size", PROP_U32, 512, "bytes of a block: 512 or 4096"),
@@ -389,7 +392,7 @@ static const Property nvme_properties[] = {
 };
 
 const DeviceType nvme_type = {
-    .name = "nvme", .description = "NVMe controller with one namespace", .bus = "pci", .size = sizeof(Nvme), .user = true,
-    .properties = nvme_properties, .create = nvme_create, .reset = nvme_reset, .destroy = nvme_destroy,
+    .name = "nvme", .description = "NVMe controller with one namespace", .bus = "pci", .size = sizeof(Nvme),
+    .user = true, .properties = nvme_properties, .create = nvme_create, .reset = nvme_reset, .destroy = nvme_destroy,
     .state = nvme_state, .pre_save = nvme_pre_save, .post_load = nvme_post_load,
 };

@@ -1,6 +1,6 @@
 /*
- * An NVMe controller with one namespace (NVM Express Base Specification, revision 1.4; the sections named below are of that text),
- * with PCI transport and MSI-X.  How the parts work together:
+ * An NVMe controller with one namespace, on PCI with MSI-X (NVM Express Base Specification, revision 1.4; the sections
+ * named in its files are of that text).  How the parts work together:
  *
  *   nvme.c           registers, doorbells, reset and shutdown, save and restore
  *   nvme_queue.c     queues: commands are fetched, completions are posted, interrupts

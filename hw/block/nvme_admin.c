@@ -117,8 +117,9 @@ enum { TEMPERATURE_UNDER = 1 << 20, CHANGEABLE = 4, NOTICE_NAMESPACE = 0x100 };
 
 /* Bits of each feature that the guest sets; the number of queues and vectors are looked after on their own. */
 static const uint32_t settable[NVME_FEATURES] = {
-    [FEATURE_ARBITRATION] = 0xffffff07, [FEATURE_POWER] = 0, [FEATURE_TEMPERATURE] = 0xffff, [FEATURE_RECOVERY] = 0xffff,
-    [FEATURE_CACHE] = 1, [FEATURE_QUEUES] = 0, [FEATURE_COALESCING] = 0xffff, [FEATURE_VECTOR] = 0,
+    [FEATURE_ARBITRATION] = 0xffffff07, [FEATURE_POWER] = 0, [FEATURE_TEMPERATURE] = 0xffff,
+    [FEATURE_RECOVERY] = 0xffff, [FEATURE_CACHE] = 1,
+    [FEATURE_QUEUES] = 0, [FEATURE_COALESCING] = 0xffff, [FEATURE_VECTOR] = 0,
     [FEATURE_ATOMICITY] = 1, [FEATURE_EVENTS] = EVENTS_KNOWN,
 };
 

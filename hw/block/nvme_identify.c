@@ -80,7 +80,7 @@ static void put_namespace(const Nvme *s, uint8_t *p)
     p[128 + 2] = bit_lowest(s->block_bytes); /* format 0: 2^n bytes a block, no metadata */
 }
 
-/* A name that is the same wherever the serial number is: 64 bits of it by FNV-1a, as an EUI that is locally administered. */
+/* A name that is the same wherever the serial number is: its FNV-1a hash, as a locally administered EUI. */
 static void put_eui64(const Nvme *s, uint8_t *p)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

@@ -103,7 +103,7 @@ static void request_give(NvmeRequest *r)
     s->cq[s->sq[r->sq].cq].in_flight--;
 }
 
-/* A controller that is being reset completes nothing.  The last command of a queue may be what its deletion waits for. */
+/* A controller that is being reset completes nothing.  A queue's deletion may wait for its last command. */
 static void complete(NvmeRequest *r, uint16_t status, uint32_t result)
 {
     Nvme *s = r->controller;

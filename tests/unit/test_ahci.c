@@ -1,13 +1,13 @@
 /*
- * An AHCI adapter as a driver sees it: registers, command lists, FISes in memory, messages (AHCI 1.3.1; Serial ATA 3.x).
- * Port 0 has a disk, port 1 a CD-ROM.
+ * An AHCI adapter as a driver sees it: registers, command lists, FISes in memory, messages (AHCI 1.3.1; Serial ATA
+ * 3.x).  Port 0 has a disk, port 1 a CD-ROM.
  */
 #include "hw/block/ahci.h"
 #include "tests/unit/disk_bench.h"
 
 enum { GHC = 0x04, HBA_IS = 0x08 };
-enum { CLB = 0x00, FB = 0x08, IS = 0x10, IE = 0x14, CMD = 0x18, TFD = 0x20, SIG = 0x24, SSTS = 0x28, SCTL = 0x2c, SERR = 0x30,
-       SACT = 0x34, CI = 0x38 };
+enum { CLB = 0x00, FB = 0x08, IS = 0x10, IE = 0x14, CMD = 0x18, TFD = 0x20, SIG = 0x24, SSTS = 0x28, SCTL = 0x2c,
+       SERR = 0x30, SACT = 0x34, CI = 0x38 };
 enum { LISTS = 0x10000, AREAS = 0x20000, TABLES = 0x30000, TABLE = 0x400, DATA = 0x100000 };
 enum { DISK_PORT, CD_PORT, EMPTY_PORT, DISK_SECTORS = DISK_BYTES / 512 };
 enum { HEADER_ATAPI = 0x20, HEADER_WRITE = 0x40, HEADER_CLEAR = 0x400 };
@@ -102,7 +102,8 @@ static void range_put(Fixture *f, unsigned port, unsigned slot, unsigned n, uint
 }
 
 /* A command with one range of memory, not yet issued. */
-static void command_put(Fixture *f, unsigned port, unsigned slot, const Fis *c, unsigned flags, uint64_t at, uint32_t size)
+static void command_put(Fixture *f, unsigned port, unsigned slot, const Fis *c, unsigned flags, uint64_t at,
+                        uint32_t size)
 {
     header_put(f, port, slot, flags, size ? 1 : 0);
     fis_put(f, port, slot, c);
@@ -216,7 +217,8 @@ static void test_dma(Fixture *f, gconstpointer unused)
     expect_pattern(&f->b, DATA + 0x2000, 7 * 512 + 700, 2);
     expect_pattern(&f->b, DATA + 0x3ffe, 7 * 512 + 702, 834);
     fill(&f->b, DATA, 16 * 512);
-    g_assert_cmphex(run(f, 0, &(Fis) { .command = 0x35, .lba = 50, .count = 16 }, HEADER_WRITE, DATA, 16 * 512), ==, 0x50);
+    const Fis write = { .command = 0x35, .lba = 50, .count = 16 };
+    g_assert_cmphex(run(f, 0, &write, HEADER_WRITE, DATA, 16 * 512), ==, 0x50);
     expect_file(f->b.disk, 50 * 512, 16 * 512);
     g_assert_cmphex(run(f, 0, &(Fis) { .command = 0x30, .lba = 90, .count = 2 }, HEADER_WRITE, DATA, 1024), ==, 0x50);
     expect_file(f->b.disk, 90 * 512, 1024);
@@ -421,11 +423,13 @@ static void test_save(Fixture *f, gconstpointer unused)
 
 static void random_command(Fixture *f, GRand *random)
 {
-    static const uint8_t commands[] = { 0x25, 0x35, 0x60, 0x61, 0xa0, 0xec, 0x20, 0x30, 0x06, 0x2f, 0xb0, 0xc4, 0xef, 0xea };
+    static const uint8_t commands[] = { 0x25, 0x35, 0x60, 0x61, 0xa0, 0xec, 0x20, 0x30, 0x06, 0x2f, 0xb0, 0xc4, 0xef,
+                                        0xea };
     static const uint64_t places[] = { DATA, LISTS, TABLES, BAR_AT, BAR_AT + 0x100, 0x7fff00, AREAS, 0xf0000000 };
     unsigned port = g_rand_int_range(random, 0, 3), slot = g_rand_int_range(random, 0, 32);
     unsigned ranges = g_rand_int_range(random, 0, 6);
-    Fis c = { .command = g_rand_int_range(random, 0, 8) ? commands[g_rand_int_range(random, 0, 14)] : g_rand_int(random),
+    uint8_t command = commands[g_rand_int_range(random, 0, 14)];
+    Fis c = { .command = g_rand_int_range(random, 0, 8) ? command : g_rand_int(random),
               .feature = g_rand_int_range(random, 0, 300), .count = g_rand_int_range(random, 0, 300),
               .lba = g_rand_int_range(random, 0, DISK_SECTORS + 100) };
 

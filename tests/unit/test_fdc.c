@@ -375,7 +375,8 @@ static void test_formats(void)
     static const struct {
         unsigned kib, type, rate, tracks, heads, sectors;
     } formats[] = { { 160, 2, 1, 40, 1, 8 }, { 180, 2, 1, 40, 1, 9 }, { 320, 2, 1, 40, 2, 8 }, { 360, 2, 2, 40, 2, 9 },
-                    { 720, 4, 2, 80, 2, 9 }, { 1200, 2, 0, 80, 2, 15 }, { 1440, 4, 0, 80, 2, 18 }, { 2880, 5, 3, 80, 2, 36 } };
+                    { 720, 4, 2, 80, 2, 9 }, { 1200, 2, 0, 80, 2, 15 }, { 1440, 4, 0, 80, 2, 18 },
+                    { 2880, 5, 3, 80, 2, 36 } };
 
     for (unsigned n = 0; n < ARRAY_SIZE(formats); n++) {
         unsigned c = formats[n].tracks - 1, h = formats[n].heads - 1, r = formats[n].sectors;
@@ -450,7 +451,8 @@ static void test_save(void)
 
 static void random_access(Fixture *f, GRand *random)
 {
-    static const uint8_t starts[] = { 0xe6, 0xc5, 0x4d, 0x51, 0x59, 0x5d, 0x16, 0x4c, 0x42, 0x0f, 0x07, 0x08, 0x03, 0x13 };
+    static const uint8_t starts[] = { 0xe6, 0xc5, 0x4d, 0x51, 0x59, 0x5d, 0x16, 0x4c, 0x42, 0x0f, 0x07, 0x08, 0x03,
+                                      0x13 };
     uint32_t v = g_rand_int(random);
 
     switch (g_rand_int_range(random, 0, 8)) {
