@@ -49,7 +49,7 @@ IMG_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/img/*.c))
 IO_OBJECTS = $(BUILD)/tests/img/io.o
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
--include $(patsubst %.o,%.d,$(BUILD)/main.o $(BUILD)/tests/disk/image_io.o $(IMG_OBJECTS) $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
+-include $(patsubst %.o,%.d,$(BUILD)/main.o $(IMG_OBJECTS) $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
                             $(DECODE_OBJECTS) \
                             $(PIN_OBJECTS) $(IO_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
@@ -66,8 +66,6 @@ LINK = @echo "  LINK    $(@F)"; $(CC) $(MYNA_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/myna: $(BUILD)/main.o $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/myna-img: $(IMG_OBJECTS) $(BUILD)/libmyna.a
-	$(LINK)
-$(BUILD)/image-io: $(BUILD)/tests/disk/image_io.o $(BUILD)/libmyna.a
 	$(LINK)
 $(BUILD)/cpu-tests: $(CPU_TEST_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
@@ -105,7 +103,7 @@ ifeq ($(BUILD),build)
 	rm -rf $(BUILD)
 else
 	cd $(BUILD) && rm -rf $(sort $(foreach f,$(FOLDERS),$(firstword $(subst /, ,$(f))))) tests guest hosts img \
-	    main.o main.d libmyna.a myna myna-img image-io cpu-tests cpu-pins fp-tests fuzz-cpu decode-check myna-io \
+	    main.o main.d libmyna.a myna myna-img cpu-tests cpu-pins fp-tests fuzz-cpu decode-check myna-io \
 	    libfuzzer
 endif
 
@@ -158,7 +156,7 @@ DEBUG_TESTS = $(sort $(notdir $(wildcard $(filter-out %/lib,$(wildcard $(SRC)/te
 SUITE_debug = $(foreach t,$(DEBUG_TESTS),'debug/$t=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
               LINUX=$(abspath $(BUILD))/guest $(SRC)/tests/debug/$t')
 SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(BUILD)/disk' \
-             'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img IMAGE_IO=$(abspath $(BUILD))/image-io \
+             'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img MYNA_IO=$(abspath $(BUILD))/myna-io \
              $(SRC)/tests/disk/interchange $(SEQUENCES)' \
              'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
 SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net' \
@@ -171,12 +169,12 @@ BUILT_FOR_cpu = cpu-tests
 BUILT_FOR_fuzz = $(BUILD)/fuzz-cpu
 BUILT_FOR_guest = all guests
 BUILT_FOR_debug = all guests
-BUILT_FOR_disk = all $(BUILD)/image-io $(BUILD)/myna-io
+BUILT_FOR_disk = all $(BUILD)/myna-io
 BUILT_FOR_net = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs fuzz-formats check-debug check-disk check-net check-hosts check-kut
+        fuzz-decode fuzz-programs fuzz-formats fuzz-images check-debug check-disk check-net check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -197,8 +195,9 @@ check-fuzz: $(BUILT_FOR_fuzz)
 	@$(BUILD)/fuzz-cpu --programs $(PROGRAMS) --seed 1
 # libFuzzer, for so many seconds.
 SECONDS ?= 60
-fuzz-decode fuzz-programs fuzz-formats: $(BUILD)/config.mk
-	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) $(patsubst fuzz-%,%,$(@:programs=program))
+fuzz-decode fuzz-programs fuzz-formats fuzz-images: $(BUILD)/config.mk
+	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) \
+	    $(patsubst fuzz-%,%,$(patsubst %images,%image,$(@:programs=program)))
 fuzz-cpu: $(BUILD)/fuzz-cpu
 	@$(BUILD)/fuzz-cpu
 check-pins: $(BUILD)/cpu-pins
@@ -231,8 +230,8 @@ help:
 ## make check-decode STRINGS=N             N random byte strings for each code size, beside capstone [1000000]
 ## make check-guest ENGINE=tcg,hot=1      the guests with these options of -accel
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
-## make fuzz-decode, fuzz-programs, fuzz-formats [SECONDS=60]   libFuzzer on the decoder, on programs in both engines,
-##                      and on images' metadata
+## make fuzz-decode, fuzz-programs, fuzz-formats, fuzz-images [SECONDS=60]   libFuzzer on the decoder, on programs in
+##                      both engines, and on images' metadata
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences
 ## make check-kut KUT=DIR [TESTS="..."] [ENGINE=interp]    kvm-unit-tests built in DIR
 ## make bench [ROWS=int,call] [N=3] [ENGINES="tcg interp"] [AGAINST=OTHER/myna]    speed, beside QEMU (docs/testing.md)

@@ -106,7 +106,8 @@ struct ImageDriver {
     int (*flush)(Image *i);   /* all completed writes to stable storage, lower included */
     int (*map)(Image *i, uint64_t offset, uint64_t size, ImageExtent *e); /* NULL: all allocated, as in lower */
     int (*resize)(Image *i, uint64_t size);      /* NULL: cannot; -ENOTSUP for a direction that it cannot */
-    int (*write_compressed)(Image *i, uint64_t offset, const void *buf, uint64_t size); /* NULL: cannot */
+    /* Whole clusters, but for the disk's end; NULL: cannot. */
+    int (*write_compressed)(Image *i, uint64_t offset, const void *buf, uint64_t size);
     /* Of what is made: nothing exists under the file's name that must be kept. */
     gboolean (*create)(const ImageCreate *c, GError **err);
     const char *create_help;  /* "cluster_size=SIZE (64K), ...": a line each option */

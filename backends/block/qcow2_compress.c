@@ -112,15 +112,24 @@ int qcow2_read_compressed(Qcow2 *q, const Qcow2Run *r, void *cluster)
 
 /* ---- writing ---- */
 
+/* Room in the cluster with the last stream, if it may have another reference. */
+static int packed_left(Qcow2 *q, uint64_t *left)
+{
+    uint64_t in_cluster = q->packed_at & (q->cluster - 1), count = 0;
+    int status = in_cluster ? qcow2_refcount_get(q, q->packed_at >> q->cluster_bits, &count) : 0;
+
+    *left = in_cluster && count < qcow2_refcount_max(q) ? q->cluster - in_cluster : 0;
+    return status;
+}
+
 /* Room for a stream of `size` bytes, with a reference to each cluster that it touches; lock held. */
 static int packed_alloc(Qcow2 *q, uint64_t size, uint64_t *at)
 {
-    uint64_t in_cluster = q->packed_at & (q->cluster - 1), left = q->packed_at && in_cluster ? q->cluster - in_cluster : 0;
-    uint64_t next = 0;
+    uint64_t next = 0, left;
     bool fresh;
-    int status = 0;
+    int status = packed_left(q, &left);
 
-    if (size > left) {
+    if (!status && size > left) {
         status = qcow2_alloc(q, 1, &next, &fresh);
         if (!status && (!left || next != q->packed_at + left)) /* begins in the new cluster */
             q->packed_at = next, left = 0;
@@ -175,21 +184,15 @@ static int write_stream(Qcow2 *q, uint64_t offset, const void *stream, size_t si
 }
 
 /* A cluster, of the disk's last one as much as there is. */
-int qcow2_write_compressed(Image *i, uint64_t offset, const void *buf, uint64_t size)
+static int write_cluster(Qcow2 *q, uint64_t offset, const uint8_t *buf, uint64_t size, uint8_t *whole, uint8_t *stream)
 {
-    Qcow2 *q = qcow2_of(i);
     Qcow2Range range;
 
-    if (offset % q->cluster || offset >= i->size || size > q->cluster || size > i->size - offset ||
-        (size < q->cluster && offset + size < i->size))
-        return -EINVAL;
-    g_autofree uint8_t *whole = g_try_malloc0(q->cluster), *stream = g_try_malloc(q->cluster);
-    if (!whole || !stream)
-        return -ENOMEM;
     memcpy(whole, buf, size);
+    memset(whole + size, 0, q->cluster - size);
     size_t length = compress_cluster(q, whole, stream);
     if (!length)
-        return qcow2_write(i, offset, buf, size);
+        return qcow2_write(&q->image, offset, buf, size);
     g_mutex_lock(&q->lock);
     qcow2_range_begin(q, &range, offset, offset + q->cluster, true);
     g_mutex_unlock(&q->lock);
@@ -198,4 +201,23 @@ int qcow2_write_compressed(Image *i, uint64_t offset, const void *buf, uint64_t 
     qcow2_range_end(q, &range);
     g_mutex_unlock(&q->lock);
     return status ? status : qcow2_relieve(q);
+}
+
+int qcow2_write_compressed(Image *i, uint64_t offset, const void *buf, uint64_t size)
+{
+    Qcow2 *q = qcow2_of(i);
+    const uint8_t *from = buf;
+    int status = 0;
+
+    if (offset % q->cluster || offset > i->size || size > i->size - offset ||
+        (size % q->cluster && offset + size < i->size))
+        return -EINVAL;
+    g_autofree uint8_t *whole = g_try_malloc(q->cluster), *stream = g_try_malloc(q->cluster);
+    if (!whole || !stream)
+        return -ENOMEM;
+    for (uint64_t n; size && !status; offset += n, from += n, size -= n) {
+        n = MIN(size, q->cluster);
+        status = write_cluster(q, offset, from, n, whole, stream);
+    }
+    return status;
 }

@@ -295,9 +295,14 @@ static int block_ensure(Qcow2 *q, uint64_t cluster, uint64_t *run)
 /* The first of `clusters` free ones in a row, all with a block. */
 static int find_free(Qcow2 *q, uint64_t clusters, uint64_t *found)
 {
-    uint64_t count, run = 0, c = q->next_free;
+    enum { BEHIND_MAX = 1 << 20 };
+    uint64_t count, run = 0, c = q->next_free, behind = (q->end >> q->cluster_bits) + BEHIND_MAX;
 
     for (; run < clusters; c++) {
+        if (c > behind && !run) { /* a million clusters are counted that the file does not have */
+            qcow2_corrupt(q, "reference counts say that all clusters are in use");
+            return -EIO;
+        }
         if (c >= (QCOW2_OFFSET >> q->cluster_bits) || c >= (uint64_t)INT64_MAX >> q->cluster_bits)
             return -EFBIG;
         int status = block_ensure(q, c, &run);

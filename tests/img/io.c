@@ -13,6 +13,7 @@
  *   put OFFSET SIZE FILE FROM  writes bytes of a file
  *   get FILE                   the whole disk into a file
  *   compress FILE              writes a whole file, as compressed clusters
+ *   pack OFFSET SIZE BYTE      writes compressed clusters
  *   zero OFFSET SIZE [unmap], discard OFFSET SIZE, flush, resize SIZE
  *   map                        prints OFFSET LENGTH STATE of all extents
  *   check [leaks|all]          prints problems, and their numbers; fails when there is one
@@ -147,6 +148,16 @@ static int run_compress(Image *i, char **words, int count)
     return status;
 }
 
+static int run_pack(Image *i, char **words, int count)
+{
+    uint64_t size = number(words[2]);
+    g_autofree uint8_t *buf = g_malloc(size + 1);
+    (void)count;
+
+    memset(buf, number(words[3]), size);
+    return i->driver->write_compressed ? i->driver->write_compressed(i, number(words[1]), buf, size) : -ENOTSUP;
+}
+
 static int run_zero(Image *i, char **words, int count)
 {
     return image_write_zeroes(i, number(words[1]), number(words[2]), count > 3);
@@ -232,7 +243,7 @@ static const Command commands[] = {
     { "size", run_size, 1 },       { "read", run_read, 4 },   { "write", run_write, 4 },     { "put", run_put, 5 },
     { "get", run_get, 2 },         { "zero", run_zero, 3 },   { "discard", run_discard, 3 }, { "flush", run_flush, 1 },
     { "resize", run_resize, 2 },   { "map", run_map, 1 },     { "check", run_check, 1 },     { "info", run_info, 1 },
-    { "compress", run_compress, 2 }, { "kill", run_kill, 1 },
+    { "compress", run_compress, 2 }, { "kill", run_kill, 1 },  { "pack", run_pack, 4 },
 };
 
 static int run_line(Image *i, const char *line)
