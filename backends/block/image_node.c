@@ -149,10 +149,11 @@ static gboolean take_file(Walk *w)
 /* As the URL that the driver takes. */
 static gboolean take_nbd(Walk *w)
 {
-    g_autofree char *type = take(w, "server.type"), *path = take(w, "server.path"), *host = take(w, "server.host"),
-                    *port = take(w, "server.port"), *export = take(w, "export");
+    g_autofree char *path = take(w, "server.path"), *host = take(w, "server.host"), *port = take(w, "server.port"),
+                    *export = take(w, "export");
     g_autofree char *name = g_uri_escape_string(export ?: "", "/", FALSE);
 
+    g_free(take(w, "server.type")); /* the other keys say it as well */
     if (path)
         w->out->file = g_strdup_printf("nbd+unix:///%s?socket=%s", name, path);
     else if (host)
