@@ -94,7 +94,7 @@ static gboolean create_target(Convert *c, const char *target)
 
     if (!pairs)
         return FALSE;
-    g_autofree char *size = option_pairs_take(pairs, "size");
+    g_free(option_pairs_take(pairs, "size")); /* it is the source's */
     gboolean ok = take_backing(c, pairs, target) && img_may_create(target, c->force) &&
                   img_create_file(target, c->to_format, c->size, c->backing, c->backing_format, pairs);
     g_ptr_array_unref(pairs);

@@ -239,9 +239,10 @@ static char *limit_key(const char *key)
 gboolean throttle_object_parse(const char *text, char **id, BlockThrottle *limits, GError **err)
 {
     g_autoptr(GPtrArray) all = option_pairs_parse(text, "qom-type"), pairs = option_pairs_parse("", NULL);
-    g_autofree char *type = option_pairs_take(all, "qom-type"), *line = NULL;
+    g_autofree char *line = NULL;
     DriveOptions d = {0};
 
+    g_free(option_pairs_take(all, "qom-type"));
     *id = option_pairs_take(all, "id");
     if (!*id)
         return error_set(err, "-object throttle-group: it needs an id=");

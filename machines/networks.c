@@ -204,7 +204,8 @@ static gboolean net_card_create(Machine *m, const Options *o, const char *argume
                                 GError **err)
 {
     g_autoptr(GPtrArray) pairs = option_pairs_parse(argument, "type");
-    g_autofree char *network = option_pairs_take(pairs, "netdev"), *type = option_pairs_take(pairs, "type");
+    g_autofree char *network = option_pairs_take(pairs, "netdev");
+    g_free(option_pairs_take(pairs, "type"));
     if (!network)
         network = hub ? hub_port(m, NULL, err) : g_strdup(only);
     if (!network && hub)

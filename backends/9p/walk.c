@@ -32,7 +32,8 @@ int p9_attach(P9Request *q)
     struct stat st;
 
     p9_get32(&q->in); /* afid: none */
-    g_autofree char *user = p9_get_string(&q->in), *tree = p9_get_string(&q->in);
+    g_free(p9_get_string(&q->in)); /* the user's name: the number that follows counts */
+    g_autofree char *tree = p9_get_string(&q->in);
     uint32_t uid = p9_get32(&q->in);
     if (q->in.bad)
         return -EPROTO;
