@@ -220,8 +220,10 @@ static gboolean machine_live(Machine *m, const Options *o, int *status, GError *
         return FALSE;
     bool waits = false; /* for a stop: the script has let the machine run, or will */
     gboolean ok = faces_create(m, o, err) && script_run(m, o, &waits, err);
-    if (ok)
+    if (ok) {
+        debugger_rest(debugger_of(m));
         *status = machine_run(m, o->stopped || waits);
+    }
     gdb_free(m);
     o->board->destroy(board);
     if (o->pid_file)

@@ -18,6 +18,7 @@ _Static_assert(ROW_COUNT <= TRACE_ROW_MASK, "a row's number fits into a slot");
 void trace_join(Cpu *cpu)
 {
     cpu->trace = g_new0(CpuTrace, 1);
+    cpu->trace->kept = true;
     trace_clear(cpu);
 }
 
@@ -254,9 +255,21 @@ void trace_settle(Cpu *cpu)
     g_free(all);
 }
 
+void trace_set_kept(Cpu *cpu, bool kept)
+{
+    CpuTrace *t = cpu->trace;
+    if (t->kept == kept || t->exact)
+        return;
+    clear_slots(cpu);
+    t->branches = 0;
+    t->kept = kept;
+    code_flush(cpu->code);
+}
+
 /* What was recompiled goes with the jump cache, and the slots before it. */
 void trace_set_exact(Cpu *cpu, bool exact)
 {
+    trace_set_kept(cpu, true);
     if (cpu->trace->exact == exact)
         return;
     trace_settle(cpu);

@@ -10,6 +10,9 @@
  * (TRACE_MARK), and which address an entry of the jump cache had before it got another (TRACE_REPLACED).  trace_branches()
  * puts it together.  Slots are never read while the machine runs, but before the jump cache is emptied.
  *
+ * Branches are `kept` where somebody may ask for them: with a monitor, a gdb port or the like.  Else nothing of this costs
+ * anything, but events, which are few.
+ *
  * `exact`: recompiled code is made anew so that it writes a slot for every branch that is taken, and calls C whenever
  * the slots are full.  Branches then are in CpuTrace.branch in their order, none left out, and may go on to a file.
  *
@@ -80,6 +83,7 @@ typedef struct TraceEvent {
 typedef struct CpuTrace {
     uint64_t branches;         /* ever appended: the next one's place, modulo TRACE_BRANCHES */
     uint64_t events;
+    bool kept;                 /* branches are written down at all; true at first */
     bool exact;
     bool steps;                /* one instruction at a time, each told to trace_step() */
     uint64_t drain_page;       /* exact: the page of the next slot's jump */
@@ -106,7 +110,9 @@ const char *trace_event_name(const TraceEvent *e, char buffer[32]);
 
 /* Forgets branches and events. */
 void trace_clear(Cpu *cpu);
-/* Has recompiled code write down every branch, or no more; drops what was recompiled. */
+/* Has branches written down, or none; drops what was recompiled, and the branches so far. */
+void trace_set_kept(Cpu *cpu, bool kept);
+/* Has recompiled code write down every branch, or no more; drops what was recompiled.  Branches are kept from then on. */
 void trace_set_exact(Cpu *cpu, bool exact);
 /* After a change of what is traced by instructions. */
 void trace_set_steps(Cpu *cpu, bool steps);
@@ -141,6 +147,8 @@ static inline void trace_branch(Cpu *cpu, uint64_t from, uint64_t to, unsigned r
         trace_branch_exact(cpu, &(TraceBranch){ from, to, row, flags, 0 });
         return;
     }
+    if (!t->kept)
+        return;
     *b = (TraceBranch){ from, to, row, flags, cpu->trace_ring.at };
     t->branches++;
 }
@@ -148,7 +156,7 @@ static inline void trace_branch(Cpu *cpu, uint64_t from, uint64_t to, unsigned r
 /* Instruction i, with A_JUMP, was at `rip` under segment base `base` (trace_linear_base() before it), and is done. */
 static inline void trace_jump(Cpu *cpu, const Insn *i, uint64_t rip, uint64_t base)
 {
-    if (cpu->rip == ((rip + i->len) & cpu->rip_mask))
+    if (!cpu->trace->kept || cpu->rip == ((rip + i->len) & cpu->rip_mask))
         return;
     if (unlikely(cpu->rip == rip) && (insn_rows[i->row].attr & A_REP)) /* to be repeated */
         return;
@@ -169,7 +177,7 @@ static inline void trace_enter(Cpu *cpu)
     const TraceBranch *last = &t->branch[(t->branches - 1) % TRACE_BRANCHES];
     if (unlikely(t->exact))
         trace_settle(cpu);
-    else if (likely(last->slots == cpu->trace_ring.at && (last->to & GUEST_PAGE_MASK) == cpu->rec.page))
+    else if (!t->kept || likely(last->slots == cpu->trace_ring.at && (last->to & GUEST_PAGE_MASK) == cpu->rec.page))
         return;
     trace_put_slot(cpu, TRACE_MARK, cpu->rec.page);
 }
@@ -177,7 +185,7 @@ static inline void trace_enter(Cpu *cpu)
 /* The jump cache's entry e is about to be one for address la. */
 static inline void trace_replace(Cpu *cpu, const JumpEntry *e, uint64_t la)
 {
-    if (e->la == la || e->la == ~UINT64_C(0))
+    if (!cpu->trace->kept || e->la == la || e->la == ~UINT64_C(0))
         return;
     if (unlikely(cpu->trace->exact))
         trace_settle(cpu);

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "cpu/mmu.h"
 #include "cpu/registers.h"
+#include "cpu/trace.h"
 #include "debugger/command.h"
 #include "debugger/expression.h"
 #include "debugger/symbols.h"
@@ -102,7 +103,28 @@ static void tell_output(const DebuggerListener *l, const void *what)
         l->output(l->opaque, what);
 }
 
-void debugger_listen(Debugger *d, const DebuggerListener *l) { g_ptr_array_add(d->listeners, (gpointer)l); }
+static void keep_branches(Debugger *d, bool kept)
+{
+    Cpu *cpu;
+    debugger_freeze(d);
+    for (unsigned k = 0; (cpu = debugger_cpu_at(d, k)); k++)
+        trace_set_kept(cpu, kept);
+    debugger_thaw(d);
+}
+
+void debugger_listen(Debugger *d, const DebuggerListener *l)
+{
+    g_ptr_array_add(d->listeners, (gpointer)l);
+    if (d->listeners->len == 1)
+        keep_branches(d, true);
+}
+
+void debugger_rest(Debugger *d)
+{
+    if (!d->listeners->len && !d->stops->len)
+        keep_branches(d, false);
+}
+
 void debugger_unlisten(Debugger *d, const DebuggerListener *l) { g_ptr_array_remove(d->listeners, (gpointer)l); }
 
 /* ---- hits ---- */

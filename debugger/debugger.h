@@ -78,6 +78,13 @@ typedef struct DebuggerListener {
     bool for_people;                /* shows reports as text: no other place for them is needed */
     void *opaque;
 } DebuggerListener;
+
+/*
+ * The machine is about to run: where nobody listens and there are no stops, its CPUs do without a list of their branches
+ * (cpu/trace.h), until somebody listens.
+ */
+void debugger_rest(Debugger *d);
+
 void debugger_listen(Debugger *d, const DebuggerListener *l);     /* kept, not copied */
 void debugger_unlisten(Debugger *d, const DebuggerListener *l);
 

@@ -82,6 +82,7 @@ typedef struct IrOp {
 typedef struct IrUnit {
     Block *block;            /* is_unit */
     bool code64;
+    bool kept;               /* branches to other pages are written down (cpu/trace.h) */
     bool traced;             /* every branch that is taken is written down (cpu/trace.h) */
     bool parallel;           /* there are other CPUs: LOCK counts.  Set before lowering */
     unsigned page_offset;    /* of the first instruction */

@@ -250,6 +250,7 @@ static void recompile(Cpu *cpu, Block *b)
     Block *unit = code_make_unit(cpu, b, IR_MAX_INSNS);
     uint64_t la = cpu->rip; /* the segment is flat, and the block is about to run */
     e->ir.parallel = cpu->parallel;
+    e->ir.kept = cpu->trace->kept;
     e->ir.traced = cpu->trace->exact;
     if (!unit || !translate(e, unit, la))
         return;

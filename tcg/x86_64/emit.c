@@ -256,7 +256,7 @@ static void jump_to_entry(Emit *e, uint32_t from)
     asm_alu_rm(&e->a, A_CMP, 64, H_T0, REC_FIELD(page));
     asm_jcc8(&e->a, A_E, &same);
     asm_mov_mr(&e->a, 64, REC_FIELD(page), H_T0);
-    if (!e->u->traced)
+    if (e->u->kept && !e->u->traced)
         trace_to_entry(e, from);
     asm_bind(&e->a, &same);
     if (e->u->traced)

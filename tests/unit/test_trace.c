@@ -155,6 +155,28 @@ static void test_recompiled(void)
     }
 }
 
+/* Where nobody could ask there are none, by either engine; from when somebody can, there are. */
+static void test_kept(void)
+{
+    TraceBranch b[4];
+    Subject s = subject_start(1);
+    put_program(&s, 5);
+    trace_set_kept(s.cpu, false);
+    for (unsigned round = 0; round < 5; round++)
+        run_from(&s, CODE);
+    g_assert_cmpuint(trace_branches(s.cpu, b, 4), ==, 0);
+    trace_set_kept(s.cpu, true);
+    for (unsigned round = 0; round < 4; round++)
+        run_from(&s, CODE);
+    trace_clear(s.cpu);
+    run_from(&s, CODE);
+    g_assert_cmpuint(trace_branches(s.cpu, b, 4), ==, 2);
+    trace_set_kept(s.cpu, false);
+    trace_set_exact(s.cpu, true);
+    run_from(&s, CODE);
+    g_assert_cmpuint(trace_branches(s.cpu, b, 4), ==, 4);
+}
+
 /*
  * Recompiled and interpreted branches keep their order though they are kept apart, also when the jump cache is emptied
  * meanwhile, or its entry is another's: 40h: mov ecx, 400; mov eax, FAR_CODE + 0x100; call eax; loop (dec; jnz); out
@@ -565,6 +587,7 @@ int main(int argc, char **argv)
     TEST_RECOMPILED(exact_later);
     TEST_RECOMPILED(exact_wraps);
     TEST_RECOMPILED(recompiled);
+    TEST_RECOMPILED(kept);
     TEST_RECOMPILED(order);
     TEST_RECOMPILED(replaced);
     TEST(events);
