@@ -94,7 +94,7 @@ static gboolean take_header(VmdkSparse *s, const uint8_t *h, uint64_t at, GError
     s->at_redundant = flags & VMDK_FLAG_REDUNDANT ? sectors_at(h, VMDK_REDUNDANT) : 0;
     s->at_descriptor = sectors_at(h, VMDK_DESCRIPTOR);
     s->descriptor_size = sectors_at(h, VMDK_DESCRIPTOR_SIZE);
-    uint64_t per_table = s->entries && s->grain <= GiB ? s->entries * s->grain : UINT64_MAX;
+    uint64_t per_table = s->entries && s->grain && s->grain <= GiB ? s->entries * s->grain : UINT64_MAX;
     s->tables = s->size / per_table + !!(s->size % per_table);
     return check_header(s, h, at, err);
 }
