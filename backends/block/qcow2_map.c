@@ -179,8 +179,10 @@ int qcow2_lookup(Qcow2 *q, uint64_t offset, uint64_t size, Qcow2Run *r)
         r->in_place = r->in_place && q->l1[l1_index(q, offset)] & QCOW2_COPIED;
         return status;
     }
+    /* Behind the L1 table's end, which a damaged header can put anywhere below the disk's, nothing is there at all. */
+    bool behind = l1_index(q, offset) >= q->header.l1_size;
     uint64_t reach = qcow2_l2_reach(q) - (offset & (qcow2_l2_reach(q) - 1));
-    *r = (Qcow2Run){ .kind = CLUSTER_ABSENT, .length = MIN(size, reach) };
+    *r = (Qcow2Run){ .kind = CLUSTER_ABSENT, .length = behind ? size : MIN(size, reach) };
     return 0;
 }
 

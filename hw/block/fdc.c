@@ -126,7 +126,7 @@ void fdc_raise(Fdc *s)
 
 static void stop(Fdc *s)
 {
-    s->stale = s->in_flight;
+    s->transfer = NULL;
     s->irq = false;
     s->polled = 0;
     memset(s->sense, 0, sizeof s->sense);
@@ -360,7 +360,7 @@ static void fdc_destroy(Device *dev)
 {
     Fdc *s = (Fdc *)dev;
 
-    s->stale = s->in_flight;
+    s->transfer = NULL;
     drives_detach(s);
     if (s->bus->dma)
         isa_dma_register(s->bus->dma, FDC_DMA, NULL, NULL);

@@ -84,19 +84,30 @@ static bool sector_next(Fdc *s)
 
 /* ---- image to buffer and back ---- */
 
-static bool image_done(Fdc *s)
-{
-    bool wanted = !s->stale;
+/* A sector of its own: after a reset the image may still be at one while the next command is at another. */
+typedef struct FdcTransfer {
+    Fdc *fdc;
+    uint8_t data[FDC_SECTOR];
+} FdcTransfer;
 
-    s->in_flight = s->stale = false;
+/* Whether the controller still waits for it. */
+static bool transfer_ends(FdcTransfer *t)
+{
+    Fdc *s = t->fdc;
+    bool wanted = s->transfer == t;
+
+    if (wanted)
+        s->transfer = NULL;
     return wanted;
 }
 
-static void go_busy(Fdc *s)
+static FdcTransfer *transfer_new(Fdc *s)
 {
     s->phase = FDC_BUSY;
-    s->in_flight = true;
     request(s, 0);
+    s->transfer = g_new0(FdcTransfer, 1);
+    s->transfer->fdc = s;
+    return s->transfer;
 }
 
 static void offer(Fdc *s, FdcPhase phase, uint32_t length)
@@ -115,10 +126,12 @@ static void format_continue(Fdc *s);
 
 static void loaded(void *opaque, int status)
 {
-    Fdc *s = opaque;
+    g_autofree FdcTransfer *t = opaque;
+    Fdc *s = t->fdc;
 
-    if (!image_done(s))
+    if (!transfer_ends(t))
         return;
+    memcpy(s->operation == FDC_SCAN ? s->scanned : s->buffer, t->data, FDC_SECTOR);
     if (status)
         fail(s, ST1_DATA_ERROR, ST2_DATA_ERROR);
     else
@@ -131,18 +144,17 @@ static void sector_load(Fdc *s)
     BlockBackend *b = drive_of(s)->block;
     uint64_t offset = sector_offset(s), size = block_size(b);
     uint64_t there = offset < size ? MIN(size - offset, FDC_SECTOR) : 0;
-    uint8_t *to = s->operation == FDC_SCAN ? s->scanned : s->buffer;
+    FdcTransfer *t = transfer_new(s);
 
-    memset(to + there, 0, FDC_SECTOR - there);
-    go_busy(s);
-    block_read(b, there ? offset : 0, to, there, loaded, s);
+    block_read(b, there ? offset : 0, t->data, there, loaded, t);
 }
 
 static void stored(void *opaque, int status)
 {
-    Fdc *s = opaque;
+    g_autofree FdcTransfer *t = opaque;
+    Fdc *s = t->fdc;
 
-    if (!image_done(s))
+    if (!transfer_ends(t))
         return;
     if (status)
         fail(s, ST1_DATA_ERROR, ST2_DATA_ERROR);
@@ -156,8 +168,11 @@ static void sector_store(Fdc *s)
 {
     BlockBackend *b = drive_of(s)->block;
 
-    go_busy(s);
-    block_write(b, sector_offset(s), s->buffer, FDC_SECTOR, stored, s);
+    uint64_t offset = sector_offset(s);
+    FdcTransfer *t = transfer_new(s);
+
+    memcpy(t->data, s->buffer, FDC_SECTOR);
+    block_write(b, offset, t->data, FDC_SECTOR, stored, t);
 }
 
 /* ---- one sector after the other ---- */

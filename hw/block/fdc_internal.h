@@ -79,7 +79,7 @@ typedef struct Fdc {
     uint8_t buffer[FDC_SECTOR], scanned[FDC_SECTOR];
     uint32_t at, length;        /* in the buffer */
 
-    bool in_flight, stale;      /* the image is accessed; and a reset has come between */
+    struct FdcTransfer *transfer; /* the sector that is under way to or from the image; NULL: none, or a reset came between */
 } Fdc;
 
 /* ---- fdc.c ---- */
