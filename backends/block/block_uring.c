@@ -18,6 +18,8 @@
 
 enum { ENTRIES = 256, MAX_BUFFERS = 1024 /* IOV_MAX */ };
 #define MAX_SIZE (UINT64_C(1) << 30)
+/* From here on the kernel's workers copy what its cache has: at once it would be the submitting CPU's thread. */
+#define ASYNC_SIZE (UINT64_C(128) << 10)
 
 struct BlockUring {
     BlockList *list;
@@ -65,6 +67,8 @@ static void prepare(struct io_uring_sqe *e, BlockRequest *r)
     default: io_uring_prep_fsync(e, fd, IORING_FSYNC_DATASYNC); break;
     }
     io_uring_sqe_set_data(e, r);
+    if (r->size >= ASYNC_SIZE)
+        io_uring_sqe_set_flags(e, IOSQE_ASYNC);
 }
 
 void block_uring_flush(BlockUring *u)
