@@ -56,7 +56,11 @@ typedef struct StopHit {
     uint8_t size, access;  /* bytes accessed; STOP_READ, STOP_WRITE or both */
     bool has_error;
     uint32_t error;        /* of an exception */
-    uint64_t value, old;   /* after and before: bytes accessed (at most 8), MSR, CR3, VM exit code, mode (KEY_SIZE) */
+    /*
+     * After and before: bytes accessed (at most 8), MSR, CR3, VM exit code, mode (KEY_SIZE).  Bytes are read from memory
+     * once the access is done: what another CPU wrote meanwhile is in them.
+     */
+    uint64_t value, old;
 } StopHit;
 
 /* Whether the CPU is to stop, itself alone or with all others. */
