@@ -460,6 +460,7 @@ Machine *machine_new(uint64_t pool_reserve, GError **err)
     m->memory = as_new("memory", MEMORY_BITS, pool, &m->lock);
     m->ports = as_new("I/O", PORT_BITS, pool, &m->lock);
     m->clocks = clocks_new(m->context, &m->lock);
+    m->input = input_new();
     m->devices = g_ptr_array_new();
     m->slots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     m->requests = g_queue_new();
@@ -481,6 +482,7 @@ void machine_free(Machine *m)
     g_ptr_array_free(m->devices, TRUE);
     g_ptr_array_free(m->listeners, TRUE);
     g_hash_table_destroy(m->slots);
+    input_free(m->input);
     clocks_free(m->clocks);
     as_free(m->memory);
     as_free(m->ports);

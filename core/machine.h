@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/cpuport.h"
 #include "core/device.h"
+#include "core/input.h"
 #include "core/irq.h"
 #include "core/memory.h"
 
@@ -64,6 +65,7 @@ struct Machine {
     RamPool *pool;
     AddressSpace *memory, *ports;
     Clocks *clocks;
+    Input *input;
     GPtrArray *devices;           /* Device * */
     uint64_t ram_size;
     unsigned cpu_count;

@@ -135,7 +135,7 @@ static void command_quit(MonitorCommand *c) { machine_quit(c->machine, 0); }
 static void command_screendump(MonitorCommand *c)
 {
     g_autoptr(GError) err = NULL;
-    Console *console = machine_find(c->machine, "console0");
+    Console *console = console_nth(c->machine, 0);
     if (!*c->arguments)
         g_string_append(c->out, "usage: screendump FILE (PPM)\n");
     else if (!console)

@@ -161,7 +161,7 @@ static bool run_list_properties(QmpCall *c)
 static bool run_screendump(QmpCall *c)
 {
     g_autoptr(GError) err = NULL;
-    Console *console = machine_find(c->machine, "console0");
+    Console *console = console_nth(c->machine, 0);
     if (!strcmp(qmp_string(c, "format", "ppm"), "png"))
         return qmp_fail(c, "Parameter 'format': this Myna writes no 'png'; it writes 'ppm'");
     if (qmp_integer(c, "head", 0))

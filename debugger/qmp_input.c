@@ -63,8 +63,8 @@ typedef struct MouseButton {
 } MouseButton;
 
 static const MouseButton buttons[] = {
-    { "left", PS2_LEFT, 0 }, { "middle", PS2_MIDDLE, 0 }, { "right", PS2_RIGHT, 0 }, { "side", PS2_SIDE, 0 },
-    { "extra", PS2_EXTRA, 0 }, { "wheel-up", 0, -1 }, { "wheel-down", 0, 1 },
+    { "left", INPUT_LEFT, 0 }, { "middle", INPUT_MIDDLE, 0 }, { "right", INPUT_RIGHT, 0 }, { "side", INPUT_SIDE, 0 },
+    { "extra", INPUT_EXTRA, 0 }, { "wheel-up", 0, -1 }, { "wheel-down", 0, 1 },
 };
 
 /* A member of an event's data, whose type is checked; NULL after an error. */
@@ -86,7 +86,6 @@ static const QmpArgument key_arguments[];
 
 static bool send_key_event(QmpCall *c, JsonObject *data, bool try)
 {
-    Ps2Keyboard *keyboard = machine_find(c->machine, "ps2-keyboard");
     JsonNode *down = member(c, data, "down", G_TYPE_BOOLEAN), *key = down ? member(c, data, "key", G_TYPE_NONE) : NULL;
     if (!key)
         return false;
@@ -97,14 +96,21 @@ static bool send_key_event(QmpCall *c, JsonObject *data, bool try)
         return false;
     }
     unsigned usage = key_of(c, json_node_get_object(key));
-    if (usage && !keyboard)
+    if (usage && !input_has_keyboard(c->machine))
         return qmp_fail(c, "this machine has no keyboard");
     if (usage && !try)
-        ps2_keyboard_key(keyboard, usage, json_node_get_boolean(down));
+        input_key(c->machine, usage, json_node_get_boolean(down));
     return usage != 0;
 }
 
-static bool send_button_event(QmpCall *c, JsonObject *data, Ps2Mouse *mouse, bool try)
+static void press_button(Machine *m, const MouseButton *b, bool held)
+{
+    unsigned others = input_buttons_held(m) & ~b->bit;
+    input_buttons(m, held ? others | b->bit : others);
+    input_wheel(m, held ? b->wheel : 0);
+}
+
+static bool send_button_event(QmpCall *c, JsonObject *data, bool try)
 {
     JsonNode *down = member(c, data, "down", G_TYPE_BOOLEAN);
     JsonNode *name = down ? member(c, data, "button", G_TYPE_STRING) : NULL;
@@ -116,23 +122,45 @@ static bool send_button_event(QmpCall *c, JsonObject *data, Ps2Mouse *mouse, boo
             continue;
         bool held = json_node_get_boolean(down);
         if (!try)
-            ps2_mouse_event(mouse, 0, 0, held ? b->wheel : 0, held ? mouse->buttons | b->bit : mouse->buttons & ~b->bit);
+            press_button(c->machine, b, held);
         return true;
     }
     return qmp_fail(c, "Parameter 'button' does not accept value '%s'", json_node_get_string(name));
 }
 
-static bool send_move_event(QmpCall *c, JsonObject *data, Ps2Mouse *mouse, bool try)
+/* A movement or a place along an axis, from..to; false after an error. */
+static bool axis_of(QmpCall *c, JsonObject *data, int from, int to, bool *x, int *value)
 {
     JsonNode *axis = member(c, data, "axis", G_TYPE_STRING), *v = axis ? member(c, data, "value", G_TYPE_INT64) : NULL;
     if (!v)
         return false;
-    int by = CLAMP(json_node_get_int(v), -0x8000, 0x7fff);
-    bool x = !strcmp(json_node_get_string(axis), "x");
-    if (!x && strcmp(json_node_get_string(axis), "y"))
-        return qmp_fail(c, "Parameter 'axis' does not accept value '%s'", json_node_get_string(axis));
+    *x = !strcmp(json_node_get_string(axis), "x");
+    *value = CLAMP(json_node_get_int(v), from, to);
+    return *x || !strcmp(json_node_get_string(axis), "y") ||
+           qmp_fail(c, "Parameter 'axis' does not accept value '%s'", json_node_get_string(axis));
+}
+
+static bool send_move_event(QmpCall *c, JsonObject *data, bool try)
+{
+    bool x;
+    int by;
+    if (!axis_of(c, data, -INPUT_SCALE, INPUT_SCALE, &x, &by))
+        return false;
     if (!try)
-        ps2_mouse_event(mouse, x ? by : 0, x ? 0 : by, 0, mouse->buttons);
+        input_move(c->machine, x ? by : 0, x ? 0 : by);
+    return true;
+}
+
+static bool send_place_event(QmpCall *c, JsonObject *data, bool try)
+{
+    bool x;
+    int at;
+    if (!input_is_absolute(c->machine))
+        return qmp_fail(c, "the guest uses no pointer with absolute positions: 'rel' moves its mouse");
+    if (!axis_of(c, data, 0, INPUT_SCALE - 1, &x, &at))
+        return false;
+    if (!try)
+        input_place(c->machine, x ? at : -1, x ? -1 : at);
     return true;
 }
 
@@ -141,14 +169,11 @@ static bool send_event(QmpCall *c, JsonObject *event, bool try)
 {
     const char *type = json_object_get_string_member(event, "type");
     JsonObject *data = json_object_get_object_member(event, "data");
-    Ps2Mouse *mouse = machine_find(c->machine, "ps2-mouse");
     if (!strcmp(type, "key"))
         return send_key_event(c, data, try);
-    if (!strcmp(type, "abs"))
-        return qmp_fail(c, "this machine has no pointer with absolute positions: 'rel' moves its mouse");
-    if (!mouse)
+    if (!input_has_pointer(c->machine))
         return qmp_fail(c, "this machine has no mouse");
-    return (!strcmp(type, "btn") ? send_button_event : send_move_event)(c, data, mouse, try);
+    return (!strcmp(type, "btn") ? send_button_event : !strcmp(type, "abs") ? send_place_event : send_move_event)(c, data, try);
 }
 
 /* All of them, or with an error none. */

@@ -2,7 +2,6 @@
 #include "debugger/typing.h"
 
 #include "core/error.h"
-#include "hw/input/ps2.h"
 
 enum { WAITING_MAX = 256 };
 
@@ -15,9 +14,8 @@ typedef struct Typing {
 
 static void press(Typing *t, const Chord *c, bool down)
 {
-    Ps2Keyboard *k = machine_find(t->machine, "ps2-keyboard");
-    for (unsigned i = 0; k && i < c->count; i++)
-        ps2_keyboard_key(k, c->keys[down ? i : c->count - 1 - i], down);
+    for (unsigned i = 0; i < c->count; i++)
+        input_key(t->machine, c->keys[down ? i : c->count - 1 - i], down);
     t->down = down;
     timer_arm(t->timer, clock_now(t->machine->clocks, MYNA_CLOCK_VIRTUAL) + c->hold_ms * INT64_C(1000000));
 }
@@ -50,7 +48,7 @@ static Typing *typing_of(Machine *m)
 gboolean typing_add(Machine *m, const Chord *chord, GError **err)
 {
     Typing *t = typing_of(m);
-    if (!machine_find(m, "ps2-keyboard"))
+    if (!input_has_keyboard(m))
         return error_set(err, "this machine has no keyboard");
     if (g_queue_get_length(t->waiting) >= WAITING_MAX)
         return error_set(err, "%d key presses wait already: let the machine run", WAITING_MAX);

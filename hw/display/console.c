@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/machine.h"
 
 uint64_t console_update(Console *c, bool all)
 {
@@ -42,12 +43,68 @@ bool console_resize(Console *c, unsigned width, unsigned height)
     return true;
 }
 
-void console_clear(Console *c)
+/* ---- the machine's consoles ---- */
+
+Console *console_nth(Machine *m, unsigned n)
 {
+    g_autofree char *slot = g_strdup_printf("console%u", n);
+    return machine_find(m, slot);
+}
+
+void console_announce(Console *c, Machine *m)
+{
+    unsigned n = 0;
+    while (console_nth(m, n))
+        n++;
+    c->slot = g_strdup_printf("console%u", n);
+    machine_provide(m, c->slot, c);
+}
+
+void console_withdraw(Console *c, Machine *m)
+{
+    if (c->slot)
+        machine_provide(m, c->slot, NULL);
+    g_clear_pointer(&c->slot, g_free);
     g_clear_pointer(&c->surface.pixels, g_free);
     g_clear_pointer(&c->line_serial, g_free);
+    g_clear_pointer(&c->cursor.pixels, g_free);
     c->surface.width = c->surface.height = 0;
 }
+
+bool console_fit(Console *c, unsigned width, unsigned height)
+{
+    if (c->ops->fit)
+        c->ops->fit(c->opaque, width, height);
+    return c->ops->fit != NULL;
+}
+
+/* ---- the pointer's picture ---- */
+
+void console_define_cursor(Console *c, unsigned width, unsigned height, int hot_x, int hot_y, const uint32_t *pixels)
+{
+    ConsoleCursor *cursor = &c->cursor;
+    g_clear_pointer(&cursor->pixels, g_free);
+    cursor->width = MIN(width, CURSOR_MAX);
+    cursor->height = MIN(height, CURSOR_MAX);
+    cursor->hot_x = hot_x;
+    cursor->hot_y = hot_y;
+    if (cursor->width && cursor->height)
+        cursor->pixels = g_new(uint32_t, cursor->width * cursor->height);
+    for (unsigned y = 0; cursor->pixels && y < cursor->height; y++)
+        memcpy(cursor->pixels + y * cursor->width, pixels + y * width, cursor->width * sizeof *pixels);
+    cursor->serial++;
+}
+
+void console_move_cursor(Console *c, int x, int y, bool on)
+{
+    c->cursor.x = x;
+    c->cursor.y = y;
+    if (c->cursor.on != on)
+        c->cursor.serial++;
+    c->cursor.on = on;
+}
+
+/* ---- pictures as files ---- */
 
 static bool write_line(FILE *f, const uint32_t *pixels, unsigned width, uint8_t *rgb)
 {

@@ -160,34 +160,24 @@ static void ports_add(Vga *v)
     }
 }
 
-static void console_announce(Vga *v)
+static void picture_create(Vga *v)
 {
-    Machine *m = v->pci.dev.machine;
-    unsigned n = 0;
-    v->slot = g_strdup("console0");
-    while (machine_find(m, v->slot)) {
-        g_free(v->slot);
-        v->slot = g_strdup_printf("console%u", ++n);
-    }
     v->console.ops = &vga_console_ops;
     v->console.opaque = v;
     console_resize(&v->console, START_WIDTH, START_HEIGHT);
-    machine_provide(m, v->slot, &v->console);
+    console_announce(&v->console, v->pci.dev.machine);
 }
 
 /* What create made besides the PCI function. */
 static void parts_free(Vga *v)
 {
-    if (v->slot)
-        machine_provide(v->pci.dev.machine, v->slot, NULL);
-    console_clear(&v->console);
+    console_withdraw(&v->console, v->pci.dev.machine);
     vga_memory_destroy(v);
     for (unsigned n = 0; n < ARRAY_SIZE(v->ports); n++)
         region_free(v->ports[n]);
     region_free(v->mmio);
     region_free(v->rom);
     region_free(v->vram);
-    g_free(v->slot);
     g_free(v->page_changed);
     g_free(v->page_again);
     g_free(v->cells);
@@ -213,7 +203,7 @@ static gboolean vga_create(Device *dev, GError **err)
     bars_add(v);
     ports_add(v);
     vga_memory_create(v);
-    console_announce(v);
+    picture_create(v);
     return TRUE;
 }
 

@@ -10,7 +10,7 @@
  *   vga_edid.c    what the monitor says of itself
  *   vga_start.c   text mode for machines that start without a video BIOS
  *
- * The console is in the slot "console0" (console1 and on for further cards).
+ * The console is announced as the machine's next (console.h).
  */
 #ifndef MYNA_HW_DISPLAY_VGA_H
 #define MYNA_HW_DISPLAY_VGA_H

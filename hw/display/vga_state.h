@@ -56,7 +56,6 @@ typedef struct VgaKey {
 typedef struct Vga {
     PciDevice pci;
     Console console;
-    char *slot;                 /* where the console is announced */
 
     uint32_t vgamem_mb, xres, yres; /* properties */
     char *romfile;

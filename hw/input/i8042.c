@@ -237,6 +237,7 @@ static void kbc_write_keyboard(I8042 *s, uint8_t v)
 {
     s->ram[0] &= ~MODE_NO_KEYBOARD;
     ps2_keyboard_write(&s->keyboard, v);
+    input_set_leds(s->dev.machine, &s->keyboard, ps2_keyboard_leds(&s->keyboard));
     kbc_fill(s);
 }
 
@@ -268,6 +269,11 @@ static void kbc_write_data(void *opaque, uint64_t offset, uint64_t value, unsign
 static const RegionOps data_ops = { kbc_read_data, kbc_write_data, 1, 1 };
 static const RegionOps command_ops = { kbc_read_status, kbc_write_command, 1, 1 };
 
+static void keyboard_key(void *k, unsigned usage, bool down) { ps2_keyboard_key(k, usage, down); }
+static void mouse_motion(void *m, int dx, int dy, int dz, unsigned buttons) { ps2_mouse_event(m, dx, dy, dz, buttons); }
+static const InputSink keyboard_sink = { .name = "PS/2 keyboard", .key = keyboard_key };
+static const InputSink mouse_sink = { .name = "PS/2 mouse", .motion = mouse_motion };
+
 static gboolean i8042_create(Device *dev, GError **err)
 {
     I8042 *s = (I8042 *)dev;
@@ -281,6 +287,8 @@ static gboolean i8042_create(Device *dev, GError **err)
     ps2_mouse_init(&s->mouse, kbc_ready, s);
     s->data_port = isa_ports_add(dev, s->bus, 0x60, 1, &data_ops, s);
     s->command_port = isa_ports_add(dev, s->bus, 0x64, 1, &command_ops, s);
+    input_add(m, &keyboard_sink, &s->keyboard, true);
+    input_add(m, &mouse_sink, &s->mouse, true);
     if (!machine_find(m, "ps2-keyboard")) {
         machine_provide(m, "ps2-keyboard", &s->keyboard);
         machine_provide(m, "ps2-mouse", &s->mouse);
@@ -296,6 +304,8 @@ static void i8042_destroy(Device *dev)
         machine_provide(dev->machine, "ps2-keyboard", NULL);
         machine_provide(dev->machine, "ps2-mouse", NULL);
     }
+    input_remove(dev->machine, &s->keyboard);
+    input_remove(dev->machine, &s->mouse);
     isa_ports_remove(dev, s->data_port);
     isa_ports_remove(dev, s->command_port);
     timer_free(s->timer);
@@ -316,6 +326,7 @@ static void i8042_reset(Device *dev)
     s->output = s->command = s->answer_count = s->answer_mouse = 0;
     timer_cancel(s->timer);
     ps2_keyboard_reset(&s->keyboard);
+    input_set_leds(dev->machine, &s->keyboard, 0);
     ps2_mouse_reset(&s->mouse);
     kbc_update_irq(s);
 }
@@ -342,9 +353,10 @@ static gboolean i8042_post_load(Device *dev, GError **err)
 {
     I8042 *s = (I8042 *)dev;
 
-    if (s->answer_count <= ANSWERS && keyboard_valid(&s->keyboard) && ps2_port_valid(&s->mouse.port))
-        return TRUE;
-    return error_set(err, "device '%s': the saved state is not one of a keyboard controller", dev->id);
+    if (s->answer_count > ANSWERS || !keyboard_valid(&s->keyboard) || !ps2_port_valid(&s->mouse.port))
+        return error_set(err, "device '%s': the saved state is not one of a keyboard controller", dev->id);
+    input_set_leds(dev->machine, &s->keyboard, ps2_keyboard_leds(&s->keyboard));
+    return TRUE;
 }
 
 const DeviceType i8042_type = {

@@ -1,6 +1,6 @@
 /*
- * PS/2 keyboard and mouse: the devices behind a keyboard controller (hw/input/i8042.c), which owns them and provides
- * them as "ps2-keyboard" (Ps2Keyboard) and "ps2-mouse" (Ps2Mouse) to whoever types and moves: windows, VNC, monitor.
+ * PS/2 keyboard and mouse: the devices behind a keyboard controller (hw/input/i8042.c), which owns them and adds them to
+ * the machine's input (core/input.h).  They are also in the slots "ps2-keyboard" (Ps2Keyboard) and "ps2-mouse" (Ps2Mouse).
  */
 #ifndef MYNA_HW_PS2_H
 #define MYNA_HW_PS2_H
@@ -83,9 +83,7 @@ void ps2_mouse_reset(Ps2Mouse *mouse);
 void ps2_mouse_write(Ps2Mouse *mouse, uint8_t v);
 extern const StateField ps2_mouse_state[];
 
-enum { PS2_LEFT = 1, PS2_RIGHT = 2, PS2_MIDDLE = 4, PS2_SIDE = 8, PS2_EXTRA = 16 };
-
-/* Movement to the right, down, and of the wheel towards the user; buttons now held (PS2_*). */
+/* Movement to the right, down, and of the wheel towards the user; buttons now held (INPUT_*). */
 void ps2_mouse_event(Ps2Mouse *mouse, int dx, int dy, int dz, unsigned buttons);
 
 #endif

@@ -105,8 +105,8 @@ static void mouse_power_on(Ps2Mouse *m)
 
 static void mouse_reply_status(Ps2Mouse *m)
 {
-    uint8_t buttons = (m->buttons & PS2_LEFT ? 4 : 0) | (m->buttons & PS2_MIDDLE ? 2 : 0) |
-                      (m->buttons & PS2_RIGHT ? 1 : 0);
+    uint8_t buttons = (m->buttons & INPUT_LEFT ? 4 : 0) | (m->buttons & INPUT_MIDDLE ? 2 : 0) |
+                      (m->buttons & INPUT_RIGHT ? 1 : 0);
 
     ps2_reply(&m->port, m->remote << 6 | m->enabled << 5 | m->double_scale << 4 | buttons);
     ps2_reply(&m->port, m->resolution);

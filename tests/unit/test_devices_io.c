@@ -237,7 +237,7 @@ static void test_mouse(void)
     ps2_mouse_event(mouse, 1, 1, 0, 0);
     assert_bytes(&b, ""); /* not enabled */
     to_mouse(&b, 0xf4, "mfa");
-    ps2_mouse_event(mouse, 3, 2, 5, PS2_LEFT);
+    ps2_mouse_event(mouse, 3, 2, 5, INPUT_LEFT);
     g_assert_cmpint(b.level[12], ==, 1);
     assert_bytes(&b, "m29 m03 mfe");
     to_mouse(&b, 0xe9, "mfa m24 m02 m64");
@@ -247,7 +247,7 @@ static void test_mouse(void)
         to_mouse(&b, knock[i], "mfa");
     }
     to_mouse(&b, 0xf2, "mfa m03");
-    ps2_mouse_event(mouse, 0, 0, -1, PS2_RIGHT | PS2_MIDDLE);
+    ps2_mouse_event(mouse, 0, 0, -1, INPUT_RIGHT | INPUT_MIDDLE);
     assert_bytes(&b, "m0e m00 m00 mff");
     ps2_mouse_event(mouse, -300, 0, 0, 0); /* more than one packet holds */
     assert_bytes(&b, "m18 m01 m00 m00 m18 md3 m00 m00");
