@@ -96,6 +96,11 @@ void device_bench_change_medium(DeviceBench *b, unsigned drive, bool insert, boo
         block_eject(d, force, NULL);
 }
 
+void device_bench_resize(DeviceBench *b, unsigned drive, uint64_t size)
+{
+    block_resize(b->drives[drive % b->drive_count], size, NULL);
+}
+
 static bool peer_can_receive(void *opaque) { return opaque != NULL; }
 
 static void peer_receive(void *opaque, const struct iovec *iov, unsigned count, const NetOffload *offload)

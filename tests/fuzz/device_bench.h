@@ -54,7 +54,8 @@ void device_bench_map(DeviceBench *b);
 /* Lists the ranges anew if they have changed; RAM is not among them. */
 void device_bench_find_ranges(DeviceBench *b);
 
-/* Another medium for a drive, or none. */
+/* Another size of a drive; another medium, or none; the bench has drives. */
+void device_bench_resize(DeviceBench *b, unsigned drive, uint64_t size);
 void device_bench_change_medium(DeviceBench *b, unsigned drive, bool insert, bool force);
 
 #endif

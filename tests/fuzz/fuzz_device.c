@@ -240,8 +240,19 @@ static void move_pointer(Input *in)
 static void change_medium(Input *in)
 {
     unsigned how = take(in, 1);
-    if (in->bench.drive_count)
+    if (!in->bench.drive_count)
+        return;
+    if (how & 4)
+        device_bench_resize(&in->bench, how >> 4, 512 * (take(in, 2) + 1));
+    else
         device_bench_change_medium(&in->bench, how >> 4, how & 1, how & 2);
+}
+
+static void set_link(Input *in)
+{
+    unsigned up = take(in, 1) & 1;
+    if (in->bench.peer)
+        net_set_link(net_find(in->bench.m, "card"), up);
 }
 
 static void look(Input *in)
@@ -382,7 +393,7 @@ static Step *const steps[32] = {
 
 /* What comes from outside, by another byte. */
 static Step *const outside[8] = {
-    send_chars, press_key, move_pointer, change_medium, look, press_button, send_chars, press_key,
+    send_chars, press_key, move_pointer, change_medium, look, press_button, set_link, send_chars,
 };
 
 static void step(Input *in)
