@@ -67,8 +67,8 @@ static void command_loadvm(MonitorCommand *c)
 const CommandRow save_commands[] = {
     { .name = "loadvm", .arguments = "FILE", .help = "make the machine what savevm has written to a file",
       .run = command_loadvm, .completes = COMPLETE_FILE, .paused = true,
-      .more = "The machine must have the same devices and memory, and the images of its drives the content that they had\n"
-              "then.\n" },
+      .more = "The machine must have the same devices and memory, and the images of its drives the content that they\n"
+              "had then.\n" },
     { .name = "savevm", .arguments = "FILE", .help = "write the machine's state to a file", .run = command_savevm,
       .completes = COMPLETE_FILE, .paused = true,
       .more = "The images of its drives are not in it: what the guest writes to them afterwards does not fit it.\n" },

@@ -444,6 +444,7 @@ static void test_common_prefix(void)
 /* What ends the process, runs other files, or writes them. */
 static const char *const left_out[] = {
     "quit", "screendump", "script", "dump-guest-memory", "memsave", "pmemsave", "savemem", "trace", "profile", "gdbserver",
+    "savevm",
     NULL,
 };
 
@@ -533,7 +534,8 @@ static void test_saved(Fixture *f, gconstpointer data)
 static void test_saved_mistakes(Fixture *f, gconstpointer data)
 {
     g_autofree char *path = file(f, "state"), *save = g_strdup_printf("savevm \"%s\"", path), *content = NULL;
-    g_autofree char *load = g_strdup_printf("loadvm \"%s\"", path), *folder = g_strdup_printf("loadvm \"%s\"", f->folder);
+    g_autofree char *load = g_strdup_printf("loadvm \"%s\"", path);
+    g_autofree char *folder = g_strdup_printf("loadvm \"%s\"", f->folder);
     g_autofree char *nowhere = g_strdup_printf("savevm \"%s/none/state\"", f->folder);
     gsize size;
     (void)data;
