@@ -47,7 +47,20 @@ static gboolean state_read(const char *file, char **data, gsize *size, GError **
     return g_file_get_contents(file, data, size, err);
 }
 
-/* Whatever is half loaded must not run: such a machine starts anew. */
+/* A state that does not fit, or a damaged one, may be loaded in part before that shows: the machine becomes what it was. */
+static gboolean state_take(Machine *m, const char *data, gsize size, GError **err)
+{
+    g_autoptr(GByteArray) before = machine_save(m);
+
+    if (machine_load(m, (const uint8_t *)data, size, err))
+        return TRUE;
+    if (before && machine_load(m, before->data, before->len, NULL))
+        return FALSE;
+    g_prefix_error(err, "the machine was reset: ");
+    machine_reset(m);
+    return FALSE;
+}
+
 static void command_loadvm(MonitorCommand *c)
 {
     g_autofree char *file = file_argument(c, "loadvm"), *data = NULL;
@@ -56,12 +69,10 @@ static void command_loadvm(MonitorCommand *c)
 
     if (!file)
         return;
-    if (!state_read(file, &data, &size, &err)) {
+    if (!state_read(file, &data, &size, &err))
         g_string_append_printf(c->out, "loadvm: %s\n", err->message);
-    } else if (!machine_load(c->machine, (const uint8_t *)data, size, &err)) {
-        g_string_append_printf(c->out, "loadvm: %s: %s; the machine was reset\n", file, err->message);
-        machine_reset(c->machine);
-    }
+    else if (!state_take(c->machine, data, size, &err))
+        g_string_append_printf(c->out, "loadvm: %s: %s\n", file, err->message);
 }
 
 const CommandRow save_commands[] = {
