@@ -12,6 +12,8 @@
 #include "hw/char/serial.h"
 #include "hw/display/vga.h"
 #include "hw/input/i8042.h"
+#include "hw/input/vmmouse.h"
+#include "hw/input/vmport.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "hw/isa/piix3.h"
@@ -83,5 +85,7 @@ const DeviceType *const device_types[] = {
     &virtio_scsi_type,
     &virtio_serial_type,
     &virtserialport_type,
+    &vmmouse_type,
+    &vmport_type,
     NULL,
 };

@@ -43,6 +43,7 @@ typedef struct Option {
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
 static const char *const words_vga[] = {"std", "none", NULL};
+static const char *const words_auto[] = {"auto", "on", "off", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};
 
 static const char *const words_reboot[] = {"reset", "shutdown", NULL};
@@ -57,7 +58,8 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, i8042, "i8042", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
-    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"), OPTION_FIELD_IGNORED("vmport"),
+    OPTION_CHOICE(MachineOptions, vmport, "vmport", words_auto),
+    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"),
     OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
     OPTION_FIELD_IGNORED("graphics"),
     OPTION_FIELD_END,

@@ -16,6 +16,7 @@ struct Board;
 /* -machine */
 typedef struct MachineOptions {
     char *type, *accel;
+    char *vmport;              /* "auto", "on" or "off"; NULL: auto */
     uint64_t max_ram_below_4g; /* 0: the board's choice */
     bool pit, i8042, hpet, acpi;
 } MachineOptions;
