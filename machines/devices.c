@@ -36,6 +36,7 @@
 #include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
+#include "hw/virtio/virtio_gpu.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
@@ -80,10 +81,12 @@ const DeviceType *const device_types[] = {
     &virtio_9p_type,
     &virtio_balloon_type,
     &virtio_blk_type,
+    &virtio_gpu_type,
     &virtio_net_type,
     &virtio_rng_type,
     &virtio_scsi_type,
     &virtio_serial_type,
+    &virtio_vga_type,
     &virtserialport_type,
     &vmmouse_type,
     &vmport_type,

@@ -6,6 +6,7 @@
 #include "cpu/system.h"
 #include "cpu/topology.h"
 #include "hw/display/vga.h"
+#include "hw/virtio/virtio_gpu.h"
 #include "machines/pc.h"
 
 /* Where kernels look for the SMBIOS entry point; the tables follow it. */
@@ -18,18 +19,20 @@ static bool vga_wanted(const Options *o)
 
 gboolean pc_display_create(Pc *pc, GError **err)
 {
+    bool virtio = !g_strcmp0(pc->o->vga, "virtio");
+    const DeviceType *type = virtio ? &virtio_vga_type : &vga_type;
     if (!vga_wanted(pc->o))
         return TRUE;
-    g_autofree char *rom = pc_firmware_find(pc, "vgabios-stdvga.bin");
-    pc->vga = rom ? board_add_device(pc->m, pc->o, &vga_type, NULL, err, "romfile", rom, NULL)
-                  : board_add_device(pc->m, pc->o, &vga_type, NULL, err, NULL);
+    g_autofree char *rom = pc_firmware_find(pc, virtio ? "vgabios-virtio.bin" : "vgabios-stdvga.bin");
+    pc->vga = rom ? board_add_device(pc->m, pc->o, type, NULL, err, "romfile", rom, NULL)
+                  : board_add_device(pc->m, pc->o, type, NULL, err, NULL);
     return pc->vga != NULL;
 }
 
 void pc_display_start(Pc *pc)
 {
     if (pc->vga)
-        vga_start_text(pc->vga);
+        vga_start_text(pc->vga->type == &virtio_vga_type ? virtio_vga_inner(pc->vga) : pc->vga);
 }
 
 void pc_smbios_create(Pc *pc)
