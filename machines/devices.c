@@ -37,6 +37,7 @@
 #include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_gpu.h"
+#include "hw/virtio/virtio_input.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
@@ -82,10 +83,13 @@ const DeviceType *const device_types[] = {
     &virtio_balloon_type,
     &virtio_blk_type,
     &virtio_gpu_type,
+    &virtio_keyboard_type,
+    &virtio_mouse_type,
     &virtio_net_type,
     &virtio_rng_type,
     &virtio_scsi_type,
     &virtio_serial_type,
+    &virtio_tablet_type,
     &virtio_vga_type,
     &virtserialport_type,
     &vmmouse_type,
