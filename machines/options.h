@@ -43,6 +43,11 @@ typedef struct RtcOptions {
     char *base, *clock;
 } RtcOptions;
 
+/* -smbios: words of the system's table; NULL: the board's */
+typedef struct SmbiosOptions {
+    char *type, *manufacturer, *product, *version, *serial, *sku, *family;
+} SmbiosOptions;
+
 /* -action: what becomes of the guest's wishes; NULL: the first of each */
 typedef struct ActionOptions {
     char *reboot;              /* "reset" or "shutdown" (-no-reboot) */
@@ -70,6 +75,7 @@ typedef struct Options {
     MemoryOptions memory;
     SmpOptions smp;
     RtcOptions rtc;
+    SmbiosOptions smbios;
     ActionOptions action;
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */

@@ -40,7 +40,9 @@ void pc_smbios_create(Pc *pc)
     uint32_t leaf[4];
     unsigned logical = topology_logical(pc->m);
     cpuid_read(pc->cpus[0], 1, 0, leaf);
+    const SmbiosOptions *o = &pc->o->smbios;
     SmbiosConfig config = {
+        .system = { o->manufacturer, o->product, o->version, o->serial, o->sku, o->family },
         .version = MYNA_VERSION, .sockets = (pc->cpu_count + logical - 1) / logical,
         .cores = logical / topology_threads(pc->m), .threads = logical, .cpu_vendor = pc->model->vendor_id,
         .cpu_name = pc->model->model_id, .cpu_signature = leaf[CPUID_EAX], .cpu_features = leaf[CPUID_EDX],

@@ -42,6 +42,8 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-accel interp,thread=two", "-accel thread=: unknown value 'two'; known: multi, single"},
     {"-accel interp,hot=x", "-accel hot=: 'x' is not a number"},
     {"-accel interp,verify=1", "-accel verify=: '1' is neither on nor off"},
+    {"-smbios type=0,vendor=x", "-smbios type=: unknown value '0'; known: 1"},
+    {"-M pc,vmport=maybe", "-machine vmport=: unknown value 'maybe'; known: auto, on, off"},
     {"-smp 0", "-smp: 0 processors; machine 'pc' has 1 to 255"},
     {"-smp 4,cores=3", "-smp: 1 sockets of 1 dies of 3 cores of 1 threads are not 4 processors"},
     {"-smp 4,sockets=2,cores=2,threads=2", "-smp: 2 sockets of 1 dies of 2 cores of 2 threads are not 4 processors"},
