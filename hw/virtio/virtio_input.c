@@ -2,7 +2,8 @@
  * Virtio input devices (virtio_input.h): events of Linux's input layer in a queue, and its lights in another.
  *
  * Events that the driver has no buffers for wait here: movement as its sum, or the last place; keys and buttons in their
- * order, of which presses are dropped when there are too many, never releases.
+ * order, of which presses are dropped when there are too many, never releases.  Movement is reported as often as by a
+ * usual mouse: a host that has more would overrun Linux's queues, which are short.
  */
 #include "hw/virtio/virtio_input.h"
 
@@ -26,6 +27,7 @@ enum { SELECT_NAME = 1, SELECT_SERIAL = 2, SELECT_IDS = 3, SELECT_PROPERTIES = 0
 enum { EV_SYN = 0, EV_KEY = 1, EV_REL = 2, EV_ABS = 3, EV_LED = 0x11, EV_REP = 0x14 };
 enum { REL_X = 0, REL_Y = 1, REL_WHEEL = 8, ABS_X = 0, ABS_Y = 1, BTN_LEFT = 0x110, BUTTONS = 5 };
 enum { LED_NUM = 0, LED_CAPS = 1, LED_SCROLL = 2, LEDS = 3, BUS_VIRTUAL = 6 };
+#define REPORT_NS INT64_C(4000000)
 enum { WAITING = 512, WHEEL_MAX = 127, MOVEMENT_MAX = 1 << 20 };
 
 typedef struct Event {
@@ -52,6 +54,7 @@ typedef struct VirtioInput {
     int32_t dx, dy, dz;       /* not yet among `waiting` */
     uint32_t x, y;            /* of a tablet */
     bool placed;              /* x and y are not yet among `waiting` */
+    Timer *pause;             /* armed while it is too early for a report of movement */
     uint8_t leds;             /* a bit for each LED_* */
 } VirtioInput;
 
@@ -114,11 +117,14 @@ static void send_waiting(VirtioInput *s)
 static void send(VirtioInput *s)
 {
     send_waiting(s);
-    if (!s->count && put_movement(s)) {
-        put_end(s);
-        send_waiting(s);
-    }
+    if (s->count || timer_armed(s->pause) || !put_movement(s))
+        return;
+    put_end(s);
+    send_waiting(s);
+    timer_arm(s->pause, clock_now(s->virtio.pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) + REPORT_NS);
 }
+
+static void pause_end(void *opaque) { send(opaque); }
 
 /* ---- what comes from the host ---- */
 
@@ -331,6 +337,7 @@ static void input_notify(VirtioDevice *v, VirtQueue *q)
 
 static void forget(VirtioInput *s)
 {
+    timer_cancel(s->pause);
     s->first = s->count = s->held = s->buttons = s->select = s->subselect = s->leds = 0;
     s->dx = s->dy = s->dz = 0;
     s->x = s->y = 0;
@@ -369,6 +376,7 @@ static gboolean create(Device *dev, const Kind *kind, GError **err)
     s->kind = kind;
     if (!virtio_init(&s->virtio, is_keyboard(s) ? &keyboard_virtio : &pointer_virtio, QUEUES, QUEUE_SIZE, err))
         return FALSE;
+    s->pause = timer_new(dev->machine->clocks, MYNA_CLOCK_VIRTUAL, pause_end, s);
     input_add(dev->machine, kind->sink, s, false);
     return TRUE;
 }
@@ -382,6 +390,7 @@ static void input_reset(Device *dev) { virtio_reset((VirtioDevice *)dev); }
 static void input_destroy(Device *dev)
 {
     input_remove(dev->machine, dev);
+    timer_free(((VirtioInput *)dev)->pause);
     virtio_exit((VirtioDevice *)dev);
 }
 
@@ -418,7 +427,8 @@ static const StateField input_state[] = {
     STATE_STRUCT_ARRAY(VirtioInput, waiting, event_state), STATE_U32(VirtioInput, first), STATE_U32(VirtioInput, count),
     STATE_ARRAY_U8(VirtioInput, down), STATE_U32(VirtioInput, held), STATE_U8(VirtioInput, buttons),
     STATE_U32(VirtioInput, dx), STATE_U32(VirtioInput, dy), STATE_U32(VirtioInput, dz), STATE_U32(VirtioInput, x),
-    STATE_U32(VirtioInput, y), STATE_BOOL(VirtioInput, placed), STATE_U8(VirtioInput, leds), STATE_END
+    STATE_U32(VirtioInput, y), STATE_BOOL(VirtioInput, placed), STATE_TIMER(VirtioInput, pause),
+    STATE_U8(VirtioInput, leds), STATE_END
 };
 
 static const Property input_properties[] = {
