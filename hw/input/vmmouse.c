@@ -2,8 +2,8 @@
  * VMware's pointer (vmmouse.h), as its drivers use it (Linux drivers/input/mouse/vmmouse.c, QEMU hw/i386/vmmouse.c).
  *
  * A queue of words, of which a driver takes one to six at a time: first the version, when it has asked for that, then
- * packets of four words, each with flags, x, y and the wheel.  Positions are 0..FFFFh on the screen; movements, which a driver
- * may ask for instead, count upwards.
+ * packets of four words, each with flags, x, y and the wheel.  Positions are 0..FFFFh on the screen; movements, which a
+ * driver may ask for instead, count upwards.
  */
 #include "hw/input/vmmouse.h"
 
@@ -45,7 +45,7 @@ static uint32_t packet_flags(unsigned buttons)
            (buttons & INPUT_MIDDLE ? FLAG_MIDDLE : 0);
 }
 
-/* Whether the last packet may become the new one: the same but for the place, and the driver cannot have begun with it. */
+/* Whether the last packet may become the new one: only the place differs, and the driver cannot have begun with it. */
 static bool can_replace(const VmMouse *s, const uint32_t packet[PACKET_WORDS])
 {
     const uint32_t *last = s->queue + s->count - PACKET_WORDS;

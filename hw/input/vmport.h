@@ -1,6 +1,7 @@
 /*
- * VMware's backdoor (Linux arch/x86/include/asm/vmware.h, QEMU hw/i386/vmport.c): IN EAX, DX from port 5658h with the magic
- * number in EAX is a call, whose number is CX, with arguments and results in registers.  vmmouse.c has the pointer.
+ * VMware's backdoor (Linux arch/x86/include/asm/vmware.h, QEMU hw/i386/vmport.c): IN EAX, DX from port 5658h with the
+ * magic number in EAX is a call, whose number is CX, with arguments and results in registers.  vmmouse.c has the
+ * pointer.
  *
  * The board puts the device into the slot "vmport".  Under the machine lock, in the calling CPU's thread.
  */

@@ -46,8 +46,8 @@ static void forget_saved(Gpu *g)
 }
 
 /*
- * Some commands move megabytes.  A driver with many of them waits until others had their turn; what is left stays in the
- * queue.
+ * Some commands move megabytes.  A driver with many of them waits until others had their turn; what is left stays in
+ * the queue.
  */
 static void gpu_notify(VirtioDevice *v, VirtQueue *q)
 {
@@ -127,8 +127,8 @@ gboolean gpu_post_load(Device *dev, GError **err)
 }
 
 const StateField gpu_state[] = {
-    STATE_STRUCT(Gpu, virtio, virtio_state), STATE_U32(Gpu, events), STATE_STRUCT_ARRAY(Gpu, scanout, gpu_scanout_state),
-    STATE_BYTE_ARRAY(Gpu, saved, UINT32_MAX), STATE_END
+    STATE_STRUCT(Gpu, virtio, virtio_state), STATE_U32(Gpu, events),
+    STATE_STRUCT_ARRAY(Gpu, scanout, gpu_scanout_state), STATE_BYTE_ARRAY(Gpu, saved, UINT32_MAX), STATE_END
 };
 
 /* ---- virtio-gpu-pci ---- */

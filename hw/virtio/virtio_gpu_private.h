@@ -97,17 +97,17 @@ void gpu_display_event(Gpu *g); /* the guest should ask for the screens again */
 extern const StateField gpu_state[];
 
 /* Both types begin with a Gpu. */
-#define GPU_PROPERTIES                                                                                                 \
-    VIRTIO_PROPERTIES(Gpu),                                                                                            \
-    { .name = "max_outputs", .type = PROP_U32, .offset = offsetof(Gpu, max_outputs), .initial = 1, .min = 1,           \
-      .max = GPU_SCANOUTS_MAX, .help = "screens" },                                                                    \
-    { .name = "xres", .type = PROP_U32, .offset = offsetof(Gpu, xres), .initial = 1280, .min = 320, .max = 4088,       \
-      .help = "width that the monitor prefers" },                                                                      \
-    { .name = "yres", .type = PROP_U32, .offset = offsetof(Gpu, yres), .initial = 800, .min = 200, .max = 4088,        \
-      .help = "height that the monitor prefers" },                                                                     \
-    { .name = "edid", .type = PROP_BOOL, .offset = offsetof(Gpu, edid), .initial = 1,                                  \
-      .help = "offer what the monitor says of itself" },                                                               \
-    { .name = "max_hostmem", .type = PROP_SIZE, .offset = offsetof(Gpu, max_hostmem), .initial = 256 << 20,            \
+#define GPU_PROPERTIES                                                                                                \
+    VIRTIO_PROPERTIES(Gpu),                                                                                           \
+    { .name = "max_outputs", .type = PROP_U32, .offset = offsetof(Gpu, max_outputs), .initial = 1, .min = 1,          \
+      .max = GPU_SCANOUTS_MAX, .help = "screens" },                                                                   \
+    { .name = "xres", .type = PROP_U32, .offset = offsetof(Gpu, xres), .initial = 1280, .min = 320, .max = 4088,      \
+      .help = "width that the monitor prefers" },                                                                     \
+    { .name = "yres", .type = PROP_U32, .offset = offsetof(Gpu, yres), .initial = 800, .min = 200, .max = 4088,       \
+      .help = "height that the monitor prefers" },                                                                    \
+    { .name = "edid", .type = PROP_BOOL, .offset = offsetof(Gpu, edid), .initial = 1,                                 \
+      .help = "offer what the monitor says of itself" },                                                              \
+    { .name = "max_hostmem", .type = PROP_SIZE, .offset = offsetof(Gpu, max_hostmem), .initial = 256 << 20,           \
       .min = 1 << 20, .max = UINT64_C(2) << 30, .help = "memory for the guest's pictures" }
 
 /* ---- virtio_gpu_command.c ---- */

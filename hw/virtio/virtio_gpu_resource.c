@@ -29,7 +29,10 @@ static const GpuFormat *format_of(uint32_t number)
     return NULL;
 }
 
-GpuResource *gpu_resource(const Gpu *g, uint32_t id) { return g_hash_table_lookup(g->resources, GUINT_TO_POINTER(id)); }
+GpuResource *gpu_resource(const Gpu *g, uint32_t id)
+{
+    return g_hash_table_lookup(g->resources, GUINT_TO_POINTER(id));
+}
 
 static uint64_t stride_of(const GpuResource *r) { return (uint64_t)r->width * GPU_PIXEL; }
 

@@ -1,6 +1,6 @@
 /*
- * Screens of a virtio graphics card (virtio_gpu_private.h).  Commands only note which lines have changed; they are drawn
- * when a viewer wants to see them, in the main loop's thread.
+ * Screens of a virtio graphics card (virtio_gpu_private.h).  Commands only note which lines have changed; they are
+ * drawn when a viewer wants to see them, in the main loop's thread.
  */
 #include <string.h>
 
@@ -95,7 +95,8 @@ static void scanout_update(void *opaque, bool all)
 static bool scanout_text(void *opaque, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells)
 {
     GpuScanout *s = opaque;
-    return is_idle(s) && is_first(s) && s->gpu->idle_text && s->gpu->idle_text(s->gpu, columns, rows, cells, max_cells);
+    bool vga = is_idle(s) && is_first(s) && s->gpu->idle_text;
+    return vga && s->gpu->idle_text(s->gpu, columns, rows, cells, max_cells);
 }
 
 /* A viewer without a size has gone: its monitor is not there any more, unless it is the only one. */
@@ -218,14 +219,23 @@ void gpu_scanouts_reset(Gpu *g)
     }
 }
 
-static bool scanout_valid(const GpuScanout *s)
+static bool picture_valid(const GpuScanout *s)
 {
     const GpuResource *r = gpu_resource(s->gpu, s->resource);
     bool there = s < s->gpu->scanout + s->gpu->max_outputs;
-    bool shown = !s->resource || (there && r && gpu_resource_has(r, &s->rect));
+    return !s->resource || (there && r && gpu_resource_has(r, &s->rect));
+}
 
-    return shown && (!s->cursor->len || has_cursor(s)) && s->hot_x < GPU_CURSOR_SIDE && s->hot_y < GPU_CURSOR_SIDE &&
-           s->width >= SIDE_FIT_MIN && s->width <= SIDE_FIT_MAX && s->height >= SIDE_FIT_MIN && s->height <= SIDE_FIT_MAX;
+static bool cursor_valid(const GpuScanout *s)
+{
+    return (!s->cursor->len || has_cursor(s)) && s->hot_x < GPU_CURSOR_SIDE && s->hot_y < GPU_CURSOR_SIDE;
+}
+
+static bool side_valid(uint32_t side) { return side >= SIDE_FIT_MIN && side <= SIDE_FIT_MAX; }
+
+static bool scanout_valid(const GpuScanout *s)
+{
+    return picture_valid(s) && cursor_valid(s) && side_valid(s->width) && side_valid(s->height);
 }
 
 gboolean gpu_scanouts_loaded(Gpu *g, GError **err)

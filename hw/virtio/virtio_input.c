@@ -1,9 +1,9 @@
 /*
  * Virtio input devices (virtio_input.h): events of Linux's input layer in a queue, and its lights in another.
  *
- * Events that the driver has no buffers for wait here: movement as its sum, or the last place; keys and buttons in their
- * order, of which presses are dropped when there are too many, never releases.  Movement is reported as often as by a
- * usual mouse: a host that has more would overrun Linux's queues, which are short.
+ * Events that the driver has no buffers for wait here: movement as its sum, or the last place; keys and buttons in
+ * their order, of which presses are dropped when there are too many, never releases.  Movement is reported as often as
+ * by a usual mouse: a host that has more would overrun Linux's queues, which are short.
  */
 #include "hw/virtio/virtio_input.h"
 
@@ -22,7 +22,7 @@ enum { /* 5.8.4 */
     CONFIG_SELECT = 0, CONFIG_SUBSELECT = 1, CONFIG_LENGTH = 2, CONFIG_DATA = 8, CONFIG_ROOM = 128,
     CONFIG_SIZE = CONFIG_DATA + CONFIG_ROOM
 };
-enum { SELECT_NAME = 1, SELECT_SERIAL = 2, SELECT_IDS = 3, SELECT_PROPERTIES = 0x10, SELECT_EVENTS = 0x11, SELECT_AXIS = 0x12 };
+enum { SELECT_NAME = 1, SELECT_SERIAL = 2, SELECT_IDS = 3, SELECT_EVENTS = 0x11, SELECT_AXIS = 0x12 };
 /* Linux's input-event-codes.h */
 enum { EV_SYN = 0, EV_KEY = 1, EV_REL = 2, EV_ABS = 3, EV_LED = 0x11, EV_REP = 0x14 };
 enum { REL_X = 0, REL_Y = 1, REL_WHEEL = 8, ABS_X = 0, ABS_Y = 1, BTN_LEFT = 0x110, BUTTONS = 5 };
@@ -272,7 +272,7 @@ static unsigned put_selected(const VirtioInput *s, uint8_t *to)
     case SELECT_IDS: return s->subselect ? 0 : put_ids(s, to);
     case SELECT_EVENTS: return put_events(s, to);
     case SELECT_AXIS: return put_axis(s, to);
-    default: return 0; /* SELECT_PROPERTIES too: none */
+    default: return 0; /* properties, 10h, too: none */
     }
 }
 
@@ -424,8 +424,8 @@ static const StateField event_state[] = {
 
 static const StateField input_state[] = {
     STATE_STRUCT(VirtioInput, virtio, virtio_state), STATE_U8(VirtioInput, select), STATE_U8(VirtioInput, subselect),
-    STATE_STRUCT_ARRAY(VirtioInput, waiting, event_state), STATE_U32(VirtioInput, first), STATE_U32(VirtioInput, count),
-    STATE_ARRAY_U8(VirtioInput, down), STATE_U32(VirtioInput, held), STATE_U8(VirtioInput, buttons),
+    STATE_STRUCT_ARRAY(VirtioInput, waiting, event_state), STATE_U32(VirtioInput, first),
+    STATE_U32(VirtioInput, count), STATE_ARRAY_U8(VirtioInput, down), STATE_U32(VirtioInput, held), STATE_U8(VirtioInput, buttons),
     STATE_U32(VirtioInput, dx), STATE_U32(VirtioInput, dy), STATE_U32(VirtioInput, dz), STATE_U32(VirtioInput, x),
     STATE_U32(VirtioInput, y), STATE_BOOL(VirtioInput, placed), STATE_TIMER(VirtioInput, pause),
     STATE_U8(VirtioInput, leds), STATE_END

@@ -1,6 +1,6 @@
 /*
- * virtio-vga: a virtio graphics card that is a standard VGA until its driver shows something (QEMU hw/display/virtio-vga.c).
- * BARs 0 and 2 and the ROM are the VGA's, 1 and 4 virtio's, which drivers find by their capabilities.
+ * virtio-vga: a virtio graphics card that is a standard VGA until its driver shows something (QEMU
+ * hw/display/virtio-vga.c).  BARs 0 and 2 and the ROM are the VGA's, 1 and 4 virtio's, which drivers find by their capabilities.
  */
 #include "core/machine.h"
 #include "hw/display/vga_state.h"

@@ -1,7 +1,7 @@
 /*
- * evdump: prints each input device's name, then what its keys and buttons do, a line each: "NAME TYPE CODE VALUE".  What
- * moves comes before the next of these, movements as their sum and positions as the last, so that a slow console does not
- * have the kernel drop events.
+ * evdump: prints each input device's name, then what its keys and buttons do, a line each: "NAME TYPE CODE VALUE".
+ * What moves comes before the next of these, movements as their sum and positions as the last, so that a slow console
+ * does not have the kernel drop events.
  */
 #include <fcntl.h>
 #include <linux/input.h>

@@ -83,9 +83,9 @@ static uint32_t command(Gpu *g, unsigned queue, uint32_t type, const uint32_t *w
     return mread(&g->d, ANSWER_AT, 4);
 }
 
-#define COMMAND(g, type, ...)                                                                                          \
+#define COMMAND(g, type, ...)                                                                                         \
     command(g, 0, type, (const uint32_t[]){ __VA_ARGS__ }, sizeof((const uint32_t[]){ __VA_ARGS__ }) / 4)
-#define CURSOR(g, type, ...)                                                                                           \
+#define CURSOR(g, type, ...)                                                                                          \
     command(g, 1, type, (const uint32_t[]){ __VA_ARGS__ }, sizeof((const uint32_t[]){ __VA_ARGS__ }) / 4)
 
 static uint32_t create(Gpu *g, uint32_t id, uint32_t format, uint32_t width, uint32_t height)
@@ -104,7 +104,10 @@ static uint32_t transfer(Gpu *g, uint32_t id, uint32_t x, uint32_t y, uint32_t w
 {
     return COMMAND(g, TRANSFER, x, y, w, h, (uint32_t)offset, (uint32_t)(offset >> 32), id, 0);
 }
-static uint32_t attach(Gpu *g, uint32_t id, uint32_t gpa, uint32_t size) { return COMMAND(g, ATTACH, id, 1, gpa, 0, size, 0); }
+static uint32_t attach(Gpu *g, uint32_t id, uint32_t gpa, uint32_t size)
+{
+    return COMMAND(g, ATTACH, id, 1, gpa, 0, size, 0);
+}
 
 static uint32_t pixel(Gpu *g, unsigned x, unsigned y)
 {
@@ -492,13 +495,17 @@ static void test_vga(void)
 static uint32_t random_word(void)
 {
     static const uint32_t odd[] = { 0, 1, 2, 16, 64, 100, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff, PIXELS_AT };
-    return g_test_rand_int_range(0, 3) ? (uint32_t)g_test_rand_int_range(0, 20) : odd[g_test_rand_int_range(0, G_N_ELEMENTS(odd))];
+    unsigned small = g_test_rand_int_range(0, 20);
+    return g_test_rand_int_range(0, 3) ? small : odd[g_test_rand_int_range(0, G_N_ELEMENTS(odd))];
 }
 
 static void random_command(Gpu *g)
 {
-    static const uint32_t types[] = { 0x100, 0x101, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108, 0x10a, 0x300, 0x301 };
-    Segment s[] = { { REQUEST_AT, g_test_rand_int_range(1, 120), false }, { ANSWER_AT, g_test_rand_int_range(1, 500), true } };
+    static const uint32_t types[] = {
+        0x100, 0x101, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108, 0x10a, 0x300, 0x301
+    };
+    unsigned size = g_test_rand_int_range(1, 120), room = g_test_rand_int_range(1, 500);
+    Segment s[] = { { REQUEST_AT, size, false }, { ANSWER_AT, room, true } };
     for (unsigned k = 0; k < 24; k++)
         mwrite(&g->d, REQUEST_AT + HEAD + 4 * k, random_word(), 4);
     mwrite(&g->d, REQUEST_AT, types[g_test_rand_int_range(0, G_N_ELEMENTS(types))], 4);

@@ -172,13 +172,14 @@ static void test_config_pointers(void)
 static void test_keys(void)
 {
     static const struct { const char *name; unsigned code; } known[] = {
-        { "a", 30 }, { "z", 44 }, { "1", 2 }, { "0", 11 }, { "ret", 28 }, { "esc", 1 }, { "backspace", 14 }, { "tab", 15 },
-        { "spc", 57 }, { "caps_lock", 58 }, { "f1", 59 }, { "f10", 68 }, { "f11", 87 }, { "f12", 88 }, { "print", 99 },
-        { "scroll_lock", 70 }, { "pause", 119 }, { "insert", 110 }, { "home", 102 }, { "pgup", 104 }, { "delete", 111 },
-        { "end", 107 }, { "pgdn", 109 }, { "right", 106 }, { "left", 105 }, { "down", 108 }, { "up", 103 },
-        { "num_lock", 69 }, { "kp_divide", 98 }, { "kp_enter", 96 }, { "kp_0", 82 }, { "kp_7", 71 }, { "less", 86 },
-        { "menu", 127 }, { "f24", 194 }, { "ro", 89 }, { "henkan", 92 }, { "ctrl", 29 }, { "ctrl_r", 97 }, { "alt_r", 100 },
-        { "meta_r", 126 }, { "shift_r", 54 }, { "volumeup", 115 },
+        { "a", 30 }, { "z", 44 }, { "1", 2 }, { "0", 11 }, { "ret", 28 }, { "esc", 1 }, { "backspace", 14 },
+        { "tab", 15 }, { "spc", 57 }, { "caps_lock", 58 }, { "f1", 59 }, { "f10", 68 }, { "f11", 87 },
+        { "f12", 88 }, { "print", 99 }, { "scroll_lock", 70 }, { "pause", 119 }, { "insert", 110 }, { "home", 102 },
+        { "pgup", 104 }, { "delete", 111 }, { "end", 107 }, { "pgdn", 109 }, { "right", 106 }, { "left", 105 },
+        { "down", 108 }, { "up", 103 }, { "num_lock", 69 }, { "kp_divide", 98 }, { "kp_enter", 96 }, { "kp_0", 82 },
+        { "kp_7", 71 }, { "less", 86 }, { "menu", 127 }, { "f24", 194 }, { "ro", 89 }, { "henkan", 92 },
+        { "ctrl", 29 }, { "ctrl_r", 97 }, { "alt_r", 100 }, { "meta_r", 126 }, { "shift_r", 54 },
+        { "volumeup", 115 },
     };
     Input k;
     up(&k, &virtio_keyboard_type);
@@ -408,7 +409,8 @@ static void test_random(void)
             input_move(k.d.m, g_test_rand_int_range(-100000, 100000), g_test_rand_int_range(-9, 9));
             input_buttons(k.d.m, g_test_rand_int_range(0, 256));
             input_wheel(k.d.m, g_test_rand_int_range(-1000, 1000));
-            mwrite(&k.d, DEVICE_CONFIG + g_test_rand_int_range(0, 140), g_test_rand_int(), 1 << g_test_rand_int_range(0, 3));
+            mwrite(&k.d, DEVICE_CONFIG + g_test_rand_int_range(0, 140), g_test_rand_int(),
+                   1 << g_test_rand_int_range(0, 3));
             mread(&k.d, DEVICE_CONFIG + g_test_rand_int_range(0, 140), 4);
             if (n % 3 == 0) {
                 unsigned queue = g_test_rand_bit();

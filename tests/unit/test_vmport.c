@@ -13,7 +13,11 @@ typedef struct Caller {
     uint32_t r[IO_REGISTERS];
 } Caller;
 
-static void caller_get(void *opaque, uint32_t r[IO_REGISTERS]) { memcpy(r, ((Caller *)opaque)->r, sizeof((Caller *)0)->r); }
+static void caller_get(void *opaque, uint32_t r[IO_REGISTERS])
+{
+    memcpy(r, ((Caller *)opaque)->r, sizeof((Caller *)0)->r);
+}
+
 static void caller_set(void *opaque, const uint32_t r[IO_REGISTERS])
 {
     memcpy(((Caller *)opaque)->r, r, sizeof((Caller *)0)->r);
