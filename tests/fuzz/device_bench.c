@@ -28,7 +28,8 @@ static const struct { const char *bus, *controller; } controllers[] = {
 
 /* Devices that do nothing without another. */
 static const struct { const char *name, *needs; } needs[] = {
-    { "isa-pcspk", "isa-pit" }, { "ioapic", "apic" }, { "PIIX3", "isa-i8259" },
+    { "isa-pcspk", "isa-pit" }, { "ioapic", "apic" }, { "PIIX3", "isa-i8259" }, { "vmmouse", "i8042" },
+    { "vmmouse", "vmport" },
 };
 
 /* Properties that are not to have their defaults; any: of each device that has it. */
@@ -36,7 +37,8 @@ static const struct { const char *name, *property, *value; } settings[] = {
     { "mc146818rtc", "clock", "vm" }, { "mc146818rtc", "base", "2001-02-03" }, { "VGA", "vgamem_mb", "1" },
     { "virtio-9p-pci", "fsdev", "share" }, { "virtio-9p-pci", "mount_tag", "tag" }, { "any", "packed", "on" },
     { "virtio-balloon-pci", "free-page-reporting", "on" }, { "virtio-serial-pci", "max_ports", "4" },
-    { "virtserialport", "name", "port" }, { "nvme", "max_ioqpairs", "4" },
+    { "virtserialport", "name", "port" }, { "nvme", "max_ioqpairs", "4" }, { "any", "max_hostmem", "4M" },
+    { "any", "max_outputs", "2" }, { "virtio-vga", "vgamem_mb", "1" },
 };
 
 const DeviceType *device_bench_type(const char *name)
@@ -181,6 +183,22 @@ static void cpu_edge(void *cpu) { (void)cpu; }
 static void cpu_sipi(void *cpu, uint8_t vector) { (void)cpu, (void)vector; }
 static void cpu_a20(void *cpu, bool enabled) { (void)cpu, (void)enabled; }
 
+/* Registers of the CPU, which are in memory; zero is the number that VMware's port wants in EAX (hw/input/vmport.h). */
+enum { REGISTERS_AT = 0x1f000, VMPORT_MAGIC = 0x564d5868 };
+
+static void cpu_io_get(void *cpu, uint32_t r[IO_REGISTERS])
+{
+    for (unsigned n = 0; n < IO_REGISTERS; n++)
+        r[n] = as_read(((DeviceBench *)cpu)->m->memory, REGISTERS_AT + 4 * n, 4);
+    r[IO_EAX] ^= VMPORT_MAGIC;
+}
+
+static void cpu_io_set(void *cpu, const uint32_t r[IO_REGISTERS])
+{
+    for (unsigned n = 0; n < IO_REGISTERS; n++)
+        as_write(((DeviceBench *)cpu)->m->memory, REGISTERS_AT + 4 * n, n == IO_EAX ? r[n] ^ VMPORT_MAGIC : r[n], 4);
+}
+
 static void ranges_moved(void *opaque)
 {
     ((DeviceBench *)opaque)->moved = true;
@@ -197,8 +215,9 @@ static void board_up(DeviceBench *b)
     m->cpu_count = 1;
     m->ram_size = DEVICE_BENCH_RAM;
     b->cpu = (CpuPort){ .cpu = b, .intr = cpu_level, .nmi = cpu_edge, .smi = cpu_edge, .init = cpu_edge, .sipi = cpu_sipi,
-                        .a20 = cpu_a20, .reset = cpu_edge, .power_off = cpu_edge };
-    m->cpu_ports[0] = &b->cpu;
+                        .a20 = cpu_a20, .reset = cpu_edge, .power_off = cpu_edge,
+                        .io_get = cpu_io_get, .io_set = cpu_io_set };
+    m->cpu_ports[0] = m->io_cpu = &b->cpu;
     b->ram = region_new_ram(m->pool, "ram", DEVICE_BENCH_RAM, &err);
     g_assert_no_error(err);
     region_add(as_root(m->memory), 0, b->ram, 0);
