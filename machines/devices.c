@@ -4,6 +4,7 @@
 #include "machines/devices.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/audio/ac97.h"
 #include "hw/block/ahci.h"
 #include "hw/block/fdc.h"
 #include "hw/block/ide.h"
@@ -40,6 +41,7 @@
 #include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
+    &ac97_type,
     &ahci_type,
     &debug_exit_type,
     &debugcon_type,

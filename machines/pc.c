@@ -22,6 +22,7 @@
 #include "hw/timer/mc146818.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
+#include "machines/sound.h"
 #include "tcg/tcg.h"
 #include "util/bits.h"
 
@@ -342,11 +343,11 @@ static void pc_after_reset(void *opaque)
 static gboolean parts_create(Pc *pc, GError **err)
 {
     isa_create(pc);
-    return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
+    return sound_open(pc->m, pc->o, err) && cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && pc_drives_create(pc, err) &&
            networks_create(pc->m, pc->o, err) && objects_create(pc, err) && shares_open(pc->m, pc->o, err) &&
-           user_devices_create(pc, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
+           user_devices_create(pc, err) && sound_devices_create(pc->m, pc->o, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

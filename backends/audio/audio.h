@@ -83,12 +83,15 @@ void audio_voice_set(AudioVoice *v, const AudioSettings *settings);
 /* Starts (frame 0 is due one frame's time later) and stops; transfers first what is due.  No change: nothing happens. */
 void audio_voice_run(AudioVoice *v, bool run);
 
-/* Of a voice that plays; AUDIO_VOLUME_FULL leaves it as it is, 0 mutes.  Not saved: set it again in post_load(). */
+/*
+ * Of a voice that plays, for what is transferred from now on; AUDIO_VOLUME_FULL leaves it as it is, 0 mutes.  Not saved:
+ * set it again in post_load().
+ */
 enum { AUDIO_VOLUME_FULL = 0x10000 };
 void audio_voice_set_volume(AudioVoice *v, unsigned left, unsigned right);
 
-/* AUDIO_VOLUME_FULL less so many quarters of a decibel; 0 from 96 dB on. */
-unsigned audio_volume_from_attenuation(unsigned quarter_decibels);
+/* AUDIO_VOLUME_FULL less so many quarters of a decibel (more, if negative: at most by 24 dB); 0 from 96 dB on. */
+unsigned audio_volume_from_attenuation(int quarter_decibels);
 
 /* Transfers all that is due now. */
 void audio_voice_sync(AudioVoice *v);

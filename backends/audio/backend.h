@@ -63,32 +63,43 @@ struct AudioBackend {
     int64_t period;          /* nanoseconds */
     Timer *timer;
     GPtrArray *voices;       /* AudioVoice * */
+    int64_t fired;           /* virtual time at which the timer did last */
     uint64_t done;           /* output frames since the clock's start that the driver has got */
-    bool active, recording;  /* as the driver was told */
+    bool active;             /* something is heard */
+    bool driver_active, recording; /* as the driver was told */
     bool paused;             /* the machine is */
+    bool restored;           /* from a saved state: the timer is to be armed for what that has */
+    bool implied;            /* nobody asked for it: it goes with its last voice */
     MachineListener listener;
 };
 
 /* A back end of a kind, also one that no table lists (tests); NULL with *err.  Owned by the machine. */
 AudioBackend *audio_backend_new(Machine *m, const AudioKind *kind, const void *settings, GError **err);
 
-/* mix.c: output frames of all voices up to now, to the driver; what the driver is told of voices that come and go. */
-void audio_mix(AudioBackend *a);
+/* mix.c: output frames of all voices up to a time, to the driver; what the driver is told of voices that come and go. */
+void audio_mix(AudioBackend *a, int64_t now);
 void audio_mix_update(AudioBackend *a);
+void audio_mix_skip_silence(AudioBackend *a); /* nothing was heard up to now */
 void audio_mix_rebase(AudioBackend *a); /* the clock was set: nothing is due */
 int64_t audio_mix_next(const AudioBackend *a); /* virtual time of the next audio_mix(); INT64_MAX: none */
 
-/* voice.c: arms the back end's timer for the next thing that happens. */
+/* For a voice: a, or the first one, or one that is made for it; and when it is gone. */
+AudioBackend *audio_or_default(Machine *m, AudioBackend *a);
+void audio_let_go(AudioBackend *a);
+
+/* voice.c: arms the back end's timer for the next thing that happens; the timer's function. */
 void audio_schedule(AudioBackend *a);
+void audio_timer_fired(void *opaque);
 
 /* A voice's frames on their way to the output, or from the input (mix.c). */
 typedef struct AudioStream AudioStream;
 AudioStream *audio_stream_new(bool recording);
 void audio_stream_free(AudioStream *s);
-void audio_stream_put(AudioVoice *v, const uint8_t *frames, unsigned count);
+void audio_stream_put(AudioVoice *v, const AudioSettings *as, const uint8_t *frames, unsigned count);
 void audio_stream_get(AudioVoice *v, uint8_t *frames, unsigned count);
 void audio_stream_begin(AudioVoice *v);
 void audio_stream_end(AudioVoice *v);
+uint64_t audio_stream_missed(const AudioVoice *v); /* frames that were due and not there: none, if all is well */
 void audio_stream_set_volume(AudioVoice *v, float left, float right);
 
 /* convert.c: between a voice's frames and stereo floats of -1..1. */
@@ -110,10 +121,9 @@ typedef struct Resampler {
 void resampler_set(Resampler *r, uint32_t from, uint32_t to);
 void resampler_clear(Resampler *r);
 /*
- * Adds up to `count` frames, scaled by gain, to out; in has in_count frames.  *used is how many of them are no longer
+ * Adds up to `count` frames to out; in has in_count frames.  *used is how many of them are no longer
  * needed; returns the frames made, fewer when in comes to its end.
  */
-unsigned resampler_mix(Resampler *r, const float *in, unsigned in_count, unsigned *used, const float gain[2], float *out,
-                       unsigned count);
+unsigned resampler_mix(Resampler *r, const float *in, unsigned in_count, unsigned *used, float *out, unsigned count);
 
 #endif
