@@ -253,7 +253,7 @@ static void fetch_recorded(AudioBackend *a)
 {
     int16_t frames[2 * BLOCK];
     float converted[2 * BLOCK];
-    unsigned count = a->kind->read ? MIN(a->kind->read(a, frames, BLOCK), BLOCK) : 0;
+    unsigned count = a->kind->read ? a->kind->read(a, frames, BLOCK) : 0;
     for (unsigned i = 0; i < 2 * count; i++)
         converted[i] = frames[i] / 32768.0f;
     for (unsigned i = 0; i < a->voices->len; i++) {

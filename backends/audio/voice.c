@@ -56,7 +56,8 @@ static void voice_play(AudioVoice *v, unsigned count)
 {
     uint8_t frames[CHUNK * AUDIO_FRAME_MAX];
     AudioSettings before = v->settings;
-    unsigned size = audio_frame_size(&before), got = MIN(count, v->ops->transfer(v->opaque, frames, count));
+    unsigned size = audio_frame_size(&before), got = v->ops->transfer(v->opaque, frames, count);
+    got = MIN(got, count);
     fill_silence(&before, frames + got * size, count - got);
     audio_stream_put(v, &before, frames, count);
 }
