@@ -5,6 +5,7 @@
 
 #include "hw/acpi/piix4_pm.h"
 #include "hw/audio/ac97.h"
+#include "hw/audio/hda.h"
 #include "hw/block/ahci.h"
 #include "hw/block/fdc.h"
 #include "hw/block/ide.h"
@@ -49,6 +50,9 @@ const DeviceType *const device_types[] = {
     &e1000e_type,
     &ferr_type,
     &fw_cfg_type,
+    &hda_duplex_type,
+    &hda_micro_type,
+    &hda_output_type,
     &hpet_type,
     &i440fx_type,
     &i8042_type,
@@ -56,8 +60,10 @@ const DeviceType *const device_types[] = {
     &i8254_type,
     &i8259_type,
     &ich9_ahci_type,
+    &ich9_intel_hda_type,
     &ide_cd_type,
     &ide_hd_type,
+    &intel_hda_type,
     &ioapic_type,
     &isa_fdc_type,
     &lapic_type,
