@@ -5,7 +5,9 @@
 
 #include "hw/acpi/piix4_pm.h"
 #include "hw/audio/ac97.h"
+#include "hw/audio/adlib.h"
 #include "hw/audio/hda.h"
+#include "hw/audio/sb16.h"
 #include "hw/block/ahci.h"
 #include "hw/block/fdc.h"
 #include "hw/block/ide.h"
@@ -43,6 +45,7 @@
 
 const DeviceType *const device_types[] = {
     &ac97_type,
+    &adlib_type,
     &ahci_type,
     &debug_exit_type,
     &debugcon_type,
@@ -78,6 +81,7 @@ const DeviceType *const device_types[] = {
     &port61_type,
     &port92_type,
     &rtl8139_type,
+    &sb16_type,
     &scsi_cd_type,
     &scsi_hd_type,
     &serial_type,

@@ -222,10 +222,17 @@ static gboolean hpet_create(Pc *pc, GError **err)
     return TRUE;
 }
 
+static gboolean speaker_create(Pc *pc, GError **err)
+{
+    const char *audiodev = pc->o->machine.pcspk_audiodev;
+    return (audiodev ? board_add_device(pc->m, pc->o, &port61_type, NULL, err, "audiodev", audiodev, NULL)
+                     : board_add_device(pc->m, pc->o, &port61_type, NULL, err, NULL)) != NULL;
+}
+
 static gboolean timers_create(Pc *pc, GError **err)
 {
     return rtc_create(pc, err) && hpet_create(pc, err) &&
-           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && add(pc, &port61_type, err)));
+           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && speaker_create(pc, err)));
 }
 
 static gboolean legacy_create(Pc *pc, GError **err)
