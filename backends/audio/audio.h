@@ -65,6 +65,7 @@ typedef struct AudioVoice {
     AudioSettings settings;
     int64_t start;           /* virtual time of frame 0 */
     uint64_t frames;         /* transferred since */
+    int64_t paced;           /* virtual time before which no frame that wanted() names is transferred for that */
 } AudioVoice;
 
 extern const StateField audio_voice_state[]; /* STATE_STRUCT(T, voice, audio_voice_state) */

@@ -63,7 +63,6 @@ struct AudioBackend {
     int64_t period;          /* nanoseconds */
     Timer *timer;
     GPtrArray *voices;       /* AudioVoice * */
-    int64_t fired;           /* virtual time at which the timer did last */
     uint64_t done;           /* output frames since the clock's start that the driver has got */
     bool active;             /* something is heard */
     bool driver_active, recording; /* as the driver was told */

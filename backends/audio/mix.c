@@ -96,7 +96,6 @@ static bool is_discarded(const AudioVoice *v)
 void audio_mix_rebase(AudioBackend *a)
 {
     a->done = output_now(a);
-    a->fired = 0;
 }
 
 int64_t audio_mix_next(const AudioBackend *a)

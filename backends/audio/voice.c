@@ -8,8 +8,9 @@
 
 /* A host that is later than this (it was busy, or a debugger held it) goes on from there; the voice stands still so long. */
 #define LATE_MAX (2 * NS_PER_SECOND)
-/* Frames that a guest asks to be told of nearer together than this are told together. */
+/* Frames that a guest asks to be told of nearer together than this are told together, but for as many as go into a burst. */
 #define EVENT_INTERVAL INT64_C(50000)
+#define EVENT_BURST INT64_C(10000000)
 enum { CHUNK = 1024 };
 
 static int64_t voice_now(const AudioVoice *v)
@@ -90,6 +91,8 @@ static bool voice_transfer_due(AudioVoice *v)
             voice_record(v, count);
         else
             voice_play(v, count);
+        if (count == wanted)
+            v->paced = CLAMP(v->paced, now - EVENT_BURST, now) + EVENT_INTERVAL;
     }
     v->transferring = false;
     voice_fold(v);
@@ -113,6 +116,7 @@ static void voice_begin(AudioVoice *v)
 {
     v->start = v->transferring ? voice_time(v, v->frames) : voice_now(v);
     v->frames = 0;
+    v->paced = v->start - EVENT_BURST;
 }
 
 void audio_voice_set(AudioVoice *v, const AudioSettings *settings)
@@ -163,7 +167,8 @@ gboolean audio_voice_restored(AudioVoice *v, GError **err)
 {
     const AudioSettings *s = &v->settings;
     if (s->rate < AUDIO_RATE_MIN || s->rate > AUDIO_RATE_MAX || s->format >= AUDIO_FORMAT_COUNT || !s->channels ||
-        s->channels > AUDIO_CHANNELS_MAX || v->frames > AUDIO_RATE_MAX || v->start < 0 || v->start > voice_now(v))
+        s->channels > AUDIO_CHANNELS_MAX || v->frames > AUDIO_RATE_MAX || v->start < 0 || v->start > voice_now(v) ||
+        v->paced < -EVENT_BURST || v->paced > voice_now(v) + EVENT_INTERVAL)
         return error_set(err, "voice '%s': its saved state is not one of a voice", v->name);
     audio_stream_end(v);
     audio_mix_rebase(v->backend);
@@ -184,7 +189,7 @@ void audio_schedule(AudioBackend *a)
         AudioVoice *v = a->voices->pdata[i];
         unsigned wanted = v->running && !v->transferring ? voice_wanted(v) : 0;
         if (wanted)
-            next = MIN(next, MAX(voice_time(v, v->frames + wanted), a->fired + EVENT_INTERVAL));
+            next = MIN(next, MAX(voice_time(v, v->frames + wanted), v->paced));
     }
     if (next == INT64_MAX)
         timer_cancel(a->timer);
@@ -207,7 +212,6 @@ void audio_timer_fired(void *opaque)
         if (v->running && !v->transferring)
             voice_transfer_due(v);
     }
-    a->fired = now;
     audio_mix(a, now);
     audio_schedule(a);
 }
@@ -244,5 +248,5 @@ static const StateField settings_state[] = {
 
 const StateField audio_voice_state[] = {
     STATE_BOOL(AudioVoice, running), STATE_STRUCT(AudioVoice, settings, settings_state), STATE_U64(AudioVoice, start),
-    STATE_U64(AudioVoice, frames), STATE_END
+    STATE_U64(AudioVoice, frames), STATE_U64(AudioVoice, paced), STATE_END
 };
