@@ -100,7 +100,7 @@ void audio_mix_rebase(AudioBackend *a)
 
 int64_t audio_mix_next(const AudioBackend *a)
 {
-    if (!a->active)
+    if (!a->active && !a->recording)
         return INT64_MAX;
     return (clock_now(a->machine->clocks, MYNA_CLOCK_VIRTUAL) / a->period + 1) * a->period;
 }
@@ -247,8 +247,8 @@ void audio_mix_update(AudioBackend *a)
 
 /* ---- recording ---- */
 
-/* What the driver has goes to all that record. */
-static void fetch_recorded(AudioBackend *a)
+/* What the driver has goes to all that record; false: it had nothing. */
+static bool fetch_recorded(AudioBackend *a)
 {
     int16_t frames[2 * BLOCK];
     float converted[2 * BLOCK];
@@ -263,6 +263,7 @@ static void fetch_recorded(AudioBackend *a)
         g_array_append_vals(s->waiting, converted, 2 * count);
         stream_drop(s, stream_count(s) > RECORDED_MAX ? stream_count(s) - RECORDED_MAX : 0);
     }
+    return count != 0;
 }
 
 /* count is at most a BLOCK.  What is not there yet is silence. */
@@ -272,7 +273,8 @@ void audio_stream_get(AudioVoice *v, uint8_t *frames, unsigned count)
     float result[2 * BLOCK] = {0};
     unsigned used;
     if (v->backend->kind->read) {
-        fetch_recorded(v->backend);
+        for (unsigned had = 0; had < RECORDED_MAX && fetch_recorded(v->backend); had += BLOCK)
+            continue;
         resampler_set(&s->resampler, v->backend->rate, v->settings.rate);
         s->missed += count - resampler_mix(&s->resampler, &g_array_index(s->waiting, float, 0), stream_count(s), &used,
                                            result, count);

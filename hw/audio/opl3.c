@@ -254,10 +254,10 @@ static void write_timer_control(Opl3 *s, uint8_t v)
 
 uint8_t opl3_read(Opl3 *s)
 {
-    uint8_t v = 0;
+    uint8_t v = 0, chip = is_new(s) ? 0 : 0x06; /* an OPL2 has two of its lowest bits set */
     for (unsigned n = 0; n < 2; n++)
         v |= timer_flag(s, n) ? STATUS_TIMER_1 >> n : 0;
-    return v ? v | STATUS_IRQ : is_new(s) ? 0 : 0x06; /* an OPL2 has its lowest bits set */
+    return v ? v | chip | STATUS_IRQ : chip;
 }
 
 /* ---- registers ---- */
