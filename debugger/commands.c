@@ -53,6 +53,7 @@ static const CommandRow *const info_tables[] = {
     machine_info,
     paging_info,
     register_info,
+    sound_info,
     source_info,
     stop_info,
     symbol_info,

@@ -4,6 +4,10 @@
 #include "machines/devices.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/audio/ac97.h"
+#include "hw/audio/adlib.h"
+#include "hw/audio/hda.h"
+#include "hw/audio/sb16.h"
 #include "hw/block/ahci.h"
 #include "hw/block/fdc.h"
 #include "hw/block/ide.h"
@@ -44,6 +48,8 @@
 #include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
+    &ac97_type,
+    &adlib_type,
     &ahci_type,
     &debug_exit_type,
     &debugcon_type,
@@ -51,6 +57,9 @@ const DeviceType *const device_types[] = {
     &e1000e_type,
     &ferr_type,
     &fw_cfg_type,
+    &hda_duplex_type,
+    &hda_micro_type,
+    &hda_output_type,
     &hpet_type,
     &i440fx_type,
     &i8042_type,
@@ -58,8 +67,10 @@ const DeviceType *const device_types[] = {
     &i8254_type,
     &i8259_type,
     &ich9_ahci_type,
+    &ich9_intel_hda_type,
     &ide_cd_type,
     &ide_hd_type,
+    &intel_hda_type,
     &ioapic_type,
     &isa_fdc_type,
     &lapic_type,
@@ -74,6 +85,7 @@ const DeviceType *const device_types[] = {
     &port61_type,
     &port92_type,
     &rtl8139_type,
+    &sb16_type,
     &scsi_cd_type,
     &scsi_hd_type,
     &serial_type,

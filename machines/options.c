@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "backends/audio/audio.h"
 #include "backends/char/char.h"
 #include "backends/net/net.h"
 #include "core/error.h"
@@ -15,6 +16,7 @@
 #include "cpu/cpu.h"
 #include "machines/board.h"
 #include "machines/networks.h"
+#include "machines/sound.h"
 #include "tcg/tcg.h"
 #include "util/bits.h"
 
@@ -60,6 +62,7 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
     OPTION_CHOICE(MachineOptions, vmport, "vmport", words_auto),
+    OPTION_FIELD(MachineOptions, pcspk_audiodev, "pcspk-audiodev", OPTION_STRING),
     OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"),
     OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
     OPTION_FIELD_IGNORED("graphics"),
@@ -318,6 +321,31 @@ static gboolean set_netdev(Options *o, const char *argument, GError **err)
     return TRUE;
 }
 
+static gboolean set_audiodev(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    if (asks_help(argument)) {
+        audio_list_drivers();
+        o->done = true;
+    }
+    g_ptr_array_add(o->audiodevs, g_strdup(argument));
+    return TRUE;
+}
+
+static gboolean set_audio(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    if (asks_help(argument) || g_str_has_suffix(argument, "model=help")) {
+        g_print("Drivers:\n");
+        audio_list_drivers();
+        g_print("Models:\n");
+        sound_list_models(o->types);
+        o->done = true;
+    }
+    g_ptr_array_add(o->audios, g_strdup(argument));
+    return TRUE;
+}
+
 /* "none", or help on models, which both -nic and -net have; else into the list. */
 static gboolean network_add(Options *o, GPtrArray *list, const char *argument)
 {
@@ -462,6 +490,9 @@ static const Option table[] = {
     CALL("object", set_object, "TYPE,id=ID[,PROP=VALUE]...",
          "filter-dump: records a network's frames (pcap); throttle-group: limits that drives share"),
 
+    CALL("audiodev", set_audiodev, "DRIVER,id=ID[,PROP=VALUE]...", "where sound goes, for a -device (help: list)"),
+    CALL("audio", set_audio, "DRIVER,model=MODEL[,PROP=VALUE]...", "a sound device and where it goes (help: lists)"),
+
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
     LIST("parallel", parallels, "CHARDEV", NULL),
@@ -585,7 +616,8 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs}
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs,  \
+     ref o->audiodevs, ref o->audios}
 
 static void lists_make(Options *o)
 {

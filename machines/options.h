@@ -15,7 +15,7 @@ struct Board;
 
 /* -machine */
 typedef struct MachineOptions {
-    char *type, *accel;
+    char *type, *accel, *pcspk_audiodev;
     char *vmport;              /* "auto", "on" or "off"; NULL: auto */
     uint64_t max_ram_below_4g; /* 0: the board's choice */
     bool pit, i8042, hpet, acpi;
@@ -85,7 +85,7 @@ typedef struct Options {
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *blockdevs;      /* -blockdev, char * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps, *netdevs, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
+        *qmps, *pretty_qmps, *netdevs, *audiodevs, *audios, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool no_network;           /* -nic none, -net none */

@@ -25,6 +25,7 @@
 #include "hw/timer/mc146818.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
+#include "machines/sound.h"
 #include "tcg/tcg.h"
 #include "util/bits.h"
 
@@ -224,10 +225,17 @@ static gboolean hpet_create(Pc *pc, GError **err)
     return TRUE;
 }
 
+static gboolean speaker_create(Pc *pc, GError **err)
+{
+    const char *audiodev = pc->o->machine.pcspk_audiodev;
+    return (audiodev ? board_add_device(pc->m, pc->o, &port61_type, NULL, err, "audiodev", audiodev, NULL)
+                     : board_add_device(pc->m, pc->o, &port61_type, NULL, err, NULL)) != NULL;
+}
+
 static gboolean timers_create(Pc *pc, GError **err)
 {
     return rtc_create(pc, err) && hpet_create(pc, err) &&
-           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && add(pc, &port61_type, err)));
+           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && speaker_create(pc, err)));
 }
 
 /* VMware's port, and the pointer behind it, of which the PS/2 mouse tells. */
@@ -355,11 +363,11 @@ static void pc_after_reset(void *opaque)
 static gboolean parts_create(Pc *pc, GError **err)
 {
     isa_create(pc);
-    return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
+    return sound_open(pc->m, pc->o, err) && cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && pc_drives_create(pc, err) &&
            networks_create(pc->m, pc->o, err) && objects_create(pc, err) && shares_open(pc->m, pc->o, err) &&
-           user_devices_create(pc, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
+           user_devices_create(pc, err) && sound_devices_create(pc->m, pc->o, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }
