@@ -117,7 +117,7 @@ endif
 # `make bench`.
 -include $(SRC)/tests/bench/bench.mk
 
-.PHONY: run guest guest-debug
+.PHONY: run run-desktop guest guest-debug
 guest:
 	@$(SRC)/scripts/make-guest $(BUILD)/guest
 # The same with a disk to start it from and the kernel's symbols, for tests/debug; what cannot be had is said and left out.
@@ -128,6 +128,10 @@ guest-debug: guest
 run: $(BUILD)/myna
 	@$(SRC)/scripts/install-deps
 	@KERNEL="$(KERNEL)" INITRD="$(INITRD)" APPEND="$(APPEND)" MAKE="$(MAKE)" $(SRC)/scripts/run-guest $(BUILD)
+
+run-desktop: $(BUILD)/myna
+	@$(SRC)/scripts/install-deps
+	@$(SRC)/scripts/run-desktop $(BUILD)
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
