@@ -2,18 +2,19 @@
  * USB: what host controllers, hubs and devices are to each other (Universal Serial Bus Specification 2.0; 3.2 for
  * SuperSpeed).
  *
- * A controller makes a UsbBus and adds its ports; a device (a UsbDevice embedded in a Device, DeviceType.bus "usb") goes
- * into one when it is created.  The controller hands transfers to a device as UsbPackets by usb_submit().  The device
- * answers at once (with data, NAK, STALL), or takes the packet and answers later by usb_complete().
+ * A controller makes a UsbBus and adds its ports; a device (a UsbDevice embedded in a Device, DeviceType.bus "usb")
+ * goes into one when it is created.  The controller hands transfers to a device as UsbPackets by usb_submit().  The
+ * device answers at once (with data, NAK, STALL), or takes the packet and answers later by usb_complete().
  *
- * What waits for something that the user or the world outside does (a key, a frame) answers NAK and calls usb_ready() when
- * there is something: the controller then asks again.  So nothing is polled, and a NAK leaves nothing behind that would have
- * to be saved.  A packet may be taken (USB_ASYNC) only for work that ends by itself, as transfers of a disk do:
- * Machine.settle, or the device's pre_save(), brings it to its end before the machine is saved.  A saved machine has no
- * packets, only places in rings and queues (controller) and in control transfers (usb_device_state).
+ * What waits for something that the user or the world outside does (a key, a frame) answers NAK and calls
+ * usb_ready() when there is something: the controller then asks again.  So nothing is polled, and a NAK leaves
+ * nothing behind that would have to be saved.  A packet may be taken (USB_ASYNC) only for work that ends by itself,
+ * as transfers of a disk do: Machine.settle, or the device's pre_save(), brings it to its end before the machine is
+ * saved.  A saved machine has no packets, only places in rings and queues (controller) and in control transfers
+ * (usb_device_state).
  *
- * Requests of chapter 9 are served from descriptor tables (usb_desc.c); a device's functions see what is left: its class's
- * requests, and transfers on endpoints other than 0 that are in the current configuration and not halted.
+ * Requests of chapter 9 are served from descriptor tables (usb_desc.c); a device's functions see what is left: its
+ * class's requests, and transfers on endpoints other than 0 that are in the current configuration and not halted.
  *
  * All under the machine lock.
  */
@@ -44,8 +45,8 @@ typedef enum UsbStatus {
 enum { USB_SETUP_SIZE = 8, USB_TRANSFER_MAX = 16 << 20 /* bytes of a packet */ };
 
 /*
- * One transaction, or as many of one endpoint as the controller wants done at once (a transfer descriptor): IN ends when
- * `data` is full or the device sends a short packet.
+ * One transaction, or as many of one endpoint as the controller wants done at once (a transfer descriptor): IN ends
+ * when `data` is full or the device sends a short packet.
  */
 struct UsbPacket {
     /* by the controller, which owns it; not to be touched while status is USB_ASYNC */
@@ -62,6 +63,7 @@ struct UsbPacket {
     /* private to hw/usb */
     UsbDevice *device;
     GList link;
+    bool taken;                     /* in the device's list */
 };
 
 /* An empty packet for that memory; usb_packet_clear() frees what it comes to hold. */
@@ -72,7 +74,7 @@ void usb_packet_clear(UsbPacket *p);
 
 /* Bytes not yet moved. */
 static inline uint64_t usb_packet_room(const UsbPacket *p) { return p->data.size - p->actual; }
-/* For devices: moves bytes behind those that were moved before, as many as there is room for (IN) or are there (OUT). */
+/* For devices: moves bytes behind those moved before, as many as there is room for (IN) or are there (OUT). */
 unsigned usb_packet_put(UsbPacket *p, const void *buf, unsigned size);
 unsigned usb_packet_get(UsbPacket *p, void *buf, unsigned size);
 
@@ -86,8 +88,8 @@ typedef struct UsbPortOps {
     void (*attached)(UsbPort *port);     /* port->device has been plugged in; port->speed says how fast it is */
     void (*detached)(UsbPort *port);     /* it has gone; its packets ended with USB_ERROR */
     /*
-     * Root ports: a device at or behind this port has something for endpoint `address` (80h: IN), which gave NAK.  Called
-     * at any time, also while the controller is in usb_submit() for the same endpoint.
+     * Root ports: a device at or behind this port has something for endpoint `address` (80h: IN), which gave NAK. 
+     * Called at any time, also while the controller is in usb_submit() for the same endpoint.
      */
     void (*ready)(UsbPort *port, UsbDevice *d, uint8_t address);
     /* A device at or behind this port signals resume (2.0, 7.1.7.7): it does when the guest has allowed it. */
@@ -104,12 +106,11 @@ struct UsbPort {
     UsbDevice *device;       /* or NULL */
     UsbSpeed speed;          /* of the device */
     char *path;              /* "2", or "2.4" behind a hub */
-    GList link;              /* private: in the bus */
 };
 
 /*
- * A bus named "ID.0" of the controller's id.  Its ports are memory of the controller or hub; adding sets all fields, in
- * the order in which devices without port= take them.
+ * A bus named "ID.0" of the controller's id.  Its ports are memory of the controller or hub; adding sets all fields,
+ * in the order in which devices without port= take them.
  */
 UsbBus *usb_bus_new(Device *controller);
 void usb_bus_free(UsbBus *bus);          /* devices that are still there are no longer plugged in */
@@ -129,11 +130,11 @@ UsbDevice *usb_port_route(const UsbPort *port, uint32_t route);
 /* ---- for controllers: transfers ---- */
 
 /*
- * Hands a packet to a device (NULL: none answers) and returns its status.  With USB_ASYNC the packet is the device's until
- * `done` or usb_cancel().
+ * Hands a packet to a device (NULL: none answers) and returns its status.  With USB_ASYNC the packet is the device's
+ * until `done` or usb_cancel().
  */
 UsbStatus usb_submit(UsbDevice *d, UsbPacket *p);
-/* Takes a packet back whose status is USB_ASYNC; its memory is not touched any more, `done` is not called. */
+/* Takes a packet back whose status is USB_ASYNC: its memory is not touched any more, `done` is not called. */
 void usb_cancel(UsbPacket *p);
 
 /* ---- descriptor tables (2.0, 9.6) ---- */
@@ -199,9 +200,9 @@ typedef struct UsbRequest {
 typedef struct UsbType {
     const UsbDesc *desc;
     /*
-     * A request that chapter 9 does not define, or that is not for the device in general (GET_DESCRIPTOR of an interface,
-     * say).  IN: puts at most USB_CONTROL_MAX bytes into data and returns how many; more than the request's length are cut.
-     * OUT: data has r->length bytes; returns 0.  Less than 0: STALL.  NULL: knows none.
+     * A request that chapter 9 does not define, or that is not for the device in general (GET_DESCRIPTOR of an
+     * interface, say).  IN: puts at most USB_CONTROL_MAX bytes into data and returns how many; more than the
+     * request's length are cut. OUT: data has r->length bytes; returns 0.  Less than 0: STALL.  NULL: knows none.
      */
     int (*control)(UsbDevice *d, const UsbRequest *r, uint8_t *data);
     /*
@@ -223,12 +224,12 @@ typedef enum UsbStage { USB_STAGE_IDLE, USB_STAGE_IN, USB_STAGE_OUT, USB_STAGE_S
 struct UsbDevice {
     Device dev;
     const UsbType *type;
-    UsbPort *port;              /* NULL: not plugged in */
+    UsbPort *port, *place;      /* where it is plugged in, or NULL; where it belongs */
     char *bus_name, *port_path; /* properties, or NULL */
     char *serial;               /* property of some; NULL: as desc says */
     uint8_t address, configuration;
     uint8_t alternate[USB_INTERFACES_MAX];
-    uint32_t halted;            /* bit: endpoint number, + 16 for IN */
+    uint32_t halted;            /* usb_halt_mask() of each endpoint that is */
     bool wakeup_allowed;        /* DEVICE_REMOTE_WAKEUP */
     bool suspended;             /* by the controller or hub that it is plugged into: usb_suspend() */
     /* the control transfer under way */
@@ -241,14 +242,14 @@ struct UsbDevice {
 
 /* Properties that every USB device has; put into its property list. */
 #define USB_PROPERTIES(T)                                                                                              \
-    PROPERTY(T, usb.bus_name, "bus", PROP_STRING, 0, "the controller's bus, ID.0; otherwise the first with a free port"), \
+    PROPERTY(T, usb.bus_name, "bus", PROP_STRING, 0, "the controller's bus, ID.0; otherwise one with a free port"),    \
     PROPERTY(T, usb.port_path, "port", PROP_STRING, 0, "port of the bus (1), or of a hub in it (1.2)")
 
 /* To be called first in create(): finds bus and port, and plugs the device in.  FALSE with *err: no place for it. */
 gboolean usb_device_init(UsbDevice *d, const UsbType *type, GError **err);
 void usb_device_exit(UsbDevice *d);   /* for destroy(): unplugs it */
 void usb_device_reset(UsbDevice *d);  /* for reset() of the Device */
-/* Fields for a USB device's state table, STATE_STRUCT(T, usb, usb_device_state), and the check of them for post_load(). */
+/* Fields for a USB device's state table, STATE_STRUCT(T, usb, usb_device_state), and their check for post_load(). */
 extern const StateField usb_device_state[];
 gboolean usb_device_post_load(UsbDevice *d, GError **err);
 
@@ -256,7 +257,7 @@ gboolean usb_device_post_load(UsbDevice *d, GError **err);
 void usb_unplug(UsbDevice *d);
 void usb_plug(UsbDevice *d);
 
-/* There is something for endpoint `address`: NAK is over; a suspended device wakes its port, if the guest has allowed it. */
+/* There is something for endpoint `address`: NAK is over; a suspended device wakes its port if the guest allows it. */
 void usb_ready(UsbDevice *d, uint8_t address);
 /* Ends a packet that the device had taken; p->actual and p->status are set. */
 void usb_complete(UsbPacket *p);
@@ -272,12 +273,16 @@ UsbSpeed usb_speed(const UsbDevice *d);
 /* `info usb`: a line for each device of the machine. */
 void usb_print(Machine *m, GString *out);
 
-/* ---- for usb.c: usb_desc.c ---- */
+/* ---- private to hw/usb: usb_desc.c ---- */
 
 /* Carries out a standard request, or hands it to the device; as UsbType.control. */
 int usb_request(UsbDevice *d, const UsbRequest *r, uint8_t *data);
 /* What SET_CONFIGURATION does; false: there is no such configuration.  0 is always there. */
 bool usb_set_configuration(UsbDevice *d, unsigned value);
+/* Whether configuration and alternates of a restored device exist. */
+gboolean usb_check_configuration(const UsbDevice *d, GError **err);
+/* The bit of UsbDevice.halted that stands for an endpoint. */
+static inline uint32_t usb_halt_mask(uint8_t address) { return UINT32_C(1) << ((address & 15) + (address >> 7) * 16); }
 /* A string of the device, or NULL. */
 const char *usb_string(const UsbDevice *d, unsigned index);
 
