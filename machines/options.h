@@ -17,7 +17,7 @@ struct Board;
 typedef struct MachineOptions {
     char *type, *accel;
     uint64_t max_ram_below_4g; /* 0: the board's choice */
-    bool pit, i8042, hpet, acpi;
+    bool pit, i8042, hpet, acpi, usb;
 } MachineOptions;
 
 /* -accel */

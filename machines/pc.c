@@ -20,6 +20,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/xhci.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
 #include "tcg/tcg.h"
@@ -264,6 +265,8 @@ static gboolean serials_create(Pc *pc, GError **err)
     return TRUE;
 }
 
+static gboolean usb_create(Pc *pc, GError **err) { return !pc->o->machine.usb || add(pc, &qemu_xhci_type, err); }
+
 static gboolean debugcons_create(Pc *pc, GError **err)
 {
     for (guint i = 0; i < pc->o->debugcons->len; i++) {
@@ -346,7 +349,8 @@ static gboolean parts_create(Pc *pc, GError **err)
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && pc_drives_create(pc, err) &&
            networks_create(pc->m, pc->o, err) && objects_create(pc, err) && shares_open(pc->m, pc->o, err) &&
-           user_devices_create(pc, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
+           usb_create(pc, err) && user_devices_create(pc, err) && virtfs_create(pc->m, pc->o, err) &&
+           start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

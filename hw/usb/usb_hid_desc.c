@@ -116,9 +116,9 @@ HID_SPEEDS(keyboard, SUBCLASS_BOOT, PROTOCOL_KEYBOARD, 8, 10, 7);
 HID_SPEEDS(mouse, SUBCLASS_BOOT, PROTOCOL_MOUSE, 4, 10, 7);
 HID_SPEEDS(tablet, 0, 0, 8, 4, 4);
 
-static const char *const keyboard_strings[] = { "", "Myna", "Myna USB Keyboard", "1", NULL };
-static const char *const mouse_strings[] = { "", "Myna", "Myna USB Mouse", "1", NULL };
-static const char *const tablet_strings[] = { "", "Myna", "Myna USB Tablet", "1", NULL };
+static const char *const keyboard_strings[] = { "", "Myna", "USB Keyboard", "1", NULL };
+static const char *const mouse_strings[] = { "", "Myna", "USB Mouse", "1", NULL };
+static const char *const tablet_strings[] = { "", "Myna", "USB Tablet", "1", NULL };
 
 /* The numbers are QEMU's: guests have rules for them (systemd's 60-autosuspend lets them sleep). */
 #define HID_DESC(kind)                                                                                                 \
