@@ -12,7 +12,7 @@
 extern const DeviceType usb_kbd_type, usb_mouse_type, usb_tablet_type;
 
 enum { HID_KEYBOARD, HID_MOUSE, HID_TABLET };
-enum { HID_REPORT_MAX = 8, HID_KEYS = 256, HID_EVENTS = 64 };
+enum { HID_REPORT_MAX = 8, HID_KEYS = 256, HID_EVENTS = 128 };
 enum { HID_BOOT_PROTOCOL = 0, HID_REPORT_PROTOCOL = 1 };
 
 /* What a pointer did while its buttons were in one state. */

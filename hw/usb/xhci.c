@@ -86,7 +86,7 @@ void xhci_work(Xhci *x)
     x->busy = false;
 }
 
-/* Isochronous endpoints, whose time may have come, are not pending: look at all. */
+/* Periodic endpoints, whose time may have come, are not pending: look at all. */
 static void go_on(void *opaque)
 {
     Xhci *x = opaque;

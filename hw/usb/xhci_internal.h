@@ -65,7 +65,7 @@ typedef struct XhciEndpoint {
     bool finished;                   /* it came to an end that has not been reported: */
     uint8_t status;                  /* UsbStatus */
     uint32_t actual;
-    int64_t due;                     /* isochronous: not before */
+    int64_t due;                     /* interrupt and isochronous: not before */
     UsbPacket *packet;               /* made when first needed */
 } XhciEndpoint;
 

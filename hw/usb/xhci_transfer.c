@@ -226,16 +226,30 @@ static unsigned code_of(UsbStatus status)
 
 static bool is_isochronous(const XhciEndpoint *e) { return e->type == EP_ISOCH_IN || e->type == EP_ISOCH_OUT; }
 
-/* Isochronous transfers go one an interval, and do not halt: NAK is a service interval without data. */
-static bool isochronous_waits(Xhci *x, XhciEndpoint *e)
+static bool is_periodic(const XhciEndpoint *e)
 {
-    int64_t now = xhci_now(x), interval = ((int64_t)MICROFRAME << e->interval);
-    if (now < e->due) {
-        xhci_continue_at(x, e->due);
-        return true;
-    }
-    e->due = MAX(e->due + interval, now - 8 * interval);
-    return false;
+    return is_isochronous(e) || e->type == EP_INTERRUPT_IN || e->type == EP_INTERRUPT_OUT;
+}
+
+/*
+ * Periodic endpoints move one packet an interval (4.14.2), or a device with much to say would swamp its driver.
+ * Isochronous ones catch up with what they missed, within bounds.
+ */
+static bool interval_waits(Xhci *x, const XhciEndpoint *e)
+{
+    if (!is_periodic(e) || xhci_now(x) >= e->due)
+        return false;
+    xhci_continue_at(x, e->due);
+    return true;
+}
+
+static void interval_begin(Xhci *x, XhciEndpoint *e)
+{
+    int64_t now = xhci_now(x), interval = (int64_t)MICROFRAME << e->interval;
+    if (is_isochronous(e))
+        e->due = MAX(e->due, now - 8 * interval) + interval;
+    else if (is_periodic(e))
+        e->due = now + interval;
 }
 
 static void td_end(Xhci *x, const Td *td, unsigned id, unsigned dci, unsigned code, const XhciRing *after)
@@ -250,15 +264,16 @@ static void td_end(Xhci *x, const Td *td, unsigned id, unsigned dci, unsigned co
         xhci_endpoint_set(x, id, dci, code == CC_TRB ? EP_ERROR : EP_HALTED);
 }
 
-/* True when the transfer has come to its end. */
+/* True when the transfer has come to its end: of an isochronous one NAK is an interval without data. */
 static bool td_run(Xhci *x, const Td *td, unsigned id, unsigned dci)
 {
     XhciEndpoint *e = &x->slot[id].ep[dci];
     if (e->finished)
         return true;
-    if (is_isochronous(e) && isochronous_waits(x, e))
+    if (interval_waits(x, e) || !(td_submit(x, td, id, dci) || (is_isochronous(e) && e->status == USB_NAK)))
         return false;
-    return td_submit(x, td, id, dci) || (is_isochronous(e) && e->status == USB_NAK);
+    interval_begin(x, e);
+    return true;
 }
 
 XhciStep xhci_endpoint_step(Xhci *x, unsigned id, unsigned dci)
