@@ -61,9 +61,11 @@ static bool slots_step(Xhci *x)
 
 static bool step(Xhci *x)
 {
+    x->again = false;
     bool done = xhci_ports_report(x);
     done |= xhci_command_step(x);
-    return slots_step(x) || done;
+    done |= slots_step(x);
+    return done || x->again;
 }
 
 /* Steps until there is nothing that can be done now; a guest whose rings have no end lets others live meanwhile. */
@@ -79,8 +81,10 @@ static void work(Xhci *x)
 
 void xhci_work(Xhci *x)
 {
-    if (x->busy)
+    if (x->busy) {
+        x->again = true;
         return;
+    }
     x->busy = true;
     work(x);
     x->busy = false;

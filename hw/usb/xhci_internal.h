@@ -106,7 +106,7 @@ struct Xhci {
     XhciRing commands;
     bool command_running;
     bool saved;                      /* USBCMD.CSS was written since the last reset */
-    bool busy;                       /* private to xhci_work() and registers: not to be entered again */
+    bool busy, again;                /* private to xhci_work() and registers: not to be entered; was to be */
     XhciPort port[2 * XHCI_PORTS_EACH];
     XhciInterrupter interrupter[XHCI_INTERRUPTERS];
     XhciSlot slot[XHCI_SLOTS + 1];   /* from 1 */

@@ -612,7 +612,9 @@ static void random_request(Fixture *f, UsbDevice *d, GRand *random)
     case 1:
         setup(f, d, type, g_rand_int_range(random, 0, 13), g_rand_int_range(random, 0, 40) << 8, 0, 64);
         break;
-    case 2: transfer(f, d, USB_OUT, g_rand_int_range(random, 0, 2), BUFFER, g_rand_int_range(random, 0, 5000)); break;
+    case 2:
+        transfer(f, d, USB_OUT, g_rand_int_range(random, 0, 2), BUFFER, g_rand_int_range(random, 0, 5000));
+        break;
     case 3: input_key(f->b.m, g_rand_int_range(random, 0, 300), g_rand_int(random) & 1); break;
     case 4: input_move(f->b.m, g_rand_int(random), g_rand_int(random)); break;
     default: transfer(f, d, USB_IN, g_rand_int_range(random, 0, 3), BUFFER, g_rand_int_range(random, 0, 5000)); break;
