@@ -720,7 +720,7 @@ static void test_full_told(Fixture *f, gconstpointer unused)
 
 /* ---- abuse ---- */
 
-/* A ring that leads to itself, with the cycle bit always right: the controller leaves it for others, and goes on later. */
+/* A ring that leads to itself, its cycle bit always right: the controller leaves it for others, and goes on later. */
 static void test_endless(Fixture *f, gconstpointer unused)
 {
     unsigned slot;
