@@ -31,6 +31,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/uhci.h"
 #include "hw/usb/usb_hid.h"
 #include "hw/usb/xhci.h"
 #include "hw/virtio/virtio_9p.h"
@@ -69,7 +70,9 @@ const DeviceType *const device_types[] = {
     &pc_testdev_type,
     &piix3_ide_type,
     &piix3_type,
+    &piix3_uhci_type,
     &piix4_pm_type,
+    &piix4_uhci_type,
     &port61_type,
     &port92_type,
     &qemu_xhci_type,

@@ -20,7 +20,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
-#include "hw/usb/xhci.h"
+#include "hw/usb/uhci.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
 #include "tcg/tcg.h"
@@ -265,7 +265,11 @@ static gboolean serials_create(Pc *pc, GError **err)
     return TRUE;
 }
 
-static gboolean usb_create(Pc *pc, GError **err) { return !pc->o->machine.usb || add(pc, &qemu_xhci_type, err); }
+/* The USB function of the PIIX3, 2 of its slot. */
+static gboolean usb_create(Pc *pc, GError **err)
+{
+    return !pc->o->machine.usb || board_add_device(pc->m, pc->o, &piix3_uhci_type, NULL, err, "addr", "10", NULL);
+}
 
 static gboolean debugcons_create(Pc *pc, GError **err)
 {
