@@ -33,6 +33,7 @@
 #include "hw/timer/mc146818.h"
 #include "hw/usb/uhci.h"
 #include "hw/usb/usb_hid.h"
+#include "hw/usb/usb_storage.h"
 #include "hw/usb/xhci.h"
 #include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_balloon.h"
@@ -82,6 +83,7 @@ const DeviceType *const device_types[] = {
     &serial_type,
     &usb_kbd_type,
     &usb_mouse_type,
+    &usb_storage_type,
     &usb_tablet_type,
     &vga_type,
     &virtconsole_type,
