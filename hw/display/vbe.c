@@ -78,8 +78,27 @@ static uint16_t capability(unsigned index)
     return index == VBE_XRES ? VBE_MAX_XRES : index == VBE_YRES ? VBE_MAX_YRES : VBE_MAX_BPP;
 }
 
+/*
+ * The monitor's wires (Bochs 2.6.10): bit 7 turns the register on; the guest drives the clock by bit 0 and data by bit 1,
+ * and finds both in bits 2 and 3.
+ */
+static uint16_t ddc_read(const Vga *v)
+{
+    const Ddc *d = &v->ddc;
+    return v->ddc_on ? d->clock | d->data << 1 | d->clock << 2 | ddc_data(d) << 3 : 0x0f;
+}
+
+static void ddc_write(Vga *v, uint16_t value)
+{
+    v->ddc_on = value & 0x80;
+    if (v->ddc_on)
+        ddc_drive(&v->ddc, v->edid, value & 1, value & 2);
+}
+
 uint16_t vbe_read(const Vga *v, unsigned index)
 {
+    if (index == VBE_DDC)
+        return ddc_read(v);
     if (index >= VBE_COUNT)
         return 0;
     if (index >= VBE_XRES && index <= VBE_BPP && v->vbe[VBE_ENABLE] & VBE_GETCAPS)
@@ -99,6 +118,7 @@ void vbe_write(Vga *v, unsigned index, uint16_t value)
         fit(v);
         break;
     case VBE_ENABLE: enable_write(v, value); break;
+    case VBE_DDC: ddc_write(v, value); return;
     case VBE_BANK: v->vbe[VBE_BANK] = value % MAX(room(v) >> 16, 1); break;
     default: return;
     }

@@ -73,7 +73,7 @@ static const RegionOps vbe_ops = { .read = vbe_port_read, .write = vbe_port_writ
 
 static uint8_t mmio_read_byte(Vga *v, uint64_t offset)
 {
-    if (offset < VGA_EDID_SIZE)
+    if (offset < EDID_SIZE)
         return v->edid[offset];
     if (offset - MMIO_PORTS < MMIO_PORTS_SIZE)
         return vga_port_read(v, 0x3c0 + offset - MMIO_PORTS);
@@ -83,7 +83,7 @@ static uint8_t mmio_read_byte(Vga *v, uint64_t offset)
 static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
     uint64_t value = 0;
-    if (size == 2 && offset - MMIO_VBE < 2 * VBE_COUNT)
+    if (size == 2 && offset - MMIO_VBE <= 2 * VBE_DDC)
         return vbe_read(opaque, (offset - MMIO_VBE) / 2);
     for (unsigned k = 0; k < size; k++)
         value |= (uint64_t)mmio_read_byte(opaque, offset + k) << 8 * k;
@@ -92,7 +92,7 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 
 static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
-    if (size == 2 && offset - MMIO_VBE < 2 * VBE_COUNT) {
+    if (size == 2 && offset - MMIO_VBE <= 2 * VBE_DDC) {
         vbe_write(opaque, (offset - MMIO_VBE) / 2, value);
         return;
     }
@@ -102,6 +102,15 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 }
 
 static const RegionOps mmio_ops = { .read = mmio_read, .write = mmio_write, .min_size = 1, .max_size = 2 };
+
+/* ---- the monitor ---- */
+
+void vga_prefer(Vga *v, unsigned width, unsigned height)
+{
+    v->prefer_x = width;
+    v->prefer_y = height;
+    edid_make(v->edid, width, height, v->size);
+}
 
 /* ---- making ---- */
 
@@ -199,7 +208,7 @@ static gboolean vga_create(Device *dev, GError **err)
     v->page_changed = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
     v->page_again = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
     v->line = g_new0(uint32_t, LINE_DOTS);
-    vga_edid_make(v->edid, v->xres, v->yres);
+    vga_prefer(v, v->xres, v->yres);
     bars_add(v);
     ports_add(v);
     vga_memory_create(v);
@@ -233,6 +242,8 @@ static void vga_reset(Device *dev)
     v->pel_mask = 0xff;
     v->latch = 0;
     v->vbe_index = 0;
+    ddc_reset(&v->ddc);
+    v->ddc_on = false;
     v->vbe[VBE_ID] = VBE_VERSION;
     v->vbe[VBE_MEMORY_64K] = MIN(v->size >> 16, UINT16_MAX);
     vga_window_update(v);
@@ -247,6 +258,11 @@ static gboolean vga_post_load(Device *dev, GError **err)
     Vga *v = (Vga *)dev;
     if (v->layout >= LAYOUT_COUNT || v->dac_sub > 2)
         return error_set(err, "%s: the saved state has no such layout or DAC state", dev->id);
+    if (v->prefer_x < EDID_WIDTH_MIN || v->prefer_x > EDID_MAX || v->prefer_y < EDID_HEIGHT_MIN ||
+        v->prefer_y > EDID_MAX)
+        return error_set(err, "%s: the saved state's monitor prefers %u x %u", dev->id, v->prefer_x, v->prefer_y);
+    vga_prefer(v, v->prefer_x, v->prefer_y);
+    ddc_restored(&v->ddc);
     vbe_restored(v);
     pci_device_restored(&v->pci);
     vga_window_update(v);
@@ -261,16 +277,19 @@ static const StateField vga_state[] = {
     STATE_BOOL(Vga, ar_data), STATE_BYTES(Vga, palette), STATE_U8(Vga, dac_read_index),
     STATE_U8(Vga, dac_write_index), STATE_U8(Vga, dac_sub), STATE_U8(Vga, dac_state), STATE_BYTES(Vga, dac_latch),
     STATE_U8(Vga, pel_mask), STATE_U32(Vga, latch), STATE_U16(Vga, vbe_index), STATE_ARRAY_U16(Vga, vbe),
-    STATE_U8(Vga, layout), STATE_END
+    STATE_U8(Vga, layout), STATE_STRUCT(Vga, ddc, ddc_state), STATE_BOOL(Vga, ddc_on), STATE_U32(Vga, prefer_x),
+    STATE_U32(Vga, prefer_y), STATE_END
 };
 
 static const Property vga_properties[] = {
     PCI_ADDR_PROPERTY(Vga),
     { .name = "vgamem_mb", .type = PROP_U32, .offset = offsetof(Vga, vgamem_mb), .initial = 16, .min = 1, .max = 256,
       .help = "video memory in MiB, a power of 2" },
-    { .name = "xres", .type = PROP_U32, .offset = offsetof(Vga, xres), .initial = 1280, .min = 320, .max = 4088,
+    { .name = "xres", .type = PROP_U32, .offset = offsetof(Vga, xres), .initial = 1280, .min = EDID_WIDTH_MIN,
+      .max = EDID_MAX,
       .help = "width that the monitor prefers" },
-    { .name = "yres", .type = PROP_U32, .offset = offsetof(Vga, yres), .initial = 800, .min = 200, .max = 4088,
+    { .name = "yres", .type = PROP_U32, .offset = offsetof(Vga, yres), .initial = 800, .min = EDID_HEIGHT_MIN,
+      .max = EDID_MAX,
       .help = "height that the monitor prefers" },
     PROPERTY(Vga, romfile, "romfile", PROP_STRING, 0, "file of the video BIOS; none: the card has no ROM"),
     PROPERTY_END

@@ -7,7 +7,7 @@
  *   vga_memory.c  the window A0000h..BFFFFh onto the four planes
  *   vbe.c         the Bochs VBE registers
  *   vga_draw.c    what is on the screen: graphics; vga_text.c: text
- *   vga_edid.c    what the monitor says of itself
+ *   edid.c        what the monitor says of itself, and ddc.c its wires
  *   vga_start.c   text mode for machines that start without a video BIOS
  *
  * The console is announced as the machine's next (console.h).

@@ -13,9 +13,6 @@
 #include "util/bits.h"
 
 enum { MODE_SHIFT_INTERLEAVED = 0x20, MODE_SHIFT_256 = 0x40 };
-enum { CR_MODE_ROW_13 = 1, CR_MODE_ROW_14 = 2, CR_MODE_LINES_TIMES_2 = 4, CR_MODE_COUNT_2 = 8, CR_MODE_WRAP = 0x20,
-       CR_MODE_BYTE = 0x40, CR_UNDERLINE_COUNT_4 = 0x20, CR_UNDERLINE_DWORD = 0x40 };
-enum { AR_MODE_SPLIT_UNPANNED = 0x20, AR_MODE_COLOR_SELECT = 0x80 };
 
 void vga_draw_forget(Vga *v) { v->drawn = false; }
 
@@ -88,19 +85,25 @@ static void colors_make(Vga *v)
 
 /* ---- the CRTC's addresses ---- */
 
+static unsigned byte_panning(const Vga *v) { return v->cr[CR_PRESET_ROW] >> 5 & 3; }
+
 VgaScan vga_scan_first(const Vga *v)
 {
     unsigned start = v->cr[CR_START_HIGH] << 8 | v->cr[CR_START_LOW];
-    return (VgaScan){ .address = start + (v->cr[CR_PRESET_ROW] >> 5 & 3), .row = v->cr[CR_PRESET_ROW] & 31 };
+    return (VgaScan){ .address = start + byte_panning(v), .row = v->cr[CR_PRESET_ROW] & 31 };
 }
 
-/* The line after s: below the line of comparison addresses begin at 0; each row is as high as register 9 says. */
+/*
+ * The line after s: below the line of comparison addresses begin at 0, panned or not; each row is as high as register 9
+ * says.
+ */
 void vga_scan_next(const Vga *v, VgaScan *s)
 {
     unsigned times = v->cr[CR_MODE] & CR_MODE_LINES_TIMES_2 ? 2 : 1;
     s->y++;
     if (!s->split && s->y == (vga_line_compare(v) + 1) * times) {
-        *s = (VgaScan){ .split = true, .y = s->y, .text_row = s->text_row + 1 };
+        *s = (VgaScan){ .address = v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED ? 0 : byte_panning(v), .split = true,
+                        .y = s->y, .text_row = s->text_row + 1 };
         return;
     }
     if (v->cr[CR_MAX_SCAN] & 0x80 && !s->doubled) {
@@ -132,7 +135,7 @@ uint32_t vga_place(const Vga *v, uint16_t address, unsigned row)
     return place & 0xffff;
 }
 
-static unsigned count_shift(const Vga *v)
+unsigned vga_count_shift(const Vga *v)
 {
     return v->cr[CR_UNDERLINE] & CR_UNDERLINE_COUNT_4 ? 2 : v->cr[CR_MODE] & CR_MODE_COUNT_2 ? 1 : 0;
 }
@@ -177,9 +180,12 @@ static DotsFn *dots_choose(const Vga *v)
     return mode & MODE_SHIFT_256 ? dots_256 : mode & MODE_SHIFT_INTERLEAVED ? dots_interleaved : dots_planar;
 }
 
+/* Of 256 colours a dot is two clocks wide, and panning is by dots. */
 static unsigned pan_of(const Vga *v, const VgaScan *s)
 {
-    return s->split && v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED ? 0 : v->ar[AR_PANNING] & 7;
+    if (s->split && v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED)
+        return 0;
+    return v->ar[AR_PANNING] & (v->gr[GR_MODE] & MODE_SHIFT_256 ? 6 : 7);
 }
 
 /* Twice as wide, from the end so that it may be done in place. */
@@ -191,7 +197,7 @@ static void dots_double(uint32_t *dots, unsigned n)
 
 static void graphics_line(Vga *v, const VgaScan *s, unsigned columns, uint32_t *to)
 {
-    unsigned shift = count_shift(v), repeat = vga_dot_repeat(v), pan = pan_of(v, s);
+    unsigned shift = vga_count_shift(v), repeat = vga_dot_repeat(v), pan = pan_of(v, s);
     DotsFn *dots = dots_choose(v);
     for (unsigned c = 0; c < columns + (pan != 0); c++)
         dots(vga_fetch(v, vga_place(v, s->address + (c >> shift), s->row)), v->rgb, v->line + 8 * c);
@@ -202,7 +208,7 @@ static void graphics_line(Vga *v, const VgaScan *s, unsigned columns, uint32_t *
 
 static bool graphics_line_changed(const Vga *v, const VgaScan *s, unsigned columns)
 {
-    unsigned shift = count_shift(v);
+    unsigned shift = vga_count_shift(v);
     for (unsigned c = 0; c < columns + (pan_of(v, s) != 0); c++)
         if (place_changed(v, vga_place(v, s->address + (c >> shift), s->row)))
             return true;
@@ -370,17 +376,20 @@ static VgaKey key_make(const Vga *v, bool on)
     return key;
 }
 
-static void draw_black(Vga *v)
+/* The sequencer makes the screen black; without its palette registers the attribute controller shows the border. */
+static void draw_off(Vga *v)
 {
     Surface *s = &v->console.surface;
-    memset(s->pixels, 0, (size_t)s->width * s->height * sizeof *s->pixels);
+    uint32_t color = v->sr[SR_CLOCKING] & SR_CLOCKING_OFF ? 0 : dac_color(v, v->ar[AR_OVERSCAN]);
+    for (size_t n = 0; n < (size_t)s->width * s->height; n++)
+        s->pixels[n] = color;
     console_mark_lines(&v->console, 0, s->height);
 }
 
 static void vga_update(void *opaque, bool all)
 {
     Vga *v = opaque;
-    bool on = v->ar_index & AR_INDEX_SCREEN_ON && !(v->sr[SR_CLOCKING] & 0x20);
+    bool on = v->ar_index & AR_INDEX_SCREEN_ON && !(v->sr[SR_CLOCKING] & SR_CLOCKING_OFF);
     VgaKey key = key_make(v, on);
     all |= !v->drawn || memcmp(&key, &v->key, sizeof key);
     v->key = key;
@@ -389,7 +398,7 @@ static void vga_update(void *opaque, bool all)
         colors_make(v);
     if (!on) {
         if (all)
-            draw_black(v);
+            draw_off(v);
     } else if (vga_vbe_on(v)) {
         draw_vbe(v, all);
     } else if (vga_graphics(v)) {
@@ -408,4 +417,11 @@ static bool vga_text(void *opaque, unsigned *columns, unsigned *rows, uint16_t *
     return vga_text_read(v, columns, rows, cells, max_cells);
 }
 
-const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text };
+static void vga_fit(void *opaque, unsigned width, unsigned height)
+{
+    Vga *v = opaque;
+    edid_fit(&width, &height, v->size);
+    vga_prefer(v, width, height);
+}
+
+const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text, .fit = vga_fit };

@@ -50,6 +50,12 @@ static Timing timing_of_registers(const Vga *v)
     t.retrace_lines = ((v->cr[CR_V_RETRACE_END] - t.retrace_start - 1) & 15) + 1;
     if (v->sr[SR_CLOCKING] & 8)
         t.hz /= 2;
+    if (v->cr[CR_MODE] & CR_MODE_LINES_TIMES_2) {
+        t.v_total *= 2;
+        t.v_display *= 2;
+        t.retrace_start *= 2;
+        t.retrace_lines *= 2;
+    }
     return t;
 }
 

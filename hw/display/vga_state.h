@@ -17,11 +17,13 @@
 
 #include "core/memory.h"
 #include "hw/display/console.h"
+#include "hw/display/ddc.h"
+#include "hw/display/edid.h"
 #include "hw/display/vga.h"
 #include "hw/pci/pci.h"
 #include "util/endian.h"
 
-enum { VGA_PLANES_SIZE = 256 << 10, VGA_PLACES = 64 << 10, VGA_WINDOW = 0xa0000, VGA_EDID_SIZE = 128 };
+enum { VGA_PLANES_SIZE = 256 << 10, VGA_PLACES = 64 << 10, VGA_WINDOW = 0xa0000 };
 
 typedef enum VgaLayout { LAYOUT_PLANAR, LAYOUT_CHAINED, LAYOUT_PAIRED, LAYOUT_COUNT } VgaLayout;
 
@@ -38,12 +40,15 @@ enum { /* registers that more than one file names */
     CR_UNDERLINE = 0x14, CR_MODE = 0x17, CR_LINE_COMPARE = 0x18,
     AR_MODE = 0x10, AR_OVERSCAN = 0x11, AR_PLANE_ENABLE = 0x12, AR_PANNING = 0x13, AR_COLOR_SELECT = 0x14,
 };
+enum { CR_MODE_ROW_13 = 1, CR_MODE_ROW_14 = 2, CR_MODE_LINES_TIMES_2 = 4, CR_MODE_COUNT_2 = 8, CR_MODE_WRAP = 0x20,
+       CR_MODE_BYTE = 0x40, CR_UNDERLINE_COUNT_4 = 0x20, CR_UNDERLINE_DWORD = 0x40 };
+enum { AR_MODE_LINE_GRAPHICS = 4, AR_MODE_BLINK = 8, AR_MODE_SPLIT_UNPANNED = 0x20, AR_MODE_COLOR_SELECT = 0x80 };
 enum { SR_COUNT = 5, GR_COUNT = 9, CR_COUNT = 25, AR_COUNT = 21 };
-enum { AR_INDEX_SCREEN_ON = 0x20 };
+enum { AR_INDEX_SCREEN_ON = 0x20, SR_CLOCKING_OFF = 0x20 };
 
 enum { /* Bochs VBE registers */
     VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH, VBE_VIRT_HEIGHT, VBE_X_OFFSET,
-    VBE_Y_OFFSET, VBE_MEMORY_64K, VBE_COUNT
+    VBE_Y_OFFSET, VBE_MEMORY_64K, VBE_COUNT, VBE_DDC = VBE_COUNT
 };
 enum { VBE_ENABLED = 1, VBE_GETCAPS = 2, VBE_8BIT_DAC = 0x20, VBE_LFB = 0x40, VBE_NOCLEARMEM = 0x80 };
 
@@ -52,6 +57,12 @@ typedef struct VgaKey {
     uint8_t sr[SR_COUNT], gr_mode, gr_misc, cr[CR_COUNT], ar[AR_COUNT], on, pel_mask, palette[768];
     uint8_t vbe[2 * VBE_COUNT];
 } VgaKey;
+
+/* What a picture of text hangs on beside registers (VgaKey) and memory. */
+typedef struct VgaTextPhase {
+    uint16_t start, cursor; /* addresses */
+    bool cursor_on, hidden; /* hidden: characters that blink are not seen now */
+} VgaTextPhase;
 
 typedef struct Vga {
     PciDevice pci;
@@ -67,12 +78,15 @@ typedef struct Vga {
     uint32_t latch;             /* plane n in bits 8n..8n+7 */
     uint16_t vbe_index, vbe[VBE_COUNT];
     uint8_t layout;             /* VgaLayout */
+    Ddc ddc;
+    bool ddc_on;                /* VBE's register of the monitor's wires answers */
+    uint32_t prefer_x, prefer_y; /* what the monitor prefers */
 
     Region *vram, *window, *direct[DIRECT_COUNT], *ports[3], *mmio, *rom;
     VgaDirect direct_now;
     uint64_t size;              /* of vram */
     uint8_t *memory;            /* its host address */
-    uint8_t edid[VGA_EDID_SIZE];
+    uint8_t edid[EDID_SIZE];
 
     /* What is drawn; nothing of it is the guest's state. */
     VgaKey key;
@@ -81,6 +95,7 @@ typedef struct Vga {
     uint8_t *page_changed, *page_again; /* by page of vram, see vga_pages_collect */
     uint8_t font[2][256 * 32];
     uint32_t *cells;            /* text cells as drawn */
+    VgaTextPhase text_phase;    /* at that time */
     unsigned cell_count;
     uint32_t *line;             /* one line of dots while it is drawn */
 } Vga;
@@ -124,7 +139,7 @@ void vga_memory_destroy(Vga *v);
 void vga_window_update(Vga *v); /* after changes of registers that the window hangs on */
 
 /* vbe.c */
-uint16_t vbe_read(const Vga *v, unsigned index);
+uint16_t vbe_read(const Vga *v, unsigned index); /* index: to VBE_DDC */
 void vbe_write(Vga *v, unsigned index, uint16_t value);
 void vbe_restored(Vga *v); /* brings registers from a saved state into their limits */
 unsigned vbe_line_bytes(const Vga *v); /* from a line to the next; in 16-colour modes: of one plane */
@@ -149,13 +164,14 @@ void vga_scan_next(const Vga *v, VgaScan *s);
 uint32_t vga_place(const Vga *v, uint16_t address, unsigned row); /* what the CRTC puts on the memory's address lines */
 bool vga_pages_collect(Vga *v, uint64_t offset, uint64_t size);   /* which pages to draw; whether any */
 unsigned vga_dot_repeat(const Vga *v);                            /* 2 when the dot clock is halved */
+unsigned vga_count_shift(const Vga *v);                           /* addresses count on each 1 << so many characters */
 
 /* vga_text.c */
 unsigned vga_text_width(const Vga *v);
 void vga_text_draw(Vga *v, bool all);
 bool vga_text_read(const Vga *v, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
 
-/* vga_edid.c */
-void vga_edid_make(uint8_t edid[VGA_EDID_SIZE], unsigned xres, unsigned yres);
+/* vga.c */
+void vga_prefer(Vga *v, unsigned width, unsigned height); /* the monitor prefers that mode from now on */
 
 #endif
