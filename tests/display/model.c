@@ -416,9 +416,8 @@ static uint32_t vbe_dot(const Model *m, unsigned x, unsigned y)
 
 /* ---- the picture ---- */
 
-static uint32_t dot_at(const Model *m, unsigned phase, unsigned x, unsigned y)
+static uint32_t dot_at(const Model *m, unsigned phase, Line l, unsigned x)
 {
-    Line l = line_of(m, y);
     x = x / (bit(m->seq[1], 3) ? 2 : 1) + dots_panned(m, l);
     return bit(m->gfx[6], 0) ? graphics_dot(m, l, x) : text_dot(m, phase, l, x);
 }
@@ -436,9 +435,11 @@ uint32_t *model_picture(const Model *m, unsigned phase, unsigned *width, unsigne
         *height = m->vbe[YRES];
     }
     uint32_t *dots = g_new(uint32_t, (gsize)*width * *height), *to = dots;
-    for (unsigned y = 0; y < *height; y++)
+    for (unsigned y = 0; y < *height; y++) {
+        Line l = line_of(m, y);
         for (unsigned x = 0; x < *width; x++)
-            *to++ = off ? border : vbe_on(m) ? vbe_dot(m, x, y) : dot_at(m, phase, x, y);
+            *to++ = off ? border : vbe_on(m) ? vbe_dot(m, x, y) : dot_at(m, phase, l, x);
+    }
     return dots;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Each of the display cases (tests/display) on the standard VGA: the picture is, dot by dot, what the model makes of the
- * same accesses.  The blinking of text is looked at in each of its phases.
+ * The display cases (tests/display) on the standard VGA: the picture is, dot by dot, what the model makes of the same
+ * accesses.  Text is looked at in two phases of its blinking; of VBE's many sizes and depths each seventh is enough here
+ * (tests/display/run-modes shows all).
  */
 #include "hw/display/console.h"
 #include "hw/display/vga.h"
@@ -95,18 +96,29 @@ static void picture_compare(Bus *b, unsigned n, unsigned phase)
                     want[k]);
 }
 
+static void case_check(Bus *b, unsigned n)
+{
+    case_show(b, n);
+    if (model_blinks(b->model)) {
+        phase_enter(b, n % (PHASE_COUNT - 1));
+        picture_compare(b, n, n % (PHASE_COUNT - 1));
+    }
+    phase_enter(b, PHASE_COUNT - 1);
+    picture_compare(b, n, PHASE_COUNT - 1);
+}
+
 static void test_modes(void)
 {
     Bus b;
+    unsigned shown = 0;
     bus_init(&b);
     for (unsigned n = 0; n < case_count(); n++) {
-        case_show(&b, n);
-        for (unsigned phase = model_blinks(b.model) ? 0 : PHASE_COUNT - 1; phase < PHASE_COUNT; phase++) {
-            phase_enter(&b, phase);
-            picture_compare(&b, n, phase);
-        }
+        if (!strcmp(case_family(n), "vbe") && case_number(n) % 7)
+            continue;
+        case_check(&b, n);
+        shown++;
     }
-    g_test_message("%u pictures are right", case_count());
+    g_test_message("%u pictures are right", shown);
     bus_exit(&b);
 }
 
