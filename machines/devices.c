@@ -41,6 +41,7 @@
 
 const DeviceType *const device_types[] = {
     &ahci_type,
+    &bochs_display_type,
     &debug_exit_type,
     &debugcon_type,
     &e1000_type,
@@ -72,6 +73,7 @@ const DeviceType *const device_types[] = {
     &rtl8139_type,
     &scsi_cd_type,
     &scsi_hd_type,
+    &secondary_vga_type,
     &serial_type,
     &vga_type,
     &virtconsole_type,

@@ -15,6 +15,7 @@
 #ifndef MYNA_HW_DISPLAY_VGA_STATE_H
 #define MYNA_HW_DISPLAY_VGA_STATE_H
 
+#include "core/machine.h"
 #include "core/memory.h"
 #include "hw/display/console.h"
 #include "hw/display/ddc.h"
@@ -54,9 +55,16 @@ enum { VBE_ENABLED = 1, VBE_GETCAPS = 2, VBE_8BIT_DAC = 0x20, VBE_LFB = 0x40, VB
 
 /* All registers that a picture as a whole hangs on: it is drawn anew when they change.  Bytes only: it is compared. */
 typedef struct VgaKey {
-    uint8_t sr[SR_COUNT], gr_mode, gr_misc, cr[CR_COUNT], ar[AR_COUNT], on, pel_mask, palette[768];
-    uint8_t vbe[2 * VBE_COUNT];
+    uint8_t sr[SR_COUNT], gr_mode, gr_misc, cr[CR_COUNT], ar[AR_COUNT], on, pel_mask, dac_8bit, palette[768];
+    uint8_t frame[6 * 4];
 } VgaKey;
+
+/* A frame buffer: pixels one after the other, or four planes in groups of four bytes. */
+typedef struct VgaFrame {
+    uint32_t width, height, bpp; /* 4 (planes), 8, 15, 16, 24, 32; 0: none */
+    uint32_t start, stride;      /* bytes in memory; it goes on at 0 behind its end */
+    uint32_t repeat;             /* each line is shown so often */
+} VgaFrame;
 
 /* What a picture of text hangs on beside registers (VgaKey) and memory. */
 typedef struct VgaTextPhase {
@@ -64,9 +72,31 @@ typedef struct VgaTextPhase {
     bool cursor_on, hidden; /* hidden: characters that blink are not seen now */
 } VgaTextPhase;
 
-typedef struct Vga {
+typedef struct Vga Vga;
+
+/*
+ * What a card does beyond the VGA.  Functions that answer a bool take part only when they return true; port is 3C0h..3DFh
+ * also for the monochrome addresses, offset within A0000h..BFFFFh.
+ */
+typedef struct VgaExtension {
+    bool (*port_read)(Vga *v, unsigned port, uint8_t *value);
+    bool (*port_write)(Vga *v, unsigned port, uint8_t value);
+    bool (*window_read)(Vga *v, uint32_t offset, uint8_t *value);
+    bool (*window_write)(Vga *v, uint32_t offset, uint8_t value);
+    bool (*window_own)(const Vga *v);                      /* the window is not the planes' */
+    bool (*window_direct)(const Vga *v, uint64_t *offset); /* A0000h shows 64 KiB of memory as they are */
+    bool (*frame)(const Vga *v, VgaFrame *f);
+    /* The pointer: whether it changed; whether a line must be drawn for its sake; draws it into a line of dots. */
+    bool (*pointer_look)(Vga *v, bool all);
+    bool (*pointer_changed)(const Vga *v, unsigned y);
+    void (*pointer_draw)(const Vga *v, unsigned y, uint32_t *dots, unsigned width);
+} VgaExtension;
+
+struct Vga {
     PciDevice pci;
     Console console;
+    const VgaExtension *extension; /* or NULL */
+    bool legacy_free;              /* bochs-display: a frame buffer and no VGA */
 
     uint32_t vgamem_mb, xres, yres; /* properties */
     char *romfile;
@@ -98,7 +128,7 @@ typedef struct Vga {
     VgaTextPhase text_phase;    /* at that time */
     unsigned cell_count;
     uint32_t *line;             /* one line of dots while it is drawn */
-} Vga;
+};
 
 /* Where planes 0 and 1 of a place lie (64 Ki places in legacy modes, up to size / 4 in VBE's 16-colour modes). */
 static inline uint32_t vga_index(VgaLayout layout, uint32_t place)
@@ -123,6 +153,15 @@ static inline uint32_t vga_fetch(const Vga *v, uint32_t place)
     return ld16le(p) | (uint32_t)ld16le(p + vga_upper(v->layout, place)) << 16;
 }
 
+/* Marks bytes of memory as written. */
+static inline void vga_written(Vga *v, uint64_t offset, uint64_t size)
+{
+    ram_mark_written(v->pci.dev.machine->pool, region_pool_offset(v->vram) + offset, size);
+}
+
+/* Six bits of a colour become eight by repeating the lowest one, as on QEMU, so that pictures compare. */
+static inline uint32_t vga_widen(uint8_t c) { return (c & 63) << 2 | (c & 1 ? 3 : 0); }
+
 static inline bool vga_vbe_on(const Vga *v) { return v->vbe[VBE_ENABLE] & VBE_ENABLED; }
 static inline bool vga_graphics(const Vga *v) { return v->gr[GR_MISC] & 1; }
 
@@ -142,7 +181,7 @@ void vga_window_update(Vga *v); /* after changes of registers that the window ha
 uint16_t vbe_read(const Vga *v, unsigned index); /* index: to VBE_DDC */
 void vbe_write(Vga *v, unsigned index, uint16_t value);
 void vbe_restored(Vga *v); /* brings registers from a saved state into their limits */
-unsigned vbe_line_bytes(const Vga *v); /* from a line to the next; in 16-colour modes: of one plane */
+VgaFrame vbe_frame(const Vga *v);      /* of a VBE mode */
 
 /* vga_draw.c */
 extern const ConsoleOps vga_console_ops;
@@ -171,7 +210,21 @@ unsigned vga_text_width(const Vga *v);
 void vga_text_draw(Vga *v, bool all);
 bool vga_text_read(const Vga *v, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
 
-/* vga.c */
+/* vga_card.c: what cards are made of; the property vgamem_mb is the card's own, v->size its bytes */
+enum { VGA_LEGACY = 1, VGA_VBE_PORTS = 2 }; /* ports and window of the VGA; ports of VBE */
+gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err); /* memory, ROM, console; no BARs */
+void vga_card_destroy(Vga *v);
+void vga_card_reset(Vga *v);
+gboolean vga_card_post_load(Vga *v, GError **err);
 void vga_prefer(Vga *v, unsigned width, unsigned height); /* the monitor prefers that mode from now on */
+extern const StateField vga_card_state[];
+
+/* Of a card T whose Vga is T.part, or T itself when part is empty. */
+#define VGA_PROPERTIES(T, part)                                                                                        \
+    { .name = "xres", .type = PROP_U32, .offset = offsetof(T, part xres), .initial = 1280, .min = EDID_WIDTH_MIN,     \
+      .max = EDID_MAX, .help = "width that the monitor prefers" },                                                     \
+    { .name = "yres", .type = PROP_U32, .offset = offsetof(T, part yres), .initial = 800, .min = EDID_HEIGHT_MIN,     \
+      .max = EDID_MAX, .help = "height that the monitor prefers" },                                                    \
+    PROPERTY(T, part romfile, "romfile", PROP_STRING, 0, "file of the video BIOS; none: the card has no ROM")
 
 #endif
