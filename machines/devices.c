@@ -10,6 +10,7 @@
 #include "hw/block/nvme.h"
 #include "hw/char/debugcon.h"
 #include "hw/char/serial.h"
+#include "hw/display/cirrus.h"
 #include "hw/display/vga.h"
 #include "hw/input/i8042.h"
 #include "hw/intc/apic.h"
@@ -42,6 +43,7 @@
 const DeviceType *const device_types[] = {
     &ahci_type,
     &bochs_display_type,
+    &cirrus_vga_type,
     &debug_exit_type,
     &debugcon_type,
     &e1000_type,

@@ -42,7 +42,7 @@ typedef struct Option {
 
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
-static const char *const words_vga[] = {"std", "none", NULL};
+static const char *const words_vga[] = {"std", "cirrus", "none", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};
 
 static const char *const words_reboot[] = {"reset", "shutdown", NULL};

@@ -5,6 +5,7 @@
 #include "cpu/model.h"
 #include "cpu/system.h"
 #include "cpu/topology.h"
+#include "hw/display/cirrus.h"
 #include "hw/display/vga.h"
 #include "machines/pc.h"
 
@@ -18,11 +19,13 @@ static bool vga_wanted(const Options *o)
 
 gboolean pc_display_create(Pc *pc, GError **err)
 {
+    bool cirrus = g_strcmp0(pc->o->vga, "cirrus") == 0;
+    const DeviceType *type = cirrus ? &cirrus_vga_type : &vga_type;
     if (!vga_wanted(pc->o))
         return TRUE;
-    g_autofree char *rom = pc_firmware_find(pc, "vgabios-stdvga.bin");
-    pc->vga = rom ? board_add_device(pc->m, pc->o, &vga_type, NULL, err, "romfile", rom, NULL)
-                  : board_add_device(pc->m, pc->o, &vga_type, NULL, err, NULL);
+    g_autofree char *rom = pc_firmware_find(pc, cirrus ? "vgabios-cirrus.bin" : "vgabios-stdvga.bin");
+    pc->vga = rom ? board_add_device(pc->m, pc->o, type, NULL, err, "romfile", rom, NULL)
+                  : board_add_device(pc->m, pc->o, type, NULL, err, NULL);
     return pc->vga != NULL;
 }
 
