@@ -20,16 +20,19 @@ unsigned vga_dot_repeat(const Vga *v) { return v->sr[SR_CLOCKING] & 8 ? 2 : 1; }
 
 /* ---- dirty pages ---- */
 
+/* One take for all pages: each makes processors look up their pages anew. */
 bool vga_pages_collect(Vga *v, uint64_t offset, uint64_t size)
 {
-    RamPool *pool = v->pci.dev.machine->pool;
-    uint64_t base = region_pool_offset(v->vram), end = MIN(offset + size, v->size);
-    bool any = false;
-    for (uint64_t page = offset >> RAM_PAGE_BITS; page << RAM_PAGE_BITS < end; page++) {
-        bool dirty = ram_test_and_clear_dirty(pool, base + (page << RAM_PAGE_BITS), 1, PAGE_DIRTY_DISPLAY);
-        v->page_changed[page] = dirty || v->page_again[page];
-        v->page_again[page] = dirty;
-        any |= v->page_changed[page];
+    uint64_t first = offset >> RAM_PAGE_BITS, end = MIN(offset + size, v->size);
+    uint64_t pages = ((end - 1) >> RAM_PAGE_BITS) - first + 1, base = region_pool_offset(v->vram);
+    uint8_t *changed = v->page_changed + first, *again = v->page_again + first;
+    bool any = ram_take_dirty(v->pci.dev.machine->pool, base + (first << RAM_PAGE_BITS), pages << RAM_PAGE_BITS,
+                              PAGE_DIRTY_DISPLAY, changed);
+    for (uint64_t n = 0; n < pages; n++) {
+        bool before = again[n];
+        again[n] = changed[n];
+        changed[n] |= before;
+        any |= before;
     }
     return any;
 }

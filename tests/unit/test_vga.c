@@ -23,7 +23,7 @@ typedef struct Card {
 
 static void card_init(Card *c, const char *property, const char *value)
 {
-    bench_init_sized(&c->b, &c->port, 80 * MiB);
+    bench_init_sized(&c->b, &c->port, 100 * MiB);
     c->bus = pci_bus_new(c->b.m, c->b.m->memory, c->b.m->ports);
     c->dev = bench_add(&c->b, &vga_type, property, value);
     c->con = machine_find(c->b.m, "console0");
@@ -1009,6 +1009,50 @@ static void test_vbe_banks(void)
     card_exit(&c);
 }
 
+/* ---- the other cards ---- */
+
+/* A card beside the VGA: no legacy addresses; bochs-display has no VGA registers either, and shows VBE's modes alone. */
+static void test_other_cards(void)
+{
+    static const DeviceType *const types[] = { &secondary_vga_type, &bochs_display_type };
+    for (unsigned n = 0; n < G_N_ELEMENTS(types); n++) {
+        Card c;
+        GError *err = NULL;
+        uint32_t slot = (3 << 3) << 8, lfb = 0xd0000000, mmio = 0xe9000000;
+        card_init(&c, NULL, NULL);
+        set_mode(&c, &text_80);
+        Device *dev = device_add(c.b.m, types[n], NULL, &err, "xres", "1920", "yres", "1080", NULL);
+        g_assert_no_error(err);
+        dev->type->reset(dev);
+        Console *con = console_nth(c.b.m, 1);
+        pci_bus_config_write(c.bus, slot | PCI_BAR0, lfb, 4);
+        pci_bus_config_write(c.bus, slot | (PCI_BAR0 + 8), mmio, 4);
+        pci_bus_config_write(c.bus, slot | PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2);
+        g_assert_cmphex(pci_bus_config_read(c.bus, slot, 4), ==, 0x11111234);
+        g_assert_cmphex(pci_bus_config_read(c.bus, slot | 8, 4) >> 8, ==, 0x038000);
+        g_assert_cmphex(peek(&c, mmio + 56, 1), ==, 1920 & 0xff);
+        poke(&c, mmio + 0x404, 0x0f02, 2); /* the map mask */
+        g_assert_cmphex(peek(&c, mmio + 0x405, 1), ==, n ? 0xff : 0x0f);
+        out(&c.b, 0x3c4, 2);
+        g_assert_cmphex(in(&c.b, 0x3c5), ==, 3);
+        static const uint16_t mode[] = { 640, 480, 32, 0x41 };
+        for (unsigned k = 0; k < 4; k++)
+            poke(&c, mmio + 0x502 + 2 * k, mode[k], 2);
+        peek(&c, mmio + 0x41a, 1);
+        poke(&c, mmio + 0x400, 0x20, 1);
+        poke(&c, lfb + 4 * 641, 0x123456, 4);
+        console_update(con, false);
+        g_assert_cmpuint(con->surface.width, ==, 640);
+        g_assert_cmphex(con->surface.pixels[641], ==, 0x123456);
+        poke(&c, mmio + 0x508, 0, 2);
+        console_update(con, false);
+        if (n)
+            g_assert_cmphex(con->surface.pixels[641], ==, 0);
+        device_remove(dev);
+        card_exit(&c);
+    }
+}
+
 /* ---- the rest ---- */
 
 /* A machine saved and loaded into another gives the same registers and the same picture. */
@@ -1185,6 +1229,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/vbe-registers", test_vbe_registers);
     g_test_add_func("/vga/vbe-depths", test_vbe_depths);
     g_test_add_func("/vga/vbe-banks", test_vbe_banks);
+    g_test_add_func("/vga/other-cards", test_other_cards);
     g_test_add_func("/vga/save", test_save);
     g_test_add_func("/vga/reset", test_reset);
     g_test_add_func("/vga/start", test_start);
