@@ -9,8 +9,9 @@
 #include "util/endian.h"
 
 enum { BLOCK = 128, REFRESH_HZ = 60, STANDARD = 38, STANDARD_COUNT = 8, DETAILED = 54, TIMING = 18 };
+enum { FIT_WIDTH = 640, FIT_HEIGHT = 480 }; /* guests can do with that */
 enum { H_BLANK = 160, H_FRONT = 48, H_SYNC = 32, V_FRONT = 3, V_BACK_MIN = 6, BLANK_MIN_US = 460 };
-enum { CTA_TAG = 2, CTA_REVISION = 3, CTA_DETAILED = 4 };
+enum { CTA_TAG = 2, CTA_REVISION = 3, CTA_UNDERSCAN = 0x80, CTA_DATA = 4, CTA_DETAILED = 7 };
 
 typedef struct Size {
     uint16_t width, height;
@@ -34,8 +35,8 @@ static unsigned blank_lines(unsigned x, unsigned y)
     return MAX(lines, V_FRONT + sync_lines(x, y) + V_BACK_MIN);
 }
 
-/* E-EDID, section 3.10.2: 18 bytes. */
-static void put_timing(uint8_t *p, unsigned x, unsigned y)
+/* E-EDID, section 3.10.2: 18 bytes; the screen's size is in millimetres. */
+static void put_timing(uint8_t *p, unsigned x, unsigned y, const Size *screen)
 {
     unsigned blank = blank_lines(x, y), sync = sync_lines(x, y);
     unsigned clock = (x + H_BLANK) * (y + blank) * REFRESH_HZ / 10000; /* of 10 kHz */
@@ -49,9 +50,9 @@ static void put_timing(uint8_t *p, unsigned x, unsigned y)
     p[8] = H_FRONT;
     p[9] = H_SYNC;
     p[10] = V_FRONT << 4 | sync;
-    p[12] = millimetres(x);
-    p[13] = millimetres(y);
-    p[14] = millimetres(x) >> 8 << 4 | millimetres(y) >> 8;
+    p[12] = screen->width;
+    p[13] = screen->height;
+    p[14] = screen->width >> 8 << 4 | screen->height >> 8;
     p[17] = 0x1a; /* digital separate sync, horizontal positive */
 }
 
@@ -100,7 +101,7 @@ static void put_sum(uint8_t *block)
     block[BLOCK - 1] = -sum;
 }
 
-static void put_base(uint8_t *edid, unsigned width, unsigned height, uint64_t memory)
+static void put_base(uint8_t *edid, unsigned width, unsigned height, const Size *screen, uint64_t memory)
 {
     static const uint8_t header[] = { 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0 };
     static const uint8_t chromaticity[] = { 0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54 }; /* sRGB */
@@ -112,15 +113,15 @@ static void put_base(uint8_t *edid, unsigned width, unsigned height, uint64_t me
     edid[18] = 1;
     edid[19] = 4;
     edid[20] = 0xa5;             /* digital, 8 bits a colour, DisplayPort */
-    edid[21] = millimetres(width) / 10;
-    edid[22] = millimetres(height) / 10;
+    edid[21] = (screen->width + 5) / 10; /* centimetres */
+    edid[22] = (screen->height + 5) / 10;
     edid[23] = 120;              /* gamma 2.2 */
     edid[24] = 0x06;             /* sRGB; the first timing is the native one */
     memcpy(edid + 25, chromaticity, sizeof chromaticity);
     edid[35] = 0x21;             /* 640 x 480 and 800 x 600 at 60 Hz */
     edid[36] = 0x08;             /* 1024 x 768 at 60 Hz */
     put_standard(edid + STANDARD, memory);
-    put_timing(edid + DETAILED, width, height);
+    put_timing(edid + DETAILED, width, height, screen);
     put_text(edid + DETAILED + TIMING, 0xfc, "Myna");
     put_limits(edid + DETAILED + 2 * TIMING);
     put_text(edid + DETAILED + 3 * TIMING, 0xff, "1");
@@ -128,17 +129,20 @@ static void put_base(uint8_t *edid, unsigned width, unsigned height, uint64_t me
     put_sum(edid);
 }
 
-/* CTA-861-G, section 7.3: large modes, as detailed timings. */
-static void put_extension(uint8_t *block, uint64_t memory)
+/* CTA-861-G, sections 7.3 and 7.5: large modes, as detailed timings. */
+static void put_extension(uint8_t *block, const Size *screen, uint64_t memory)
 {
+    static const uint8_t capabilities[] = { 0xe2, 0x00, 0x4a }; /* section 7.5.6: range of RGB selectable, underscanned */
     static const Size modes[] = { { 3840, 2160 }, { 3440, 1440 }, { 2560, 1600 }, { 2560, 1440 }, { 2048, 1536 } };
     uint8_t *p = block + CTA_DETAILED;
     block[0] = CTA_TAG;
     block[1] = CTA_REVISION;
     block[2] = CTA_DETAILED;
+    block[3] = CTA_UNDERSCAN;
+    memcpy(block + CTA_DATA, capabilities, sizeof capabilities);
     for (unsigned n = 0; n < ARRAY_SIZE(modes); n++)
         if (fits(&modes[n], memory)) {
-            put_timing(p, modes[n].width, modes[n].height);
+            put_timing(p, modes[n].width, modes[n].height, screen);
             p += TIMING;
         }
     put_sum(block);
@@ -146,14 +150,15 @@ static void put_extension(uint8_t *block, uint64_t memory)
 
 void edid_make(uint8_t edid[EDID_SIZE], unsigned width, unsigned height, uint64_t memory)
 {
+    Size screen = { millimetres(width), millimetres(height) };
     memset(edid, 0, EDID_SIZE);
-    put_base(edid, width, height, memory);
-    put_extension(edid + BLOCK, memory);
+    put_base(edid, width, height, &screen, memory);
+    put_extension(edid + BLOCK, &screen, memory);
 }
 
 void edid_fit(unsigned *width, unsigned *height, uint64_t memory)
 {
-    unsigned w = CLAMP(*width, EDID_WIDTH_MIN, EDID_MAX), h = CLAMP(*height, EDID_HEIGHT_MIN, EDID_MAX);
+    unsigned w = CLAMP(*width, FIT_WIDTH, EDID_MAX), h = CLAMP(*height, FIT_HEIGHT, EDID_MAX);
     while ((uint64_t)w * h * 8 > memory && (w > EDID_WIDTH_MIN || h > EDID_HEIGHT_MIN)) {
         w = MAX(w - w / 32, EDID_WIDTH_MIN);
         h = MAX(h - h / 32, EDID_HEIGHT_MIN);

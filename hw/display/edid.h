@@ -13,8 +13,8 @@ enum { EDID_SIZE = 256, EDID_WIDTH_MIN = 320, EDID_HEIGHT_MIN = 200, EDID_MAX = 
 void edid_make(uint8_t edid[EDID_SIZE], unsigned width, unsigned height, uint64_t memory);
 
 /*
- * Makes a viewer's size one that the monitor may prefer: a width that is a multiple of 8, both within the limits above,
- * and so small that two pictures of 32 bits a dot fit into `memory` (Linux's drivers take no mode beyond that).
+ * Makes a viewer's size one that the monitor may prefer: a width that is a multiple of 8, 640 x 480 at least, and so
+ * small that two pictures of 32 bits a dot fit into `memory` (Linux's drivers take no mode beyond that).
  */
 void edid_fit(unsigned *width, unsigned *height, uint64_t memory);
 

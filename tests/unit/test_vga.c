@@ -299,6 +299,16 @@ static void test_timing(void)
     }
     g_assert_cmpuint(retraces, ==, 70);
     g_assert_cmpuint(lines, ==, 70 * 400 + 39); /* each displayed line of whole frames, and of the begun one */
+    /* lines counted twice make a frame last twice as long */
+    crtc(&c, 0x17, 0xa7);
+    retraces = 0;
+    for (int64_t ns = SECOND(2); ns < SECOND(4); ns += 20000) {
+        at(&c.b, ns);
+        unsigned now = in(&c.b, 0x3da);
+        retraces += (now & 8) && !(before & 8);
+        before = now;
+    }
+    g_assert_cmpuint(retraces, ==, 70);
     card_exit(&c);
 }
 
@@ -329,16 +339,16 @@ static void test_edid(void)
     g_assert_cmphex(edid[38], ==, 1920 / 8 - 31);
     g_assert_cmpuint(edid[126], ==, 1);
     g_assert_cmphex(edid[128], ==, 2);
-    g_assert_cmpuint(edid_width(edid + 132), ==, 3840);
-    g_assert_cmpuint(edid_height(edid + 132), ==, 2160);
-    g_assert_cmpuint(ld16le(edid + 132), ==, 53325); /* 533.25 MHz: CVT 1.1, reduced blanking */
+    g_assert_cmpuint(edid_width(edid + 135), ==, 3840);
+    g_assert_cmpuint(edid_height(edid + 135), ==, 2160);
+    g_assert_cmpuint(ld16le(edid + 135), ==, 53325); /* 533.25 MHz: CVT 1.1, reduced blanking */
     g_assert_true(console_fit(c.con, 3846, 2160));
     edid_read(&c, edid);
     g_assert_cmpuint(edid_width(edid + 54), ==, 3840);
     g_assert_cmpuint(edid_height(edid + 54), ==, 2160);
     g_assert_true(console_fit(c.con, 1, 100000));
     edid_read(&c, edid);
-    g_assert_cmpuint(edid_width(edid + 54), ==, 320);
+    g_assert_cmpuint(edid_width(edid + 54), ==, 640);
     g_assert_cmpuint(edid_height(edid + 54), ==, 4088);
     card_exit(&c);
     card_init(&c, "vgamem_mb", "1");
@@ -347,7 +357,7 @@ static void test_edid(void)
     g_assert_cmpuint(edid_width(edid + 54) * edid_height(edid + 54) * 8, <=, MiB);
     g_assert_cmpuint(edid_width(edid + 54), >=, 400);
     g_assert_cmphex(edid[38], ==, 1);
-    g_assert_cmpuint(edid_width(edid + 132), ==, 0);
+    g_assert_cmpuint(edid_width(edid + 135), ==, 0);
     card_exit(&c);
 }
 
