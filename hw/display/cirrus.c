@@ -8,7 +8,7 @@
 #include "hw/display/cirrus_state.h"
 #include "util/bits.h"
 
-enum { BAR_SIZE = 32 << 20, FEED_AT = 16 << 20, FEED_SIZE = 4 << 20, MMIO_SIZE = 0x1000, PLAIN_PRIORITY = 1 };
+enum { BAR_SIZE = 32 << 20, FEED_AT = 16 << 20, FEED_SIZE = 4 << 20, MMIO_SIZE = 0x1000, PLAIN_PRIORITY = 1, FED_NS = 50000000 };
 
 /* ---- memory ---- */
 
@@ -19,6 +19,33 @@ void cirrus_window_update(Cirrus *c)
     if (plain != c->linear_plain)
         region_set_enabled(c->vga.vram, plain);
     c->linear_plain = plain;
+}
+
+/*
+ * While a blit waits for bytes, the windows are registers.  Drivers draw text by thousands of such blits a second, and
+ * each change of the memory's map costs processors their caches of it; so the windows become RAM again only when there
+ * was none for a while.
+ */
+void cirrus_window_fed(Cirrus *c)
+{
+    c->fed_again = true;
+    if (c->fed)
+        return;
+    c->fed = true;
+    cirrus_window_update(c);
+    timer_arm(c->fed_timer, clock_now(c->vga.pci.dev.machine->clocks, MYNA_CLOCK_REALTIME) + FED_NS);
+}
+
+static void fed_timer_fired(void *opaque)
+{
+    Cirrus *c = opaque;
+    if (c->fed_again || cirrus_blit_takes(c)) {
+        c->fed_again = false;
+        timer_arm(c->fed_timer, clock_now(c->vga.pci.dev.machine->clocks, MYNA_CLOCK_REALTIME) + FED_NS);
+        return;
+    }
+    c->fed = false;
+    cirrus_window_update(c);
 }
 
 static uint64_t linear_read(void *opaque, uint64_t offset, unsigned size)
@@ -80,12 +107,14 @@ static gboolean cirrus_create(Device *dev, GError **err)
     if (!vga_card_create(&c->vga, &id, VGA_LEGACY, err))
         return FALSE;
     bars_add(c);
+    c->fed_timer = timer_new(dev->machine->clocks, MYNA_CLOCK_REALTIME, fed_timer_fired, c);
     return TRUE;
 }
 
 static void cirrus_destroy(Device *dev)
 {
     Cirrus *c = (Cirrus *)dev;
+    timer_free(c->fed_timer);
     region_remove(c->vga.vram);
     region_remove(c->linear);
     region_remove(c->feed_window);
@@ -101,6 +130,7 @@ static void cirrus_reset(Device *dev)
     Cirrus *c = (Cirrus *)dev;
     cirrus_regs_reset(c);
     vga_card_reset(&c->vga);
+    cirrus_window_update(c);
 }
 
 static gboolean cirrus_post_load(Device *dev, GError **err)
@@ -110,6 +140,8 @@ static gboolean cirrus_post_load(Device *dev, GError **err)
         return error_set(err, "%s: the saved state has no such blit", dev->id);
     if (!vga_card_post_load(&c->vga, err))
         return FALSE;
+    if (cirrus_blit_takes(c))
+        cirrus_window_fed(c);
     cirrus_window_update(c);
     return TRUE;
 }

@@ -334,7 +334,6 @@ void cirrus_blit_reset(Cirrus *c)
     c->gr[GR_BLIT_STATUS] &= ~(STATUS_BUSY | STATUS_START | STATUS_FIFO);
     c->feed.need = c->feed.have = c->feed.lines = 0;
     c->feed.drop = 0;
-    cirrus_window_update(c);
 }
 
 /* What the engine cannot do; NULL: all is well. */
@@ -355,7 +354,7 @@ void cirrus_blit_start(Cirrus *c)
         log_guest_error("cirrus-vga: blit %s (mode 0x%02x) dropped", refused, b.mode);
     } else if (b.mode & MODE_FROM_SYSTEM) {
         feed_begin(c, &b);
-        cirrus_window_update(c);
+        cirrus_window_fed(c);
         return;
     } else if (b.mode & MODE_PATTERN) {
         blit_pattern_of_memory(c, &b);

@@ -40,7 +40,7 @@ static bool mmio_linear(const Cirrus *c)
 
 bool cirrus_memory_plain(const Cirrus *c)
 {
-    return !cirrus_blit_takes(c) && !address_shift(c) && !expands(c);
+    return !c->fed && !address_shift(c) && !expands(c);
 }
 
 static void store(Cirrus *c, uint32_t place, uint8_t value)

@@ -50,6 +50,9 @@ typedef struct Cirrus {
 
     Region *bar, *linear, *feed_window, *mmio;
     bool linear_plain;         /* the frame buffer is shown as RAM */
+    bool fed;                  /* there was a blit from system memory lately: windows stay registers */
+    bool fed_again;            /* since the timer was armed */
+    Timer *fed_timer;
     CirrusPointer pointer, pointer_before;
     bool pointer_redraw;       /* they differ, or all is drawn */
 } Cirrus;
@@ -72,6 +75,7 @@ static inline uint32_t cirrus_background(const Cirrus *c)
 
 /* cirrus.c */
 void cirrus_window_update(Cirrus *c); /* after changes that the frame buffer's windows hang on */
+void cirrus_window_fed(Cirrus *c);    /* a blit from system memory begins */
 
 /* cirrus_regs.c */
 extern const VgaExtension cirrus_extension;

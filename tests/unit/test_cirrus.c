@@ -336,6 +336,12 @@ static void test_from_system(void)
     gfx(&c, 0x31, 0);
     poke(&c, LFB + 0x3000, 0x12345678, 4);
     g_assert_cmphex(peek(&c, LFB + 0x3000, 4), ==, 0x12345678);
+    /* which is plain memory for the processor again when there was no blit for a while */
+    g_assert_null(as_lookup(c.b.m->memory, LFB).host);
+    for (int64_t end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC; !as_lookup(c.b.m->memory, LFB).host;) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_main_context_iteration(c.b.m->context, TRUE);
+    }
     card_exit(&c);
 }
 
