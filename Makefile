@@ -3,7 +3,7 @@ SRC ?= .
 BUILD ?= build
 
 FOLDERS = util core cpu tcg tcg/x86_64 hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi \
-          hw/misc hw/scsi hw/virtio hw/net backends/char backends/block backends/net backends/9p machines debugger
+          hw/misc hw/scsi hw/virtio hw/net backends/char backends/block backends/net backends/9p ui machines debugger
 LIB_SOURCES = $(foreach f,$(FOLDERS),$(wildcard $(SRC)/$(f)/*.c))
 UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
 

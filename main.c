@@ -21,10 +21,11 @@
 #include "debugger/monitor.h"
 #include "debugger/qmp.h"
 #include "debugger/symbols.h"
-#include "debugger/typing.h"
 #include "machines/board.h"
 #include "machines/devices.h"
 #include "machines/options.h"
+#include "ui/typing.h"
+#include "ui/ui.h"
 
 /* ---- chardevs and monitors ---- */
 
@@ -183,6 +184,18 @@ static void kernel_symbols_load(Machine *m, const Options *o)
         symbols_load_elf(debugger_symbols(debugger_of(m)), o->kernel);
 }
 
+/* -display; without it a window, unless -nographic leaves the terminal. */
+static gboolean displays_open(Machine *m, const Options *o, GError **err)
+{
+    if (!o->displays->len && !o->nographic)
+        display_open_default(m);
+    for (guint i = 0; i < o->displays->len; i++) {
+        if (!display_open(m, g_ptr_array_index(o->displays, i), err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean faces_create(Machine *m, const Options *o, GError **err)
 {
     if (!monitors_create(m, o, err) || !mons_create(m, o, err) || !qmps_create(m, o->qmps, false, err) ||
@@ -193,7 +206,10 @@ static gboolean faces_create(Machine *m, const Options *o, GError **err)
     if (o->gdb && !gdb_open(m, o->gdb, err))
         return FALSE;
     kernel_symbols_load(m, o);
-    return !o->pid_file || pid_file_write(o->pid_file, err);
+    machine_lock(m);
+    gboolean ok = displays_open(m, o, err);
+    machine_unlock(m);
+    return ok && (!o->pid_file || pid_file_write(o->pid_file, err));
 }
 
 /* -debug-script FILE */
@@ -224,6 +240,9 @@ static gboolean machine_live(Machine *m, const Options *o, int *status, GError *
         debugger_rest(debugger_of(m));
         *status = machine_run(m, o->stopped || waits);
     }
+    machine_lock(m);
+    display_close_all(m);
+    machine_unlock(m);
     gdb_free(m);
     o->board->destroy(board);
     if (o->pid_file)

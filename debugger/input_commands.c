@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "debugger/command.h"
-#include "debugger/typing.h"
+#include "ui/typing.h"
 #include "hw/input/keys.h"
 #include "hw/input/ps2.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "debugger/qmp_command.h"
-#include "debugger/typing.h"
+#include "ui/typing.h"
 #include "hw/input/keys.h"
 #include "hw/input/ps2.h"
 

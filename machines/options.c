@@ -16,6 +16,7 @@
 #include "machines/board.h"
 #include "machines/networks.h"
 #include "tcg/tcg.h"
+#include "ui/ui.h"
 #include "util/bits.h"
 
 typedef enum OptionKind {
@@ -41,7 +42,6 @@ typedef struct Option {
 /* ---- key=value options ---- */
 
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
-static const char *const words_display[] = {"none", NULL};
 static const char *const words_vga[] = {"std", "none", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};
 
@@ -277,12 +277,12 @@ static gboolean set_chardev(Options *o, const char *argument, GError **err)
 static gboolean set_display(Options *o, const char *argument, GError **err)
 {
     if (asks_help(argument)) {
-        g_print("Displays:\nnone\n");
+        display_list();
         o->done = true;
-    } else if (!g_strv_contains(words_display, argument)) {
-        return error_unknown(err, "-display", "display", argument, words_display);
+        return TRUE;
     }
-    return TRUE;
+    g_ptr_array_add(o->displays, g_strdup(argument));
+    return display_check(argument, err);
 }
 
 static gboolean set_vga(Options *o, const char *argument, GError **err)
@@ -457,7 +457,7 @@ static const Option table[] = {
     STRING("gdb", gdb, "DEVICE", "where gdb may connect: tcp::PORT, unix:PATH, stdio, pty, ..."),
     CALL("s", set_gdb_default, NULL, "the same as -gdb tcp::1234"),
     LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
-    CALL("display", set_display, "NAME", "window (help: list)"),
+    CALL("display", set_display, "NAME[,KEY=VALUE]...", "a window or another face; may be given several times (help: list)"),
     CALL("vga", set_vga, "NAME", "graphics card"),
     FLAG("nographic", nographic, "no window; first serial port and monitor on the terminal (Ctrl-A H: help)"),
 
@@ -570,7 +570,8 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs}
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs, \
+     ref o->displays}
 
 static void lists_make(Options *o)
 {

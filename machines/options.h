@@ -73,12 +73,13 @@ typedef struct Options {
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
-    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
+    char *name, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *blockdevs;      /* -blockdev, char * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps, *netdevs, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
+        *qmps, *pretty_qmps, *netdevs, *fsdevs, *virtfs, *nics, *nets, *objects,
+        *displays; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool no_network;           /* -nic none, -net none */

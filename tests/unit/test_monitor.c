@@ -8,7 +8,7 @@
 #include "debugger/command.h"
 #include "debugger/command_line.h"
 #include "debugger/monitor.h"
-#include "debugger/typing.h"
+#include "ui/typing.h"
 #include "machines/cpu_threads.h"
 #include "tests/unit/subject.h"
 

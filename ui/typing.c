@@ -1,5 +1,5 @@
 /* Typing into the guest's keyboard (typing.h): the machine's slot "typing". */
-#include "debugger/typing.h"
+#include "ui/typing.h"
 
 #include "core/error.h"
 
