@@ -5,15 +5,13 @@
 #include "debugger/command.h"
 #include "ui/typing.h"
 #include "hw/input/keys.h"
-#include "hw/input/ps2.h"
 
 /* A name, or a code of set 1 with bit 7 for a prefix of E0h, as QEMU has them; 0: neither. */
 static unsigned find_key(const char *text)
 {
     if (!g_str_has_prefix(text, "0x"))
         return key_by_name(text);
-    unsigned long code = strtoul(text, NULL, 16);
-    return code < 0x100 ? ps2_key_of_set1(code & 0x7f, code & 0x80) : 0;
+    return key_by_set1(MIN(strtoul(text, NULL, 16), 0x100));
 }
 
 /* ctrl-alt-f1; false after a message. */

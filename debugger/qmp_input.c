@@ -8,15 +8,8 @@
 #include "debugger/qmp_command.h"
 #include "ui/typing.h"
 #include "hw/input/keys.h"
-#include "hw/input/ps2.h"
 
 /* ---- keys ---- */
-
-/* A code of set 1 whose bit 7 stands for a prefix of E0h. */
-static unsigned key_by_number(int64_t n)
-{
-    return n > 0 && n < 0x100 ? ps2_key_of_set1(n & 0x7f, n & 0x80) : 0;
-}
 
 /* QEMU's KeyValue; 0 after an error. */
 static unsigned key_of(QmpCall *c, JsonObject *o)
@@ -29,7 +22,7 @@ static unsigned key_of(QmpCall *c, JsonObject *o)
         qmp_fail(c, "Invalid parameter type for 'data', expected: %s", number ? "integer" : "string");
         return 0;
     }
-    key = number ? key_by_number(json_node_get_int(data)) : key_by_name(json_node_get_string(data));
+    key = number ? key_by_set1(CLAMP(json_node_get_int(data), 0, 0x100)) : key_by_name(json_node_get_string(data));
     if (!key && number)
         qmp_fail(c, "Parameter 'data' does not accept value '%" PRId64 "'", json_node_get_int(data));
     else if (!key)
