@@ -24,6 +24,9 @@
 #include "machines/board.h"
 #include "machines/devices.h"
 #include "machines/options.h"
+#include "ui/keymap.h"
+#include "ui/picture.h"
+#include "ui/record.h"
 #include "ui/typing.h"
 #include "ui/ui.h"
 
@@ -187,6 +190,10 @@ static void kernel_symbols_load(Machine *m, const Options *o)
 /* -display; without it a window, unless -nographic leaves the terminal. */
 static gboolean displays_open(Machine *m, const Options *o, GError **err)
 {
+    if (o->layout)
+        layout_set(m, o->layout);
+    if (o->record_screen && !record_start(m, 0, o->record_screen, err))
+        return FALSE;
     if (!o->displays->len && !o->nographic)
         display_open_default(m);
     for (guint i = 0; i < o->displays->len; i++) {
@@ -194,6 +201,21 @@ static gboolean displays_open(Machine *m, const Options *o, GError **err)
             return FALSE;
     }
     return TRUE;
+}
+
+/* screenshot: of what there is at the end; NULL: none. */
+static void displays_close(Machine *m, const char *screenshot)
+{
+    g_autoptr(GError) err = NULL;
+    machine_lock(m);
+    Console *c = console_nth(m, 0);
+    if (screenshot && !c)
+        log_user("-screenshot-on-exit %s: this machine has no screen", screenshot);
+    else if (screenshot && !picture_write(c, screenshot, PICTURE_BY_NAME, &err))
+        log_user("-screenshot-on-exit: %s", err->message);
+    record_end(m);
+    display_close_all(m);
+    machine_unlock(m);
 }
 
 static gboolean faces_create(Machine *m, const Options *o, GError **err)
@@ -240,9 +262,7 @@ static gboolean machine_live(Machine *m, const Options *o, int *status, GError *
         debugger_rest(debugger_of(m));
         *status = machine_run(m, o->stopped || waits);
     }
-    machine_lock(m);
-    display_close_all(m);
-    machine_unlock(m);
+    displays_close(m, ok ? o->screenshot_on_exit : NULL);
     gdb_free(m);
     o->board->destroy(board);
     if (o->pid_file)

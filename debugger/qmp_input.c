@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "debugger/qmp_command.h"
-#include "ui/typing.h"
 #include "hw/input/keys.h"
+#include "ui/typing.h"
+#include "ui/ui.h"
 
 /* ---- keys ---- */
 
@@ -180,6 +181,36 @@ static bool run_send_event(QmpCall *c)
     return true;
 }
 
+/* ---- what there is ---- */
+
+static bool run_mice(QmpCall *c)
+{
+    JsonArray *a = json_array_new();
+    const char *name;
+    bool absolute, used;
+    for (unsigned n = 0; input_pointer_nth(c->machine, n, &name, &absolute, &used); n++) {
+        JsonObject *o = json_object_new();
+        json_object_set_string_member(o, "name", name);
+        json_object_set_int_member(o, "index", n);
+        json_object_set_boolean_member(o, "current", used);
+        json_object_set_boolean_member(o, "absolute", absolute);
+        json_array_add_object_element(a, o);
+    }
+    return qmp_return_array(c, a);
+}
+
+/* The first face that is open; its options are not kept. */
+static bool run_display_options(QmpCall *c)
+{
+    JsonObject *o = json_object_new();
+    const char *id = "none";
+    g_autoptr(GString) about = g_string_new(NULL);
+    display_nth(c->machine, 0, &id, about);
+    g_autofree char *type = g_strndup(id, strcspn(id, "."));
+    json_object_set_string_member(o, "type", type);
+    return qmp_return_object(c, o);
+}
+
 /* ---- the table ---- */
 
 static const char *const key_types[] = { "qcode", "number", NULL };
@@ -212,6 +243,8 @@ static const QmpArgument send_event_arguments[] = {
 
 const QmpCommand qmp_input_commands[] = {
     { .name = "send-key", .run = run_send_key, .arguments = send_key_arguments },
+    { .name = "query-mice", .run = run_mice, .returns = "array" },
+    { .name = "query-display-options", .run = run_display_options, .returns = "object" },
     { .name = "input-send-event", .run = run_send_event, .arguments = send_event_arguments },
     { .name = NULL },
 };

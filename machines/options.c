@@ -16,6 +16,7 @@
 #include "machines/board.h"
 #include "machines/networks.h"
 #include "tcg/tcg.h"
+#include "ui/keymap.h"
 #include "ui/ui.h"
 #include "util/bits.h"
 
@@ -285,6 +286,26 @@ static gboolean set_display(Options *o, const char *argument, GError **err)
     return display_check(argument, err);
 }
 
+static gboolean set_layout(Options *o, const char *argument, GError **err)
+{
+    if (asks_help(argument)) {
+        g_print("Keyboard layouts:\n");
+        for (unsigned n = 0; layout_nth(n); n++)
+            g_print("%s\n", layout_name(layout_nth(n)));
+        o->done = true;
+        return TRUE;
+    }
+    o->layout = layout_find(argument, err);
+    return o->layout != NULL;
+}
+
+static gboolean set_full_screen(Options *o, const char *argument, GError **err)
+{
+    (void)argument, (void)err;
+    g_ptr_array_add(o->displays, g_strdup("sdl,full-screen=on"));
+    return display_check("sdl", err);
+}
+
 static gboolean set_vga(Options *o, const char *argument, GError **err)
 {
     if (!g_strv_contains(words_vga, argument))
@@ -458,6 +479,10 @@ static const Option table[] = {
     CALL("s", set_gdb_default, NULL, "the same as -gdb tcp::1234"),
     LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
     CALL("display", set_display, "NAME[,KEY=VALUE]...", "a window or another face; may be given several times (help: list)"),
+    CALL("k", set_layout, "LAYOUT", "layout of the guest's keyboard, for text that is typed into it (help: list)"),
+    CALL("full-screen", set_full_screen, NULL, NULL),
+    STRING("screenshot-on-exit", screenshot_on_exit, "FILE", "what the screen shows at the end: .png, or else PPM"),
+    STRING("record-screen", record_screen, "FILE", "a film of the screen (AVI)"),
     CALL("vga", set_vga, "NAME", "graphics card"),
     FLAG("nographic", nographic, "no window; first serial port and monitor on the terminal (Ctrl-A H: help)"),
 

@@ -73,6 +73,8 @@ typedef struct Options {
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
+    const struct KeyLayout *layout; /* -k; NULL: not given */
+    char *screenshot_on_exit, *record_screen;
     char *name, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */

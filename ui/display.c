@@ -82,19 +82,22 @@ static void display_free(gpointer data)
     g_free(d);
 }
 
-static GPtrArray *displays_of(Machine *m)
+/* NULL: none was ever open. */
+static GPtrArray *displays_of(Machine *m) { return machine_find(m, "displays"); }
+
+static void displays_add(Machine *m, Display *d)
 {
-    GPtrArray *all = machine_find(m, "displays");
+    GPtrArray *all = displays_of(m);
     if (!all) {
         all = g_ptr_array_new_with_free_func(display_free);
         machine_provide(m, "displays", all);
     }
-    return all;
+    g_ptr_array_add(all, d);
 }
 
 static Display *find_by_id(const GPtrArray *all, const char *id)
 {
-    for (unsigned n = 0; n < all->len; n++) {
+    for (unsigned n = 0; all && n < all->len; n++) {
         Display *d = g_ptr_array_index(all, n);
         if (!strcmp(d->id, id))
             return d;
@@ -121,10 +124,9 @@ gboolean display_open(Machine *m, const char *text, GError **err)
     void *opaque = r->type->open(m, *options ? options + 1 : "", err);
     if (!opaque)
         return FALSE;
-    GPtrArray *all = displays_of(m);
     Display *d = g_new0(Display, 1);
-    *d = (Display){ .type = r->type, .opaque = opaque, .id = free_id(all, r->name), .machine = m };
-    g_ptr_array_add(all, d);
+    *d = (Display){ .type = r->type, .opaque = opaque, .id = free_id(displays_of(m), r->name), .machine = m };
+    displays_add(m, d);
     return TRUE;
 }
 
@@ -161,7 +163,7 @@ static gboolean close_now(gpointer opaque)
 void display_close_later(Machine *m, void *opaque)
 {
     GPtrArray *all = displays_of(m);
-    for (unsigned n = 0; n < all->len; n++) {
+    for (unsigned n = 0; all && n < all->len; n++) {
         Display *d = g_ptr_array_index(all, n);
         if (d->opaque != opaque || d->closing)
             continue;
@@ -183,7 +185,7 @@ void display_close_all(Machine *m)
 bool display_nth(Machine *m, unsigned n, const char **id, GString *about)
 {
     const GPtrArray *all = displays_of(m);
-    if (n >= all->len)
+    if (!all || n >= all->len)
         return false;
     const Display *d = g_ptr_array_index(all, n);
     *id = d->id;

@@ -1,10 +1,10 @@
 /*
- * Keys and characters: from what a face knows to usages of page 7 of the USB HID Usage Tables, which is what a key is in
- * core/input.h.
+ * Keys and characters: from what a face knows to usages of page 7 of the USB HID Usage Tables, which is what a key is
+ * in core/input.h.
  *
  * Where a face learns positions (scan codes), positions are sent, and the guest's own layout makes characters of them:
- * national layouts need nothing then.  Where it learns only characters (a VNC viewer without scan codes, pasted text), the
- * guest's layout (`-k de`) says which keys make them.
+ * national layouts need nothing then.  Where it learns only characters (a VNC viewer without scan codes, pasted text),
+ * the guest's layout (`-k de`) says which keys make them.
  */
 #ifndef MYNA_UI_KEYMAP_H
 #define MYNA_UI_KEYMAP_H
@@ -41,8 +41,8 @@ typedef struct KeyStroke {
 
 /*
  * Strokes, one after another, that make the character: two where a dead key comes first.  Returns their number; 0: the
- * layout has no such character.  Line feed and carriage return are Enter, 08h, 09h and 1Bh the keys, others below 20h Ctrl
- * with a letter.
+ * layout has no such character.  Line feed and carriage return are Enter, 08h, 09h and 1Bh the keys, others below 20h
+ * Ctrl with a letter.
  */
 enum { STROKES_MAX = 2 };
 unsigned layout_strokes(const KeyLayout *l, uint32_t character, KeyStroke strokes[STROKES_MAX]);

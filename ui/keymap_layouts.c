@@ -1,9 +1,9 @@
 /*
  * Guest layouts (keymap.h): a row for each, with a character for each key and level.
  *
- * Keys stand in the order of layout_keys: the four rows of the keyboard from the key left of 1, each from left to right.  A
- * combining mark (U+0300...) is a dead key.  Levels: plain, shift, AltGr; of AltGr what the layout's keyboards are labelled
- * with, not all that X has beyond.
+ * Keys stand in the order of layout_keys: the four rows of the keyboard from the key left of 1, each from left to
+ * right.  A combining mark (U+0300...) is a dead key.  Levels: plain, shift, AltGr; of AltGr what the layout's
+ * keyboards are labelled with, not all that X has beyond.
  */
 #include <string.h>
 
@@ -14,7 +14,7 @@
 enum { LEVELS = 3, ENTER = 0x28, ESCAPE = 0x29, BACKSPACE = 0x2a, TAB = 0x2b, SPACE = 0x2c };
 
 struct KeyLayout {
-    const char *name, *other;
+    const char *name, *others; /* the latter separated by blanks, or NULL */
     const char *level[LEVELS];
 };
 
@@ -30,7 +30,7 @@ static const KeyLayout layouts[] = {
       { "`1234567890-=qwertyuiop[]asdfghjkl;'\\ zxcvbnm,./",
         "~!@#$%^&*()_+QWERTYUIOP{}ASDFGHJKL:\"| ZXCVBNM<>?",
         "" } },
-    { "uk", "en-gb",
+    { "uk", "en-gb gb",
       { "`1234567890-=qwertyuiop[]asdfghjkl;'#\\zxcvbnm,./",
         "¬!\"£$%^&*()_+QWERTYUIOP{}ASDFGHJKL:@~|ZXCVBNM<>?",
         " ¹²³€½¾                           \u0301   «»¢   µ" } },
@@ -41,7 +41,7 @@ static const KeyLayout layouts[] = {
     { "de-ch", "ch",
       { "§1234567890'\u0302qwertzuiopü\u0308asdfghjklöä$<yxcvbnm,.-",
         "°+\"*ç%&/()=?\u0300QWERTZUIOPè!ASDFGHJKLéà£>YXCVBNM;:_",
-        "¬|@#¼½¬|¢]}\u0301\u0303@ €       []         \u0301{}\\«»¢   µ" } },
+        "¬ @#¼½¬|¢  \u0301\u0303@ €       []         \u0301{}\\«»¢   µ" } },
     { "fr", NULL,
       { "²&é\"'(-è_çà)=azertyuiop\u0302$qsdfghjklmù*<wxcvbn,;:!",
         "³1234567890°+AZERTYUIOP\u0308£QSDFGHJKLM%µ>WXCVBN?./§",
@@ -49,7 +49,7 @@ static const KeyLayout layouts[] = {
     { "fr-be", "be",
       { "²&é\"'(§è!çà)-azertyuiop\u0302$qsdfghjklmùµ<wxcvbn,;:=",
         "³1234567890°_AZERTYUIOP\u0308*QSDFGHJKLM%£>WXCVBN?./+",
-        "¬|@#¼½^{[{}\\ @ €       []         \u0301\u0301\u0300\\«»¢      \u0303" } },
+        "¬|@#¼½^  {}   @ €       []         \u0301\u0301\u0300\\«»¢      \u0303" } },
     { "fr-ca", NULL,
       { "#1234567890-=qwertyuiop\u0302\u0327asdfghjkl;\u0300<«zxcvbnm,.é",
         "|!\"/$%?&*()_+QWERTYUIOP\u0302\u0308ASDFGHJKL:\u0300>»ZXCVBNM'.É",
@@ -57,15 +57,15 @@ static const KeyLayout layouts[] = {
     { "fr-ch", NULL,
       { "§1234567890'\u0302qwertzuiopè\u0308asdfghjkléà$<yxcvbnm,.-",
         "°+\"*ç%&/()=?\u0300QWERTZUIOPü!ASDFGHJKLöä£>YXCVBNM;:_",
-        "¬|@#¼½¬|¢]}\u0301\u0303@ €       []         \u0301{}\\«»¢   µ" } },
+        "¬ @#¼½¬|¢  \u0301\u0303@ €       []         \u0301{}\\«»¢   µ" } },
     { "es", NULL,
       { "º1234567890'¡qwertyuiop\u0300+asdfghjklñ\u0301ç<zxcvbnm,.-",
         "ª!\"·$%&/()=?¿QWERTYUIOP\u0302*ASDFGHJKLÑ\u0308Ç>ZXCVBNM;:_",
-        "\\|@#~½¬{[]}\\ @ €       []          {}|«»¢   µ" } },
+        "\\|@#~½¬      @ €       []          {}|«»¢   µ" } },
     { "it", NULL,
       { "\\1234567890'ìqwertyuiopè+asdfghjklòàù<zxcvbnm,.-",
         "|!\"£$%&/()=?^QWERTYUIOPé*ASDFGHJKLç°§>ZXCVBNM;:_",
-        "¬¹²³¼½¬{[]}`~@ €       []         @# ««»¢   µ\u0301" } },
+        "¬¹²³¼½¬{  }`~@ €       []         @# ««»¢   µ\u0301" } },
     { "pt", NULL,
       { "\\1234567890'«qwertyuiop+\u0301asdfghjklçº\u0303<zxcvbnm,.-",
         "|!\"#$%&/()=?»QWERTYUIOP*\u0300ASDFGHJKLÇª\u0302>ZXCVBNM;:_",
@@ -113,11 +113,17 @@ static const KeyLayout layouts[] = {
 const KeyLayout *layout_nth(unsigned n) { return n < G_N_ELEMENTS(layouts) ? &layouts[n] : NULL; }
 const char *layout_name(const KeyLayout *l) { return l->name; }
 
+static bool is_called(const KeyLayout *l, const char *name)
+{
+    g_auto(GStrv) others = g_strsplit(l->others ? l->others : "", " ", -1);
+    return !strcmp(l->name, name) || g_strv_contains((const char *const *)others, name);
+}
+
 const KeyLayout *layout_find(const char *name, GError **err)
 {
     const char *names[G_N_ELEMENTS(layouts) + 1] = { NULL };
     for (unsigned n = 0; n < G_N_ELEMENTS(layouts); n++) {
-        if (!strcmp(layouts[n].name, name) || !g_strcmp0(layouts[n].other, name))
+        if (is_called(&layouts[n], name))
             return &layouts[n];
         names[n] = layouts[n].name;
     }
@@ -159,8 +165,8 @@ static bool direct_find(const KeyLayout *l, uint32_t character, KeyStroke *strok
 static uint32_t accent_mark(uint32_t character)
 {
     static const struct { uint16_t accent, mark; } accents[] = {
-        { '`', 0x300 }, { 0xb4, 0x301 }, { '^', 0x302 }, { '~', 0x303 }, { 0xaf, 0x304 }, { 0x2d8, 0x306 }, { 0x2d9, 0x307 },
-        { 0xa8, 0x308 }, { 0xb0, 0x30a }, { 0x2dd, 0x30b }, { 0x2c7, 0x30c }, { 0xb8, 0x327 }, { 0x2db, 0x328 },
+        { '`', 0x300 }, { 0xb4, 0x301 }, { '^', 0x302 }, { '~', 0x303 }, { 0xaf, 0x304 }, { 0x2d8, 0x306 },
+        { 0x2d9, 0x307 }, { 0xa8, 0x308 }, { 0xb0, 0x30a }, { 0x2dd, 0x30b }, { 0x2c7, 0x30c }, { 0xb8, 0x327 }, { 0x2db, 0x328 },
     };
     for (unsigned n = 0; n < G_N_ELEMENTS(accents); n++)
         if (accents[n].accent == character)
@@ -179,7 +185,9 @@ static unsigned dead_find(const KeyLayout *l, uint32_t character, KeyStroke stro
 
 static bool control_find(const KeyLayout *l, uint32_t character, KeyStroke *stroke)
 {
-    static const uint8_t keys[] = { [8] = BACKSPACE, [9] = TAB, [10] = ENTER, [13] = ENTER, [27] = ESCAPE, [' '] = SPACE };
+    static const uint8_t keys[] = {
+        [8] = BACKSPACE, [9] = TAB, [10] = ENTER, [13] = ENTER, [27] = ESCAPE, [' '] = SPACE,
+    };
     *stroke = (KeyStroke){ character < sizeof keys ? keys[character] : 0, 0 };
     if (stroke->key)
         return true;

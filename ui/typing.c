@@ -33,8 +33,8 @@ static void press(Typing *t, const Chord *c, bool down)
 /* Caps lock turns shift around, for letters whose key has both. */
 static bool turned_by_caps_lock(const Typing *t, uint32_t character, const KeyStroke *s)
 {
-    return input_leds(t->machine) & INPUT_CAPS_LOCK && !(s->modifiers & ~STROKE_SHIFT) && g_unichar_isalpha(character) &&
-           g_unichar_toupper(character) != g_unichar_tolower(character) &&
+    return input_leds(t->machine) & INPUT_CAPS_LOCK && !(s->modifiers & ~STROKE_SHIFT) &&
+           g_unichar_isalpha(character) && g_unichar_toupper(character) != g_unichar_tolower(character) &&
            !!(s->modifiers & STROKE_SHIFT) == g_unichar_isupper(character);
 }
 
@@ -131,7 +131,8 @@ static unsigned count_left_out(const KeyLayout *l, const char *text)
 /* One Enter for each end of line, however it is written. */
 static void append_lines(GString *to, const char *text)
 {
-    for (const char *c = text; *c; c++)
+    g_autofree char *composed = g_utf8_normalize(text, -1, G_NORMALIZE_NFC);
+    for (const char *c = composed; *c; c++)
         if (c[0] != '\r' || c[1] != '\n')
             g_string_append_c(to, *c);
 }
@@ -145,8 +146,8 @@ gboolean typing_text(Machine *m, const char *text, unsigned *left_out, GError **
     if (!g_utf8_validate(text, size, NULL))
         return error_set(err, "this is no text (UTF-8)");
     if (size > TYPING_TEXT_MAX - MIN(t->text->len, TYPING_TEXT_MAX))
-        return error_set(err, "%" G_GSIZE_FORMAT " bytes of text, with %" G_GSIZE_FORMAT " that wait already: at most %d",
-                         size, t->text->len, TYPING_TEXT_MAX);
+        return error_set(err, "%" G_GSIZE_FORMAT " bytes of text, beside %" G_GSIZE_FORMAT " that wait: at most %d", size,
+                         t->text->len, TYPING_TEXT_MAX);
     if (left_out)
         *left_out = count_left_out(layout_of(m), text);
     append_lines(t->text, text);

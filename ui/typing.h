@@ -1,8 +1,8 @@
 /*
  * Keys that a face types into the guest's keyboard: QMP's send-key, the monitor's sendkey and type, a window's paste.
  *
- * A chord is pressed key by key, held for a while of the guest's time, and let go in reverse.  Chords queue up; text waits
- * behind them.
+ * A chord is pressed key by key, held for a while of the guest's time, and let go in reverse.  Chords queue up; text
+ * waits behind them.
  */
 #ifndef MYNA_UI_TYPING_H
 #define MYNA_UI_TYPING_H
@@ -22,9 +22,9 @@ typedef struct Chord {
 gboolean typing_add(Machine *m, const Chord *chord, GError **err);
 
 /*
- * Types text (UTF-8) by the guest's layout (layout_of()).  FALSE with *err, and nothing typed, without a keyboard, when the
- * text is no UTF-8, or more than TYPING_TEXT_MAX bytes with what waits.  *left_out (may be NULL): characters that the
- * layout does not have.
+ * Types text (UTF-8) by the guest's layout (layout_of()).  FALSE with *err, and nothing typed, without a keyboard,
+ * when the text is no UTF-8, or more than TYPING_TEXT_MAX bytes with what waits.  *left_out (may be NULL): characters
+ * that the layout does not have.
  */
 enum { TYPING_TEXT_MAX = 1 << 20 };
 gboolean typing_text(Machine *m, const char *text, unsigned *left_out, GError **err);

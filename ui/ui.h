@@ -1,16 +1,17 @@
 /*
  * Faces: windows, VNC servers, terminals that show the machine's screens and send its keyboard and pointer.
  *
- * `-display NAME[=VALUE][,key=value]...` opens one, each time it is given; `display_add` and `display_del` of the monitor do
- * it at run time.  Any number may be open, of one kind too.  All under the machine lock, in the main loop's thread.
+ * `-display NAME[=VALUE][,key=value]...` opens one, each time it is given; `display_add` and `display_del` of the
+ * monitor do it at run time.  Any number may be open, of one kind too.  All under the machine lock, in the main loop's
+ * thread.
  *
  * To add a face NAME:
  *   - ui/NAME.c has a `const DisplayType NAME_display`, declared below; its open() parses its options with
  *     option_fields_parse("-display NAME", options, "KEY OF THE VALUE", fields, ...) (core/options.h);
- *   - ui/display.c has a row for it in display_rows[], within #ifdef CONFIG_X, and without the library a row that has no
- *     type but says which Debian package is missing; configure and scripts/install-deps know the library;
- *   - what the guest shows comes by a View (ui/view.h), which costs next to nothing while nothing changes; what the user
- *     does goes to core/input.h, with keys by ui/keymap.h, and pasted text to ui/typing.h;
+ *   - ui/display.c has a row for it in display_rows[], within #ifdef CONFIG_X, and without the library a row that has
+ *     no type but says which Debian package is missing; configure and scripts/install-deps know the library;
+ *   - what the guest shows comes by a View (ui/view.h), which costs next to nothing while nothing changes; what the
+ *     user does goes to core/input.h, with keys by ui/keymap.h, and pasted text to ui/typing.h;
  *   - docs/display-NAME.md for users, tests/unit/test_NAME.c.
  */
 #ifndef MYNA_UI_UI_H
@@ -39,13 +40,15 @@ extern const DisplayType sdl_display;
 #endif
 
 /*
- * Opens one that may be closed again by its id: the name, or NAME.1 and so on when that is taken.  "none" opens nothing.
+ * Opens one that may be closed again by its id: the name, or NAME.1 and so on when that is taken.  "none" opens
+ * nothing.
  */
 gboolean display_open(Machine *m, const char *text, GError **err);
 
 /*
- * What is opened when nobody asked: a window, if one is built in, the host has a display ($WAYLAND_DISPLAY or $DISPLAY) and
- * the machine a screen.  That it cannot be opened is no mistake of the user's: a line to the log says why.
+ * What is opened when nobody asked: a window, if one is built in, the host has a display ($WAYLAND_DISPLAY or
+ * $DISPLAY) and the machine a screen.  That it cannot be opened is no mistake of the user's: a line to the log says
+ * why.
  */
 void display_open_default(Machine *m);
 

@@ -19,6 +19,7 @@ struct View {
     uint64_t serial, size_serial, cursor_serial;
     unsigned width, height;
     int cursor_x, cursor_y;
+    int64_t last;            /* when the last round was */
     unsigned quiet;          /* rounds without a change */
     bool shown, all;
 };
@@ -84,6 +85,7 @@ static void go(void *opaque)
 {
     View *v = opaque;
     Console *c = view_console(v);
+    v->last = clock_now(v->machine->clocks, MYNA_CLOCK_REALTIME);
     v->all |= c != v->seen;
     v->seen = c;
     bool any = c && round_of(v, c);
@@ -132,7 +134,7 @@ void view_show(View *v, bool shown)
 
 void view_hurry(View *v, bool all)
 {
-    int64_t soon = clock_now(v->machine->clocks, MYNA_CLOCK_REALTIME) + SOON_NS;
+    int64_t soon = MAX(clock_now(v->machine->clocks, MYNA_CLOCK_REALTIME) + SOON_NS, v->last + ROUND_NS);
     v->quiet = 0;
     v->all |= all;
     if (v->shown && (!timer_armed(v->timer) || timer_deadline(v->timer) > soon))

@@ -1,11 +1,12 @@
 /*
- * A face's view of one of the machine's screens: looks for changes up to 30 times a second, and less often as long as there
- * are none.
+ * A face's view of one of the machine's screens: looks for changes up to 30 times a second, and less often as long as
+ * there are none.
  *
- * Calls come in rounds, from a timer, under the machine lock in the main loop's thread; in each: size() when the picture has
- * another size than before (all lines follow), lines() for each run of lines that changed, cursor(), then done() if
- * any of the others was called.  A face that draws slowly should only note or copy in them what there is to draw, and draw
- * without the lock (an idle GSource in machine->context): processors that use devices wait for the lock.
+ * Calls come in rounds, from a timer, under the machine lock in the main loop's thread; in each: size() when the
+ * picture has another size than before (all lines follow), lines() for each run of lines that changed, cursor(), then
+ * done() if any of the others was called.  A face that draws slowly should only note or copy in them what there is to
+ * draw, and draw without the lock (an idle GSource in machine->context): processors that use devices wait for the
+ * lock.
  */
 #ifndef MYNA_UI_VIEW_H
 #define MYNA_UI_VIEW_H
