@@ -3,7 +3,7 @@
  * keyboard (set 1).  What the mouse moves is summed up.  Commands by the serial port:
  *   p   prints the sums: "p XXXXXXXX YYYYYYYY WWWWWWWW BB", hexadecimal, down being positive, and the buttons held
  *   g   graphics, 320 x 200 in 256 colours: a pattern in which no two neighbours are alike
- *   t   text, 80 x 25, without a cursor
+ *   t   text, 80 x 25, without a cursor: all characters in all colours
  *   v   takes VMware's pointer into use: from then on the sums are its last position, 0 to FFFFh each way
  */
         .code16
@@ -158,6 +158,15 @@ text:   movw $3, %ax
         movw $0x2000, %cx               /* no cursor: it would blink */
         int $0x10
         cli
+        movw $0xb800, %ax
+        movw %ax, %es
+        xorw %di, %di
+        xorw %ax, %ax
+1:      stosw
+        addw $0x1107, %ax               /* attributes of bit 7 blink as well */
+        andw $0x7fff, %ax
+        cmpw $4000, %di
+        jb 1b
         ret
 command:
         push %ax
