@@ -103,6 +103,15 @@ static void frame_due(void *opaque)
     timer_arm(r->timer, r->next);
 }
 
+/* What stands at the end is a picture again: readers give frames that only repeat no time behind the last one. */
+static void take_last(Recording *r)
+{
+    Console *c = console_nth(r->machine, r->head);
+    bool picture = r->repeats && c && c->surface.pixels;
+    r->repeats -= picture;
+    frame_send(r, picture ? &c->surface : NULL);
+}
+
 /* ---- for faces ---- */
 
 gboolean record_start(Machine *m, unsigned head, const char *path, GError **err)
@@ -134,7 +143,7 @@ gboolean record_stop(Machine *m, GError **err)
         return error_set(err, "record_screen: nothing is being recorded");
     machine_provide(m, "recording", NULL);
     timer_free(r->timer);
-    frame_send(r, NULL);
+    take_last(r);
     g_thread_pool_free(r->thread, FALSE, TRUE); /* after what waits */
     gboolean ok = avi_close(r->avi, err);
     if (!ok)

@@ -17,7 +17,7 @@
 
 #include <SDL_syswm.h>
 
-enum { EVENTS_AT_ONCE = 512 };
+enum { EVENTS_AT_ONCE = 512, MOVEMENT_MAX = 1 << 20 };
 #define TICK_NS INT64_C(100000000)     /* where the connection is watched, or no window has the keyboard */
 #define TICK_BLIND_NS INT64_C(10000000)
 
@@ -101,12 +101,14 @@ static void event_take(SdlHub *hub, const SDL_Event *e)
         sdl_pointer_event(w, e);
 }
 
+static int add_bounded(int a, int b) { return CLAMP((int64_t)a + b, -MOVEMENT_MAX, MOVEMENT_MAX); }
+
 /* Movements in a row become one: the last place, and the way of all. */
 static bool merge(SDL_Event *into, const SDL_Event *e)
 {
     if (into->type != SDL_MOUSEMOTION || e->type != SDL_MOUSEMOTION || into->motion.windowID != e->motion.windowID)
         return false;
-    int dx = into->motion.xrel + e->motion.xrel, dy = into->motion.yrel + e->motion.yrel;
+    int dx = add_bounded(into->motion.xrel, e->motion.xrel), dy = add_bounded(into->motion.yrel, e->motion.yrel);
     *into = *e;
     into->motion.xrel = dx;
     into->motion.yrel = dy;

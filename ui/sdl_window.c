@@ -64,10 +64,10 @@ bool sdl_dot_at(SdlWindow *w, int x, int y, int *dot_x, int *dot_y)
     SDL_Rect r = picture_place(w);
     double dense = density(w);
     /* The middle of the point, so that rounding goes the same way at every factor. */
-    int left = floor(((x + 0.5) * dense - r.x) * w->width / r.w);
-    int top = floor(((y + 0.5) * dense - r.y) * w->height / r.h);
-    *dot_x = CLAMP(left, 0, (int)w->width - 1);
-    *dot_y = CLAMP(top, 0, (int)w->height - 1);
+    double left = floor(((x + 0.5) * dense - r.x) * w->width / r.w);
+    double top = floor(((y + 0.5) * dense - r.y) * w->height / r.h);
+    *dot_x = CLAMP(left, 0, w->width - 1.0);
+    *dot_y = CLAMP(top, 0, w->height - 1.0);
     return true;
 }
 

@@ -446,9 +446,9 @@ static void test_record(void)
     g_assert_cmpuint(ld32le(d + 32 + 16), ==, 50);
     unsigned at = 20 + ld32le(d + 16) + 12;
     for (; !memcmp(d + at, "00dc", 4); at += 8 + (ld32le(d + at + 4) + 1) / 2 * 2)
-        if (ld32le(d + at + 4) && ++pictures == 2)
+        if (ld32le(d + at + 4) && ++pictures > 1)
             check_png(&f, d + at + 8, ld32le(d + at + 4));
-    g_assert_cmpuint(pictures, ==, 2);
+    g_assert_cmpuint(pictures, ==, 3); /* the last one again at the end */
     g_assert_false(record_start(f.m, 1, path, &err));
     g_assert_cmpstr(err->message, ==, "record_screen: this machine has no screen 1");
     g_clear_error(&err);
