@@ -285,6 +285,7 @@ static SDL_Renderer *renderer_make(SDL_Window *window)
         return r;
     if (r)
         SDL_DestroyRenderer(r);
+    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* else SDL shows by OpenGL what it has drawn by itself */
     return SDL_CreateRenderer(window, -1, SDL_RENDERER_SOFTWARE);
 }
 

@@ -1,13 +1,14 @@
 /*
  * Rounds of looking for changes (view.h).
  *
- * While there are changes a round comes every 33 ms.  After half a second without one the pause doubles up to 133 ms:
- * a console's update costs little when nothing was written, but it costs, and the machine lock with it.
+ * While there are changes a round comes every 33 ms.  Without them the pause grows to 133 ms, by a round's length for each
+ * half second: a console's update costs little when nothing was written, but it costs, and the machine lock with it.  A
+ * change of a few lines, as a text cursor that blinks is, only slows that growth.
  */
 #include "ui/view.h"
 
 #define ROUND_NS (INT64_C(1000000000) / 30)
-enum { QUIET_ROUNDS = 15, SLOWEST = 4, SOON_NS = 5000000 };
+enum { QUIET_ROUNDS = 15, SLOWEST = 4, SOON_NS = 5000000, FEW_LINES = 16, FEW_COUNT = 2 };
 
 struct View {
     Machine *machine;
@@ -20,7 +21,7 @@ struct View {
     unsigned width, height;
     int cursor_x, cursor_y;
     int64_t last;            /* when the last round was */
-    unsigned quiet;          /* rounds without a change */
+    unsigned quiet;          /* rounds without a change, about */
     bool shown, all;
 };
 
@@ -38,18 +39,19 @@ static bool size_round(View *v, const Console *c)
     return true;
 }
 
-static bool lines_round(View *v, const Console *c, bool all)
+/* How many were told. */
+static unsigned lines_round(View *v, const Console *c, bool all)
 {
-    bool any = false;
+    unsigned told = 0;
     for (unsigned y = 0, end; y < c->surface.height; y = end) {
         bool changed = all || c->line_serial[y] > v->serial;
         for (end = y + 1; end < c->surface.height && (all || c->line_serial[end] > v->serial) == changed; end++)
             ;
         if (changed && v->ops->lines)
             v->ops->lines(v->opaque, y, end - y);
-        any |= changed;
+        told += changed ? end - y : 0;
     }
-    return any;
+    return told;
 }
 
 static bool cursor_round(View *v, const ConsoleCursor *c)
@@ -69,11 +71,16 @@ static bool round_of(View *v, Console *c)
     uint64_t serial = console_update(c, false);
     if (!c->surface.pixels)
         return false;
-    bool sized = size_round(v, c), any = lines_round(v, c, sized || v->all);
-    any |= cursor_round(v, &c->cursor) || sized;
+    bool sized = size_round(v, c);
+    unsigned lines = lines_round(v, c, sized || v->all);
+    bool pointer = cursor_round(v, &c->cursor);
     v->serial = serial;
     v->all = false;
-    return any;
+    if (pointer || sized || lines > FEW_LINES)
+        v->quiet = 0;
+    else if (lines)
+        v->quiet -= MIN(v->quiet, FEW_COUNT);
+    return pointer || sized || lines;
 }
 
 static void arm(View *v, int64_t in)
@@ -89,7 +96,8 @@ static void go(void *opaque)
     v->all |= c != v->seen;
     v->seen = c;
     bool any = c && round_of(v, c);
-    v->quiet = any ? 0 : MIN(v->quiet + 1, 1000);
+    if (!any)
+        v->quiet = MIN(v->quiet + 1, QUIET_ROUNDS * SLOWEST);
     if (v->shown)
         arm(v, ROUND_NS * CLAMP(v->quiet / QUIET_ROUNDS, 1, SLOWEST));
     if (any && v->ops->done)
