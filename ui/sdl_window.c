@@ -21,8 +21,8 @@ void sdl_title(SdlWindow *w)
     if (w->machine->run_state < G_N_ELEMENTS(states))
         state = states[w->machine->run_state];
     const char *keys = w->grabbed ? "Ctrl-Alt-G releases the pointer" : "Ctrl-Alt-H: keys";
-    g_autofree char *title = g_strdup_printf("%s%sMyna%s - %s", name ? name : "", name ? " - " : "", state ? state : "",
-                                             keys);
+    g_autofree char *title = g_strdup_printf("%s%sMyna%s - %s", name ? name : "", name ? " - " : "",
+                                             state ? state : "", keys);
     SDL_SetWindowTitle(w->window, title);
 }
 

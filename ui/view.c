@@ -1,9 +1,9 @@
 /*
  * Rounds of looking for changes (view.h).
  *
- * While there are changes a round comes every 33 ms.  Without them the pause grows to 133 ms, by a round's length for each
- * half second: a console's update costs little when nothing was written, but it costs, and the machine lock with it.  A
- * change of a few lines, as a text cursor that blinks is, only slows that growth.
+ * While there are changes a round comes every 33 ms.  Without them the pause grows to 133 ms, by a round's length for
+ * each half second: a console's update costs little when nothing was written, but it costs, and the machine lock with
+ * it.  A change of a few lines, as a text cursor that blinks is, only slows that growth.
  */
 #include "ui/view.h"
 
