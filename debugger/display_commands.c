@@ -116,8 +116,8 @@ static void info_displays(MonitorCommand *c)
 }
 
 const CommandRow display_commands[] = {
-    { .name = "display_add", .arguments = "NAME[,KEY=VALUE]...", .help = "open a window or another face, like -display",
-      .run = command_display_add },
+    { .name = "display_add", .arguments = "NAME[,KEY=VALUE]...",
+      .help = "open a window or another face, like -display", .run = command_display_add },
     { .name = "display_del", .arguments = "ID", .help = "close it ('info displays' lists them)",
       .run = command_display_del },
     { .name = "record_screen", .arguments = "FILE|stop [SCREEN]", .help = "make a film of the screen (AVI), or end it",

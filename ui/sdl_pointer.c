@@ -21,7 +21,7 @@ static void show_pointer(SdlWindow *w)
     else
         SDL_SetCursor(SDL_GetDefaultCursor());
     /* Without a picture of its own the guest draws its pointer, where the host's would only be in the way. */
-    SDL_ShowCursor(!over || (w->cursor ? w->cursor_on : w->show_cursor) ? SDL_ENABLE : SDL_DISABLE);
+    SDL_ShowCursor(!over || (w->cursor_defined ? w->cursor_on : w->show_cursor) ? SDL_ENABLE : SDL_DISABLE);
 }
 
 void sdl_pointer_settle(SdlWindow *w)
@@ -80,6 +80,7 @@ void sdl_cursor_changed(SdlWindow *w, const ConsoleCursor *c)
     if (c->serial != w->cursor_serial) {
         w->cursor_serial = c->serial;
         cursor_drop(w);
+        w->cursor_defined = c->pixels != NULL;
         if (c->pixels)
             cursor_take(w, c);
     }

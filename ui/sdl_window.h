@@ -44,7 +44,8 @@ typedef struct SdlWindow {
     /* the pointer */
     bool grabbed;              /* by the user's wish: keyboard, and pointer unless it is absolute */
     bool relative;             /* SDL tells movements only */
-    SDL_Cursor *cursor;        /* the guest's; NULL: it has none */
+    bool cursor_defined;       /* the guest has a picture of it, which is not in the screen's */
+    SDL_Cursor *cursor;        /* that; NULL: none, or SDL cannot show it */
     uint64_t cursor_serial;
     bool cursor_on;
     SDL_Texture *sprite;       /* the same, drawn while the pointer is relative */

@@ -146,8 +146,8 @@ gboolean typing_text(Machine *m, const char *text, unsigned *left_out, GError **
     if (!g_utf8_validate(text, size, NULL))
         return error_set(err, "this is no text (UTF-8)");
     if (size > TYPING_TEXT_MAX - MIN(t->text->len, TYPING_TEXT_MAX))
-        return error_set(err, "%" G_GSIZE_FORMAT " bytes of text, beside %" G_GSIZE_FORMAT " that wait: at most %d", size,
-                         t->text->len, TYPING_TEXT_MAX);
+        return error_set(err, "%" G_GSIZE_FORMAT " bytes of text, beside %" G_GSIZE_FORMAT " that wait: at most %d",
+                         size, t->text->len, TYPING_TEXT_MAX);
     if (left_out)
         *left_out = count_left_out(layout_of(m), text);
     append_lines(t->text, text);

@@ -269,6 +269,41 @@ static void test_movements(void)
     tear_down(&f);
 }
 
+/* The host's pointer is seen where the guest has one apart from its screen, and not where it hides it. */
+static void test_cursor(void)
+{
+    Fixture f;
+    uint32_t pixels[CURSOR_MAX * CURSOR_MAX];
+    set_up(&f, "sdl");
+    memset(pixels, 0x80, sizeof pixels);
+    input_remove(f.m, &f);
+    input_add(f.m, &tablet, &f, true);
+    push_window(&f, SDL_WINDOWEVENT_FOCUS_GAINED, 0, 0);
+    settle(&f);
+    g_assert_cmpint(SDL_ShowCursor(SDL_QUERY), ==, SDL_DISABLE);
+    console_define_cursor(&f.console, 24, 16, 30, -2, pixels);
+    console_move_cursor(&f.console, 5, 5, true);
+    g_usleep(200000);
+    settle(&f);
+    g_assert_cmpint(SDL_ShowCursor(SDL_QUERY), ==, SDL_ENABLE);
+    console_move_cursor(&f.console, 5, 5, false);
+    g_usleep(200000);
+    settle(&f);
+    g_assert_cmpint(SDL_ShowCursor(SDL_QUERY), ==, SDL_DISABLE);
+    console_define_cursor(&f.console, CURSOR_MAX, CURSOR_MAX, 0, 0, pixels);
+    console_move_cursor(&f.console, -500, 90000, true);
+    input_remove(f.m, &f);
+    input_add(f.m, &mouse, &f, true); /* drawn into the picture then */
+    push_button(&f, true, SDL_BUTTON_LEFT);
+    g_usleep(200000);
+    settle(&f);
+    console_define_cursor(&f.console, 0, 0, 0, 0, NULL);
+    g_usleep(200000);
+    settle(&f);
+    g_assert_true(SDL_GetCursor() == SDL_GetDefaultCursor());
+    tear_down(&f);
+}
+
 /* The user's size goes to the guest's monitor, a moment later; the window's own sizes do not. */
 static void test_fit(void)
 {
@@ -340,6 +375,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sdl/own-keys", test_own_keys);
     g_test_add_func("/sdl/positions", test_positions);
     g_test_add_func("/sdl/movements", test_movements);
+    g_test_add_func("/sdl/cursor", test_cursor);
     g_test_add_func("/sdl/fit", test_fit);
     g_test_add_func("/sdl/random", test_random);
 #endif
