@@ -315,11 +315,11 @@ void sdl_window_close(SdlWindow *w)
     view_free(w->view);
     timer_free(w->fitting);
     timer_free(w->banner_end);
-    if (w->painter) {
+    sdl_pointer_free(w);
+    if (w->painter) { /* after all that asks for painting */
         g_source_destroy(w->painter);
         g_source_unref(w->painter);
     }
-    sdl_pointer_free(w);
     if (w->picture)
         SDL_DestroyTexture(w->picture);
     if (w->banner)
