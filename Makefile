@@ -5,7 +5,7 @@ BUILD ?= build
 FOLDERS = util core cpu tcg tcg/x86_64 \
           hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi hw/misc hw/scsi hw/usb hw/virtio \
           hw/net hw/audio \
-          backends/char backends/block backends/net backends/9p backends/audio \
+          backends/char backends/block backends/net backends/9p backends/audio ui \
           machines debugger
 LIB_SOURCES = $(foreach f,$(FOLDERS),$(wildcard $(SRC)/$(f)/*.c))
 UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
@@ -143,7 +143,7 @@ run-desktop: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp decode cpu fuzz guest debug disk net display hosts
+SUITES ?= layers unit fp decode cpu fuzz guest debug disk net display ui hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
@@ -178,6 +178,7 @@ SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards 
             'net/shares=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-share $(BUILD)/share'
 SUITE_display = 'display/modes=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
                 PICTURE=$(abspath $(BUILD))/tests/display/picture $(SRC)/tests/display/run-modes'
+SUITE_ui = 'ui/sdl=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/ui/run-sdl'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -189,11 +190,12 @@ BUILT_FOR_debug = all guests
 BUILT_FOR_disk = all $(BUILD)/myna-io
 BUILT_FOR_net = all
 BUILT_FOR_display = all guests $(BUILD)/tests/display/picture
+BUILT_FOR_ui = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
         fuzz-decode fuzz-programs fuzz-formats fuzz-images fuzz-devices check-debug check-disk check-net check-display \
-        check-hosts check-kut
+        check-ui check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -234,6 +236,8 @@ check-net: $(BUILT_FOR_net)
 	@$(SRC)/tests/run $(SUITE_net)
 check-display: $(BUILT_FOR_display)
 	@$(SRC)/tests/run $(SUITE_display)
+check-ui: $(BUILT_FOR_ui)
+	@$(SRC)/tests/run $(SUITE_ui)
 check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
@@ -247,7 +251,8 @@ help:
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
 ## make guest-debug     that guest with a disk and the kernel's symbols, for check-debug
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
-## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net, check-display, check-hosts  one each
+## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net,
+##      check-display, check-ui, check-hosts    one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]

@@ -22,10 +22,14 @@
 #include "debugger/monitor.h"
 #include "debugger/qmp.h"
 #include "debugger/symbols.h"
-#include "debugger/typing.h"
 #include "machines/board.h"
 #include "machines/devices.h"
 #include "machines/options.h"
+#include "ui/keymap.h"
+#include "ui/picture.h"
+#include "ui/record.h"
+#include "ui/typing.h"
+#include "ui/ui.h"
 
 /* ---- chardevs and monitors ---- */
 
@@ -184,6 +188,37 @@ static void kernel_symbols_load(Machine *m, const Options *o)
         symbols_load_elf(debugger_symbols(debugger_of(m)), o->kernel);
 }
 
+/* -display; without it a window, unless -nographic leaves the terminal. */
+static gboolean displays_open(Machine *m, const Options *o, GError **err)
+{
+    if (o->layout)
+        layout_set(m, o->layout);
+    if (o->record_screen && !record_start(m, 0, o->record_screen, err))
+        return FALSE;
+    if (!o->displays->len && !o->nographic)
+        display_open_default(m);
+    for (guint i = 0; i < o->displays->len; i++) {
+        if (!display_open(m, g_ptr_array_index(o->displays, i), err))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* screenshot: of what there is at the end; NULL: none. */
+static void displays_close(Machine *m, const char *screenshot)
+{
+    g_autoptr(GError) err = NULL;
+    machine_lock(m);
+    Console *c = console_nth(m, 0);
+    if (screenshot && !c)
+        log_user("-screenshot-on-exit %s: this machine has no screen", screenshot);
+    else if (screenshot && !picture_write(c, screenshot, PICTURE_BY_NAME, &err))
+        log_user("-screenshot-on-exit: %s", err->message);
+    record_end(m);
+    display_close_all(m);
+    machine_unlock(m);
+}
+
 static gboolean faces_create(Machine *m, const Options *o, GError **err)
 {
     if (!monitors_create(m, o, err) || !mons_create(m, o, err) || !qmps_create(m, o->qmps, false, err) ||
@@ -194,7 +229,10 @@ static gboolean faces_create(Machine *m, const Options *o, GError **err)
     if (o->gdb && !gdb_open(m, o->gdb, err))
         return FALSE;
     kernel_symbols_load(m, o);
-    return !o->pid_file || pid_file_write(o->pid_file, err);
+    machine_lock(m);
+    gboolean ok = displays_open(m, o, err);
+    machine_unlock(m);
+    return ok && (!o->pid_file || pid_file_write(o->pid_file, err));
 }
 
 /* -debug-script FILE */
@@ -225,6 +263,7 @@ static gboolean machine_live(Machine *m, const Options *o, int *status, GError *
         debugger_rest(debugger_of(m));
         *status = machine_run(m, o->stopped || waits);
     }
+    displays_close(m, ok ? o->screenshot_on_exit : NULL);
     gdb_free(m);
     o->board->destroy(board);
     if (o->pid_file)

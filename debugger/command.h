@@ -63,7 +63,8 @@ extern const CommandRow table_info[], tss_info[];             /* idt, ivt, gdt, 
 extern const CommandRow paging_commands[], paging_info[];     /* page, gva2gpa, tab, mem, tlb */
 extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did last, traces, profiles */
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
-extern const CommandRow input_commands[];                     /* sendkey */
+extern const CommandRow input_commands[], input_info[];       /* sendkey, type, the mouse; mice */
+extern const CommandRow display_commands[], display_info[];   /* windows and other faces, pictures, films */
 extern const CommandRow balloon_commands[], balloon_info[];   /* memory lent back to the host */
 extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
 extern const CommandRow source_commands[], source_info[];     /* list, directory, line */

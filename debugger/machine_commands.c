@@ -5,7 +5,6 @@
 #include "core/version.h"
 #include "debugger/command.h"
 #include "debugger/symbols.h"
-#include "hw/display/console.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "tcg/tcg.h"
@@ -132,23 +131,9 @@ static void command_reset(MonitorCommand *c) { machine_press_reset(c->machine, "
 static void command_powerdown(MonitorCommand *c) { machine_request_powerdown(c->machine); }
 static void command_quit(MonitorCommand *c) { machine_quit(c->machine, 0); }
 
-static void command_screendump(MonitorCommand *c)
-{
-    g_autoptr(GError) err = NULL;
-    Console *console = console_nth(c->machine, 0);
-    if (!*c->arguments)
-        g_string_append(c->out, "usage: screendump FILE (PPM)\n");
-    else if (!console)
-        g_string_append(c->out, "this machine has no screen\n");
-    else if (!console_write_ppm(console, c->arguments, &err))
-        g_string_append_printf(c->out, "%s\n", err->message);
-}
-
 const CommandRow machine_commands[] = {
     { .name = "cpu", .arguments = "N", .help = "make CPU N the one that commands are about", .run = command_cpu },
     { .name = "quit", .aliases = "q exit", .arguments = "", .help = "end the emulator", .run = command_quit },
-    { .name = "screendump", .arguments = "FILE", .help = "write the screen to a PPM file", .run = command_screendump,
-      .completes = COMPLETE_FILE },
     { .name = "system_powerdown", .arguments = "", .help = "press the power button", .run = command_powerdown },
     { .name = "system_reset", .arguments = "", .help = "press the reset button", .run = command_reset },
     { .name = NULL },

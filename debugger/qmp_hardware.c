@@ -2,6 +2,7 @@
 #include "config.h"
 
 #ifdef CONFIG_JSON_GLIB
+#include <inttypes.h>
 #include <string.h>
 
 #include "backends/char/char.h"
@@ -9,6 +10,7 @@
 #include "debugger/qmp_command.h"
 #include "hw/display/console.h"
 #include "hw/pci/pci.h"
+#include "ui/picture.h"
 #include "util/endian.h"
 
 /* ---- back ends ---- */
@@ -158,17 +160,33 @@ static bool run_list_properties(QmpCall *c)
 
 /* ---- doing something ---- */
 
+/* The nth screen that a device of that id has, or of all with id NULL; NULL: there is none. */
+static Console *console_of(Machine *m, const char *id, int64_t nth)
+{
+    const Device *dev = id ? device_find(m, id) : NULL;
+    Console *console;
+    for (unsigned n = 0; (console = console_nth(m, n)); n++)
+        if ((!id || console->opaque == (const void *)dev) && nth-- == 0)
+            return console;
+    return NULL;
+}
+
 static bool run_screendump(QmpCall *c)
 {
     g_autoptr(GError) err = NULL;
-    Console *console = console_nth(c->machine, 0);
-    if (!strcmp(qmp_string(c, "format", "ppm"), "png"))
-        return qmp_fail(c, "Parameter 'format': this Myna writes no 'png'; it writes 'ppm'");
-    if (qmp_integer(c, "head", 0))
-        return qmp_fail(c, "Parameter 'head': there is one screen, of number 0");
+    const char *id = qmp_string(c, "device", NULL);
+    PictureFormat format = strcmp(qmp_string(c, "format", "ppm"), "png") ? PICTURE_PPM : PICTURE_PNG;
+    int64_t head = qmp_integer(c, "head", 0);
+    Console *console = console_of(c->machine, id, head);
+    if (id && !device_find(c->machine, id)) {
+        c->error_class = "DeviceNotFound";
+        return qmp_fail(c, "Device '%s' not found", id);
+    }
+    if (!console && id)
+        return qmp_fail(c, "device '%s' has no screen of number %" PRId64, id, head);
     if (!console)
-        return qmp_fail(c, "this machine has no screen");
-    return console_write_ppm(console, qmp_string(c, "filename", ""), &err) || qmp_fail_error(c, &err);
+        return qmp_fail(c, "this machine has no screen of number %" PRId64, head);
+    return picture_write(console, qmp_string(c, "filename", ""), format, &err) || qmp_fail_error(c, &err);
 }
 
 static bool run_nmi(QmpCall *c)
@@ -190,6 +208,7 @@ static const char *const picture_formats[] = { "ppm", "png", NULL };
 
 static const QmpArgument screendump_arguments[] = {
     { "filename", QMP_STRING, false, NULL, NULL },
+    { "device", QMP_STRING, true, NULL, NULL },
     { "head", QMP_INTEGER, true, NULL, NULL },
     { "format", QMP_STRING, true, picture_formats, NULL },
     { .name = NULL },

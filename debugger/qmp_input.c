@@ -6,17 +6,11 @@
 #include <string.h>
 
 #include "debugger/qmp_command.h"
-#include "debugger/typing.h"
 #include "hw/input/keys.h"
-#include "hw/input/ps2.h"
+#include "ui/typing.h"
+#include "ui/ui.h"
 
 /* ---- keys ---- */
-
-/* A code of set 1 whose bit 7 stands for a prefix of E0h. */
-static unsigned key_by_number(int64_t n)
-{
-    return n > 0 && n < 0x100 ? ps2_key_of_set1(n & 0x7f, n & 0x80) : 0;
-}
 
 /* QEMU's KeyValue; 0 after an error. */
 static unsigned key_of(QmpCall *c, JsonObject *o)
@@ -29,7 +23,7 @@ static unsigned key_of(QmpCall *c, JsonObject *o)
         qmp_fail(c, "Invalid parameter type for 'data', expected: %s", number ? "integer" : "string");
         return 0;
     }
-    key = number ? key_by_number(json_node_get_int(data)) : key_by_name(json_node_get_string(data));
+    key = number ? key_by_set1(CLAMP(json_node_get_int(data), 0, 0x100)) : key_by_name(json_node_get_string(data));
     if (!key && number)
         qmp_fail(c, "Parameter 'data' does not accept value '%" PRId64 "'", json_node_get_int(data));
     else if (!key)
@@ -187,6 +181,36 @@ static bool run_send_event(QmpCall *c)
     return true;
 }
 
+/* ---- what there is ---- */
+
+static bool run_mice(QmpCall *c)
+{
+    JsonArray *a = json_array_new();
+    const char *name;
+    bool absolute, used;
+    for (unsigned n = 0; input_pointer_nth(c->machine, n, &name, &absolute, &used); n++) {
+        JsonObject *o = json_object_new();
+        json_object_set_string_member(o, "name", name);
+        json_object_set_int_member(o, "index", n);
+        json_object_set_boolean_member(o, "current", used);
+        json_object_set_boolean_member(o, "absolute", absolute);
+        json_array_add_object_element(a, o);
+    }
+    return qmp_return_array(c, a);
+}
+
+/* The first face that is open; its options are not kept. */
+static bool run_display_options(QmpCall *c)
+{
+    JsonObject *o = json_object_new();
+    const char *id = "none";
+    g_autoptr(GString) about = g_string_new(NULL);
+    display_nth(c->machine, 0, &id, about);
+    g_autofree char *type = g_strndup(id, strcspn(id, "."));
+    json_object_set_string_member(o, "type", type);
+    return qmp_return_object(c, o);
+}
+
 /* ---- the table ---- */
 
 static const char *const key_types[] = { "qcode", "number", NULL };
@@ -219,6 +243,8 @@ static const QmpArgument send_event_arguments[] = {
 
 const QmpCommand qmp_input_commands[] = {
     { .name = "send-key", .run = run_send_key, .arguments = send_key_arguments },
+    { .name = "query-mice", .run = run_mice, .returns = "array" },
+    { .name = "query-display-options", .run = run_display_options, .returns = "object" },
     { .name = "input-send-event", .run = run_send_event, .arguments = send_event_arguments },
     { .name = NULL },
 };

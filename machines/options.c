@@ -18,6 +18,8 @@
 #include "machines/networks.h"
 #include "machines/sound.h"
 #include "tcg/tcg.h"
+#include "ui/keymap.h"
+#include "ui/ui.h"
 #include "util/bits.h"
 
 typedef enum OptionKind {
@@ -43,7 +45,6 @@ typedef struct Option {
 /* ---- key=value options ---- */
 
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
-static const char *const words_display[] = {"none", NULL};
 static const char *const words_vga[] = {"std", "cirrus", "virtio", "none", NULL};
 static const char *const words_auto[] = {"auto", "on", "off", NULL};
 static const char *const words_smbios[] = {"1", NULL};
@@ -294,12 +295,32 @@ static gboolean set_chardev(Options *o, const char *argument, GError **err)
 static gboolean set_display(Options *o, const char *argument, GError **err)
 {
     if (asks_help(argument)) {
-        g_print("Displays:\nnone\n");
+        display_list();
         o->done = true;
-    } else if (!g_strv_contains(words_display, argument)) {
-        return error_unknown(err, "-display", "display", argument, words_display);
+        return TRUE;
     }
-    return TRUE;
+    g_ptr_array_add(o->displays, g_strdup(argument));
+    return display_check(argument, err);
+}
+
+static gboolean set_layout(Options *o, const char *argument, GError **err)
+{
+    if (asks_help(argument)) {
+        g_print("Keyboard layouts:\n");
+        for (unsigned n = 0; layout_nth(n); n++)
+            g_print("%s\n", layout_name(layout_nth(n)));
+        o->done = true;
+        return TRUE;
+    }
+    o->layout = layout_find(argument, err);
+    return o->layout != NULL;
+}
+
+static gboolean set_full_screen(Options *o, const char *argument, GError **err)
+{
+    (void)argument, (void)err;
+    g_ptr_array_add(o->displays, g_strdup("sdl,full-screen=on"));
+    return display_check("sdl", err);
 }
 
 static gboolean set_vga(Options *o, const char *argument, GError **err)
@@ -517,7 +538,11 @@ static const Option table[] = {
     STRING("gdb", gdb, "DEVICE", "where gdb may connect: tcp::PORT, unix:PATH, stdio, pty, ..."),
     CALL("s", set_gdb_default, NULL, "the same as -gdb tcp::1234"),
     LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
-    CALL("display", set_display, "NAME", "window (help: list)"),
+    CALL("display", set_display, "NAME[,KEY=VALUE]...", "a window or another face; may be given several times (help: list)"),
+    CALL("k", set_layout, "LAYOUT", "layout of the guest's keyboard, for text that is typed into it (help: list)"),
+    CALL("full-screen", set_full_screen, NULL, NULL),
+    STRING("screenshot-on-exit", screenshot_on_exit, "FILE", "what the screen shows at the end: .png, or else PPM"),
+    STRING("record-screen", record_screen, "FILE", "a film of the screen (AVI)"),
     CALL("vga", set_vga, "NAME", "graphics card"),
     FLAG("nographic", nographic, "no window; first serial port and monitor on the terminal (Ctrl-A H: help)"),
 
@@ -631,7 +656,7 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
      ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs,  \
-     ref o->audiodevs, ref o->audios}
+     ref o->audiodevs, ref o->audios, ref o->displays}
 
 static void lists_make(Options *o)
 {

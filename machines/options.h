@@ -80,12 +80,15 @@ typedef struct Options {
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
     char *kernel, *initrd, *append, *bios;
-    char *name, *display, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
+    const struct KeyLayout *layout; /* -k; NULL: not given */
+    char *screenshot_on_exit, *record_screen;
+    char *name, *log, *log_file, *log_filter, *pid_file, *vga, *debug_script;
     GPtrArray *paths;          /* -L, char * */
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *blockdevs;      /* -blockdev, char * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps, *netdevs, *audiodevs, *audios, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
+        *qmps, *pretty_qmps, *netdevs, *audiodevs, *audios, *fsdevs, *virtfs, *nics, *nets, *objects,
+        *displays; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool no_network;           /* -nic none, -net none */

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "hw/input/ps2.h"
+
 const KeyName key_names[] = {
     { "a", 0x04 }, { "b", 0x05 }, { "c", 0x06 }, { "d", 0x07 }, { "e", 0x08 }, { "f", 0x09 }, { "g", 0x0a },
     { "h", 0x0b }, { "i", 0x0c }, { "j", 0x0d }, { "k", 0x0e }, { "l", 0x0f }, { "m", 0x10 }, { "n", 0x11 },
@@ -40,4 +42,14 @@ uint8_t key_by_name(const char *name)
     while (k->name && strcmp(k->name, name))
         k++;
     return k->key;
+}
+
+uint8_t key_by_set1(unsigned code)
+{
+    enum { SYSTEM_REQUEST = 0x54, BREAK = 0xc6, PRINT_USAGE = 0x46, PAUSE_USAGE = 0x48 };
+    if (code == SYSTEM_REQUEST) /* print with alt */
+        return PRINT_USAGE;
+    if (code == BREAK)          /* pause with control, and its number where it needs a single one */
+        return PAUSE_USAGE;
+    return code & 0x7f && code < 0x100 ? ps2_key_of_set1(code & 0x7f, code & 0x80) : 0;
 }

@@ -16,4 +16,7 @@ extern const KeyName key_names[]; /* ended by an empty row */
 /* The key of that name; 0: none has it. */
 uint8_t key_by_name(const char *name);
 
+/* The key of a code of set 1, plus 80h behind E0h, as QEMU and RFB's extended key events number it; 0: none. */
+uint8_t key_by_set1(unsigned code);
+
 #endif

@@ -17,7 +17,7 @@
 #include "core/options.h"
 #include "debugger/qmp.h"
 #include "debugger/qmp_command.h"
-#include "debugger/typing.h"
+#include "ui/typing.h"
 #include "machines/board.h"
 #include "machines/devices.h"
 #include "util/bits.h"

@@ -9,7 +9,7 @@
 #include "debugger/command.h"
 #include "debugger/command_line.h"
 #include "debugger/monitor.h"
-#include "debugger/typing.h"
+#include "ui/typing.h"
 #include "machines/cpu_threads.h"
 #include "tests/unit/subject.h"
 
@@ -439,12 +439,73 @@ static void test_common_prefix(void)
     }
 }
 
+/* ---- what faces do ---- */
+
+typedef struct Heard {
+    GString *keys;
+    int dx, dy, dz;
+    unsigned buttons;
+} Heard;
+
+static void heard_key(void *opaque, unsigned usage, bool down)
+{
+    g_string_append_printf(((Heard *)opaque)->keys, "%c%02x ", down ? '+' : '-', usage);
+}
+
+static void heard_motion(void *opaque, int dx, int dy, int dz, unsigned buttons)
+{
+    Heard *h = opaque;
+    h->dx += dx;
+    h->dy += dy;
+    h->dz += dz;
+    h->buttons = buttons;
+}
+
+static const InputSink heard_sink = { .name = "both in one", .key = heard_key, .motion = heard_motion };
+
+static void test_faces(Fixture *f, gconstpointer data)
+{
+    Heard h = { .keys = g_string_new(NULL) };
+    (void)data;
+    expect(f, "type \"a\"", "type: this machine has no keyboard\n");
+    expect(f, "mouse_move 1 2", "this machine has no mouse\n");
+    expect(f, "info mice", "");
+    input_add(f->machine, &heard_sink, &h, true);
+    expect(f, "info mice", "* Mouse #0: both in one\n");
+    expect(f, "type \"\\e\"", "");
+    g_assert_cmpstr(h.keys->str, ==, "+29 ");
+    expect(f, "type \"\303\261\\n\"", "type: 1 characters are left out: the layout 'us' (-k) does not have them\n");
+    expect(f, "type", "usage: type \"TEXT\", e.g. type \"ls -l\\n\"\n");
+    expect(f, "mouse_move 5 -3 1", "");
+    g_assert_cmpint(h.dx, ==, 5);
+    g_assert_cmpint(h.dy, ==, -3);
+    g_assert_cmpint(h.dz, ==, -1); /* the wheel away from the user */
+    expect(f, "mouse_move 5", "usage: mouse_move DX DY [DZ], in dots; DZ: steps of the wheel, away from the user\n");
+    expect(f, "mouse_move 5 x", "'x' is no number\n");
+    expect(f, "mouse_move 1 2 3 4", "'4' is one number too many\n");
+    expect(f, "mouse_button 5", "");
+    g_assert_cmpuint(h.buttons, ==, 5);
+    expect_part(f, "mouse_button 32", "usage: mouse_button HELD");
+    expect(f, "mouse_place 1 2", "this machine has no screen\n");
+    expect(f, "screendump x", "this machine has no screen\n");
+    expect(f, "screendump x -f gif", "-f: there is png and ppm\n");
+    expect(f, "screendump", "usage: screendump FILE [-f png|ppm] [SCREEN]\n");
+    expect(f, "record_screen x 1", "this machine has no screen 1\n");
+    expect(f, "record_screen stop", "record_screen: nothing is being recorded\n");
+    expect(f, "display_add none", "");
+    expect_part(f, "display_add nothing", "-display: unknown display 'nothing'");
+    expect(f, "display_del none", "there is no display 'none': 'info displays' lists those that are open\n");
+    expect(f, "info displays", "");
+    input_remove(f->machine, &h);
+    g_string_free(h.keys, TRUE);
+}
+
 /* ---- any line at all ---- */
 
 /* What ends the process, runs other files, or writes them. */
 static const char *const left_out[] = {
     "quit", "screendump", "script", "dump-guest-memory", "memsave", "pmemsave", "savemem", "trace", "profile", "gdbserver",
-    "savevm",
+    "savevm", "record_screen", "display_add",
     NULL,
 };
 
@@ -615,6 +676,7 @@ int main(int argc, char **argv)
     ADD("completed-files", test_completed_files);
     ADD("completed-stops", test_completed_stops);
     g_test_add_func("/monitor/common-prefix", test_common_prefix);
+    ADD("faces", test_faces);
     ADD("saved", test_saved);
     ADD("saved-mistakes", test_saved_mistakes);
     ADD("fuzz", test_fuzz);

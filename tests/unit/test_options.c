@@ -58,7 +58,6 @@ static const struct { const char *line, *error; } mistakes[] = {
                       "force-share"},
     {"-drive file=x,media=cdrm", "-drive media=: unknown value 'cdrm' (did you mean 'cdrom'?); known: disk, cdrom"},
     {"-drive file=x,index=a", "-drive index=: 'a' is not a number"},
-    {"-display gtk", "-display: unknown display 'gtk'; known: none"},
     {"-vga qxl", "-vga: unknown card 'qxl'; known: std, cirrus, virtio, none"},
     {"-object filter-dmup,id=f", "-object: unknown type 'filter-dmup' (did you mean 'filter-dump'?); known: filter-dump, throttle-group"},
     {"-device isa-serail,help", "-device: unknown device 'isa-serail' (did you mean 'isa-serial'?); known: isa-serial"},
