@@ -408,4 +408,6 @@ static bool vga_text(void *opaque, unsigned *columns, unsigned *rows, uint16_t *
     return vga_text_read(v, columns, rows, cells, max_cells);
 }
 
-const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text };
+static int vga_cursor(void *opaque) { return vga_text_cursor(opaque); }
+
+const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text, .text_cursor = vga_cursor };

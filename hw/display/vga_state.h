@@ -164,6 +164,7 @@ unsigned vga_dot_repeat(const Vga *v);                            /* 2 when the 
 /* vga_text.c */
 unsigned vga_text_width(const Vga *v);
 void vga_text_draw(Vga *v, bool all);
+int vga_text_cursor(const Vga *v);
 bool vga_text_read(const Vga *v, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
 
 /* vga_edid.c */
