@@ -27,6 +27,11 @@ static const DisplayRow display_rows[] = {
 #else
     { .name = "curses", .needs = "libncurses-dev" },
 #endif
+#ifdef CONFIG_VNC
+    { .name = "vnc", .type = &vnc_display },
+#else
+    { .name = "vnc", .needs = "libvncserver-dev" },
+#endif
 };
 
 typedef struct Display {
