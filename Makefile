@@ -174,11 +174,13 @@ SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(B
              'disk/interchange=MYNA_IMG=$(abspath $(BUILD))/myna-img MYNA_IO=$(abspath $(BUILD))/myna-io \
              $(SRC)/tests/disk/interchange $(SEQUENCES)' \
              'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
+SUITE_ui = 'ui/sdl=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/ui/run-sdl' \
+    'ui/vnc=MYNA=$(abspath $(BUILD))/myna SCREEN=$(BUILD)/tests/ui/screen.elf $(SRC)/tests/ui/run-vnc $(BUILD)/ui/vnc' \
+    'ui/curses=MYNA=$(abspath $(BUILD))/myna TEXT=$(BUILD)/tests/ui/text.elf $(SRC)/tests/ui/run-curses $(BUILD)/ui/curses'
 SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net' \
             'net/shares=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-share $(BUILD)/share'
 SUITE_display = 'display/modes=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
                 PICTURE=$(abspath $(BUILD))/tests/display/picture $(SRC)/tests/display/run-modes'
-SUITE_ui = 'ui/sdl=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/ui/run-sdl'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -190,7 +192,7 @@ BUILT_FOR_debug = all guests
 BUILT_FOR_disk = all $(BUILD)/myna-io
 BUILT_FOR_net = all
 BUILT_FOR_display = all guests $(BUILD)/tests/display/picture
-BUILT_FOR_ui = all
+BUILT_FOR_ui = all $(UI_GUESTS)
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \

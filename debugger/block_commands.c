@@ -80,6 +80,12 @@ static void command_change(MonitorCommand *c)
 {
     const char *rest = c->arguments;
     bool force = take_flag(&rest, "-f");
+    const char *vnc = rest;
+    g_autofree char *first = command_word(&vnc);
+    if (!g_strcmp0(first, "vnc")) {
+        command_change_vnc(c, vnc);
+        return;
+    }
     BlockBackend *b = next_drive(c, "change", &rest);
     g_autofree char *file = command_word(&rest), *format = command_word(&rest), *how = command_word(&rest);
     GError *err = NULL;
@@ -137,7 +143,8 @@ const CommandRow block_commands[] = {
     { .name = "change", .arguments = "[-f] DRIVE FILE [FORMAT [read-only]]", .help = "puts another medium into a drive",
       .run = command_change,
       .more = "FORMAT is an image format, by default what the file looks like.  -f: also when the guest has locked the\n"
-              "tray.\n" },
+              "tray.\n"
+              "change vnc password PASSWORD: as set_password vnc PASSWORD.\n" },
     { .name = "commit", .arguments = "DRIVE|all", .help = "writes an image's changes into its backing image",
       .run = command_commit },
     { .name = "eject", .arguments = "[-f] DRIVE", .help = "takes the medium out of a drive", .run = command_eject,

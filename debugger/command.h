@@ -65,6 +65,7 @@ extern const CommandRow trace_commands[], trace_info[];       /* what CPUs did l
 extern const CommandRow symbol_commands[], symbol_info[];     /* symbols, unload, info symbol */
 extern const CommandRow input_commands[], input_info[];       /* sendkey, type, the mouse; mice */
 extern const CommandRow display_commands[], display_info[];   /* windows and other faces, pictures, films */
+extern const CommandRow vnc_commands[], vnc_info[];           /* set_password, expire_password, info vnc */
 extern const CommandRow balloon_commands[], balloon_info[];   /* memory lent back to the host */
 extern const CommandRow data_commands[], data_info[];         /* print, ptype, whatis, locals */
 extern const CommandRow source_commands[], source_info[];     /* list, directory, line */
@@ -100,6 +101,9 @@ const GPtrArray *command_rows(bool info);
 const CommandRow *command_find(const char *name, bool info);
 /* The same, or by the beginning of one name or alias; else NULL, with a line about it in out (which may be NULL). */
 const CommandRow *command_resolve(const char *name, bool info, GString *out);
+
+/* `change vnc`, which is no drive. */
+void command_change_vnc(MonitorCommand *c, const char *rest);
 
 /* Colours, used sparingly: what to print before a text and (COLOR_END) after it; "" where there is no colour. */
 typedef enum CommandColor { COLOR_END, COLOR_STRONG, COLOR_CHANGED, COLOR_NAME } CommandColor;

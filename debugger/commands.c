@@ -43,6 +43,7 @@ static const CommandRow *const command_tables[] = {
     trace_commands,
     unwind_commands,
     vector_commands,
+    vnc_commands,
 };
 
 static const CommandRow *const info_tables[] = {
@@ -63,6 +64,7 @@ static const CommandRow *const info_tables[] = {
     table_info,
     trace_info,
     tss_info,
+    vnc_info,
 };
 
 /* ---- rows ---- */

@@ -49,7 +49,7 @@ typedef struct QmpCommand {
 
 /* Tables. */
 extern const QmpCommand qmp_run_commands[], qmp_query_commands[], qmp_hardware_commands[], qmp_memory_commands[],
-    qmp_input_commands[], qmp_stop_commands[], qmp_block_commands[];
+    qmp_input_commands[], qmp_stop_commands[], qmp_block_commands[], qmp_vnc_commands[];
 
 /* The n-th of all rows, or NULL; by name. */
 const QmpCommand *qmp_command_nth(unsigned n);

@@ -9,7 +9,7 @@
 
 static const QmpCommand *const tables[] = {
     qmp_run_commands, qmp_query_commands, qmp_hardware_commands, qmp_memory_commands, qmp_input_commands,
-    qmp_stop_commands, qmp_block_commands,
+    qmp_stop_commands, qmp_block_commands, qmp_vnc_commands,
 };
 
 const QmpCommand *qmp_command_nth(unsigned n)

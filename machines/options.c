@@ -303,6 +303,13 @@ static gboolean set_display(Options *o, const char *argument, GError **err)
     return display_check(argument, err);
 }
 
+/* QEMU's -vnc. */
+static gboolean set_vnc(Options *o, const char *argument, GError **err)
+{
+    g_autofree char *display = g_strconcat("vnc=", argument, NULL);
+    return set_display(o, strcmp(argument, "none") ? display : argument, err);
+}
+
 static gboolean set_layout(Options *o, const char *argument, GError **err)
 {
     if (asks_help(argument)) {
@@ -538,6 +545,7 @@ static const Option table[] = {
     STRING("gdb", gdb, "DEVICE", "where gdb may connect: tcp::PORT, unix:PATH, stdio, pty, ..."),
     CALL("s", set_gdb_default, NULL, "the same as -gdb tcp::1234"),
     LIST("debugcon", debugcons, "CHARDEV", "debug console at port 0xe9"),
+    CALL("vnc", set_vnc, "[HOST]:N[,KEY=VALUE]...", "a VNC server: -display vnc=[HOST]:N (docs/vnc.md)"),
     CALL("display", set_display, "NAME[,KEY=VALUE]...", "a window or another face; may be given several times (help: list)"),
     CALL("k", set_layout, "LAYOUT", "layout of the guest's keyboard, for text that is typed into it (help: list)"),
     CALL("full-screen", set_full_screen, NULL, NULL),

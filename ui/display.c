@@ -22,6 +22,16 @@ static const DisplayRow display_rows[] = {
 #else
     { .name = "sdl", .needs = "libsdl2-dev" },
 #endif
+#ifdef CONFIG_CURSES
+    { .name = "curses", .type = &curses_display },
+#else
+    { .name = "curses", .needs = "libncurses-dev" },
+#endif
+#ifdef CONFIG_VNC
+    { .name = "vnc", .type = &vnc_display },
+#else
+    { .name = "vnc", .needs = "libvncserver-dev" },
+#endif
 };
 
 typedef struct Display {

@@ -38,6 +38,12 @@ typedef struct DisplayType {
 #ifdef CONFIG_SDL2
 extern const DisplayType sdl_display;
 #endif
+#ifdef CONFIG_CURSES
+extern const DisplayType curses_display;
+#endif
+#ifdef CONFIG_VNC
+extern const DisplayType vnc_display;
+#endif
 
 /*
  * Opens one that may be closed again by its id: the name, or NAME.1 and so on when that is taken.  "none" opens

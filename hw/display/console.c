@@ -21,6 +21,8 @@ bool console_text(Console *c, unsigned *columns, unsigned *rows, uint16_t *cells
     return c->ops->text && c->ops->text(c->opaque, columns, rows, cells, max_cells);
 }
 
+int console_text_cursor(Console *c) { return c->ops->text_cursor ? c->ops->text_cursor(c->opaque) : -1; }
+
 void console_mark_lines(Console *c, unsigned y, unsigned count)
 {
     for (unsigned end = MIN(y + count, c->surface.height); y < end; y++)

@@ -20,6 +20,8 @@ typedef struct ConsoleOps {
     void (*update)(void *opaque, bool all);
     /* Reads the text screen: character and attribute of each cell; false in graphics modes. */
     bool (*text)(void *opaque, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
+    /* The cell, counted row by row, that has the text cursor; -1: none.  May be NULL, as all below. */
+    int (*text_cursor)(void *opaque);
     /* A viewer has room for so many dots: the monitor that the guest asks (EDID) prefers them from now on.  May be NULL. */
     void (*fit)(void *opaque, unsigned width, unsigned height);
 } ConsoleOps;
@@ -62,6 +64,9 @@ uint64_t console_update(Console *c, bool all);
 
 /* The text screen (low byte: character, high byte: attribute); false in graphics modes. */
 bool console_text(Console *c, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
+
+/* The cell of that screen, counted row by row from the top, which has the cursor; -1: none. */
+int console_text_cursor(Console *c);
 
 /* Tells the guest's monitor of a viewer's size; false: the device cannot. */
 bool console_fit(Console *c, unsigned width, unsigned height);

@@ -469,4 +469,8 @@ static void vga_fit(void *opaque, unsigned width, unsigned height)
     vga_prefer(v, width, height);
 }
 
-const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text, .fit = vga_fit };
+static int vga_cursor(void *opaque) { return vga_text_cursor(opaque); }
+
+const ConsoleOps vga_console_ops = {
+    .update = vga_update, .text = vga_text, .fit = vga_fit, .text_cursor = vga_cursor,
+};

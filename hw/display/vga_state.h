@@ -208,6 +208,7 @@ unsigned vga_count_shift(const Vga *v);                           /* addresses c
 /* vga_text.c */
 unsigned vga_text_width(const Vga *v);
 void vga_text_draw(Vga *v, bool all);
+int vga_text_cursor(const Vga *v);
 bool vga_text_read(const Vga *v, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
 
 /* vga_card.c: what cards are made of; the property vgamem_mb is the card's own, v->size its bytes */

@@ -236,3 +236,13 @@ bool vga_text_read(const Vga *v, unsigned *columns, unsigned *rows, uint16_t *ce
             cells[n++] = vga_fetch(v, vga_place(v, address + x, 0));
     return true;
 }
+
+int vga_text_cursor(const Vga *v)
+{
+    uint16_t start = v->cr[CR_START_HIGH] << 8 | v->cr[CR_START_LOW];
+    uint16_t at = (v->cr[CR_CURSOR_HIGH] << 8 | v->cr[CR_CURSOR_LOW]) - start;
+    unsigned pitch = v->cr[CR_OFFSET] * 2;
+    if (v->cr[CR_CURSOR_START] & CURSOR_OFF || !pitch || at % pitch >= text_columns(v))
+        return -1;
+    return at / pitch * text_columns(v) + at % pitch;
+}

@@ -15,6 +15,9 @@ GUESTS_ONLY_64 = segments_long paging_long paging_la57 pkeys cet
 GUEST_IMAGES = $(patsubst %,$(GUEST_BUILD)/%-32.elf,$(filter-out $(GUESTS_ONLY_64),$(GUESTS))) \
     $(patsubst %,$(GUEST_BUILD)/%-64.elf,$(filter-out $(GUESTS_ONLY_32),$(GUESTS)))
 
+# What tests of faces look at.
+UI_GUESTS = $(BUILD)/tests/ui/screen.elf $(BUILD)/tests/ui/text.elf
+
 # A firmware image, for processors that no kernel runs on.
 GUEST_IMAGES += $(GUEST_BUILD)/old.bin
 
@@ -59,8 +62,12 @@ $(GUEST_BUILD)/%-64.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_64) $(GUEST_HEADERS
 	    $< $(wildcard $(GUEST_SOURCE)/$*.S) $(GUEST_OBJECTS_64)
 	@$(GUEST_OBJCOPY) -O elf32-i386 $@.64 $@
 	@rm -f $@.64
+$(BUILD)/tests/ui/%.elf: $(SRC)/tests/ui/%.c $(GUEST_OBJECTS_32) $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	@echo "  GUEST   ui/$*"
+	@$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS_32) -I$(GUEST_SOURCE) $(GUEST_LINK) -o $@ $< $(GUEST_OBJECTS_32)
 else
-$(GUEST_IMAGES):
+$(GUEST_IMAGES) $(UI_GUESTS):
 	@echo "$@: needs a gcc for x86 (Debian: gcc-x86-64-linux-gnu), or the image that another host has built" >&2; exit 1
 endif
 
