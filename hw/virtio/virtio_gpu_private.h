@@ -37,7 +37,6 @@ typedef struct GpuPiece {
 typedef struct GpuFormat {
     uint32_t number;         /* VIRTIO_GPU_FORMAT_* */
     uint8_t red, green, blue, alpha;
-    bool has_alpha;
 } GpuFormat;
 
 typedef struct GpuResource {
@@ -126,7 +125,7 @@ GpuAnswer gpu_resource_attach(Gpu *g, GpuResource *r, GArray *pieces);
 void gpu_resource_detach(Gpu *g, GpuResource *r);
 /* Copies a part of it, which it has, from its backing, where the part's first pixel is at `offset`. */
 void gpu_resource_transfer(Gpu *g, GpuResource *r, const GpuRect *part, uint64_t offset);
-/* width pixels from (x, y) on as 0xAARRGGBB; without alpha the high byte is 0. */
+/* width pixels from (x, y) on as 0xAARRGGBB; without alpha the high byte is what is in its place. */
 void gpu_resource_pixels(const GpuResource *r, uint32_t x, uint32_t y, uint32_t width, uint32_t *to);
 bool gpu_resource_has(const GpuResource *r, const GpuRect *part);
 void gpu_resources_save(const Gpu *g, GByteArray *out);

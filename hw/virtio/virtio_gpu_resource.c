@@ -9,16 +9,16 @@
 /* What a resource, and a piece of its backing, takes beside its pixels. */
 enum { CHARGE_RESOURCE = 512, CHARGE_PIECE = 128, PIECES_MAX = 16384 };
 
-/* The names say the bytes in the order of memory. */
+/* The names say the bytes in the order of memory; X is where A would be. */
 static const GpuFormat formats[GPU_FORMATS] = {
-    { .number = 1, .blue = 0, .green = 1, .red = 2, .alpha = 3, .has_alpha = true },   /* B8G8R8A8 */
-    { .number = 2, .blue = 0, .green = 1, .red = 2, .alpha = 3 },                      /* B8G8R8X8 */
-    { .number = 3, .alpha = 0, .red = 1, .green = 2, .blue = 3, .has_alpha = true },   /* A8R8G8B8 */
-    { .number = 4, .alpha = 0, .red = 1, .green = 2, .blue = 3 },                      /* X8R8G8B8 */
-    { .number = 67, .red = 0, .green = 1, .blue = 2, .alpha = 3, .has_alpha = true },  /* R8G8B8A8 */
-    { .number = 68, .alpha = 0, .blue = 1, .green = 2, .red = 3 },                     /* X8B8G8R8 */
-    { .number = 121, .alpha = 0, .blue = 1, .green = 2, .red = 3, .has_alpha = true }, /* A8B8G8R8 */
-    { .number = 134, .red = 0, .green = 1, .blue = 2, .alpha = 3 },                    /* R8G8B8X8 */
+    { .number = 1, .blue = 0, .green = 1, .red = 2, .alpha = 3 },   /* B8G8R8A8 */
+    { .number = 2, .blue = 0, .green = 1, .red = 2, .alpha = 3 },   /* B8G8R8X8 */
+    { .number = 3, .alpha = 0, .red = 1, .green = 2, .blue = 3 },   /* A8R8G8B8 */
+    { .number = 4, .alpha = 0, .red = 1, .green = 2, .blue = 3 },   /* X8R8G8B8 */
+    { .number = 67, .red = 0, .green = 1, .blue = 2, .alpha = 3 },  /* R8G8B8A8 */
+    { .number = 68, .alpha = 0, .blue = 1, .green = 2, .red = 3 },  /* X8B8G8R8 */
+    { .number = 121, .alpha = 0, .blue = 1, .green = 2, .red = 3 }, /* A8B8G8R8 */
+    { .number = 134, .red = 0, .green = 1, .blue = 2, .alpha = 3 }, /* R8G8B8X8 */
 };
 
 static const GpuFormat *format_of(uint32_t number)
@@ -188,16 +188,14 @@ void gpu_resource_pixels(const GpuResource *r, uint32_t x, uint32_t y, uint32_t 
 {
     const GpuFormat *f = r->format;
     const uint8_t *p = r->pixels + y * stride_of(r) + (uint64_t)x * GPU_PIXEL;
-    uint32_t mask = f->has_alpha ? UINT32_MAX : 0xffffff;
 
     if (f->red == 2 && f->alpha == 3) { /* what drivers use */
         for (uint32_t n = 0; n < width; n++)
-            to[n] = ld32le(p + n * GPU_PIXEL) & mask;
+            to[n] = ld32le(p + n * GPU_PIXEL);
         return;
     }
     for (uint32_t n = 0; n < width; n++, p += GPU_PIXEL)
-        to[n] = ((uint32_t)p[f->alpha] << 24 | (uint32_t)p[f->red] << 16 | (uint32_t)p[f->green] << 8 | p[f->blue]) &
-                mask;
+        to[n] = (uint32_t)p[f->alpha] << 24 | (uint32_t)p[f->red] << 16 | (uint32_t)p[f->green] << 8 | p[f->blue];
 }
 
 /* ---- saving ----

@@ -53,9 +53,8 @@ static void draw_line(GpuScanout *s, const GpuResource *r, uint32_t y)
     uint32_t *to = s->console->surface.pixels + (gsize)y * s->rect.width;
 
     gpu_resource_pixels(r, s->rect.x, s->rect.y + y, s->rect.width, to);
-    if (r->format->has_alpha) /* which a screen does not have */
-        for (uint32_t x = 0; x < s->rect.width; x++)
-            to[x] &= 0xffffff;
+    for (uint32_t x = 0; x < s->rect.width; x++)
+        to[x] &= 0xffffff;
     console_mark_lines(s->console, y, 1);
 }
 
@@ -126,7 +125,10 @@ static const ConsoleOps scanout_ops = { .update = scanout_update, .text = scanou
 
 /* ---- the pointer ---- */
 
-/* Drivers send colours multiplied by alpha, as their own hardware has them (Linux drm_plane.c, blend modes). */
+/*
+ * Drivers send colours multiplied by alpha, as their own hardware has them (Linux drm_plane.c, blend modes), and alpha
+ * also where they name a format without (virtgpu_gem.c has one format for all that is allocated so).
+ */
 static uint32_t divided(uint32_t pixel)
 {
     uint32_t alpha = pixel >> 24, out = pixel & 0xff000000;
@@ -155,8 +157,7 @@ void gpu_cursor_define(GpuScanout *s, const GpuResource *r, uint32_t hot_x, uint
     for (unsigned y = 0; r && y < GPU_CURSOR_SIDE; y++) {
         gpu_resource_pixels(r, 0, y, GPU_CURSOR_SIDE, line);
         for (unsigned x = 0; x < GPU_CURSOR_SIDE; x++)
-            st32le(s->cursor->data + (y * GPU_CURSOR_SIDE + x) * GPU_PIXEL,
-                   r->format->has_alpha ? divided(line[x]) : line[x] | 0xff000000);
+            st32le(s->cursor->data + (y * GPU_CURSOR_SIDE + x) * GPU_PIXEL, divided(line[x]));
     }
     s->hot_x = MIN(hot_x, GPU_CURSOR_SIDE - 1);
     s->hot_y = MIN(hot_y, GPU_CURSOR_SIDE - 1);
