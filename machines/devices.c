@@ -33,6 +33,7 @@
 #include "hw/timer/mc146818.h"
 #include "hw/usb/uhci.h"
 #include "hw/usb/usb_hid.h"
+#include "hw/usb/usb_hub.h"
 #include "hw/usb/usb_storage.h"
 #include "hw/usb/xhci.h"
 #include "hw/virtio/virtio_9p.h"
@@ -81,6 +82,7 @@ const DeviceType *const device_types[] = {
     &scsi_cd_type,
     &scsi_hd_type,
     &serial_type,
+    &usb_hub_type,
     &usb_kbd_type,
     &usb_mouse_type,
     &usb_storage_type,
