@@ -31,6 +31,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/ehci.h"
 #include "hw/usb/uhci.h"
 #include "hw/usb/usb_hid.h"
 #include "hw/usb/usb_hub.h"
@@ -59,6 +60,7 @@ const DeviceType *const device_types[] = {
     &i8254_type,
     &i8259_type,
     &ich9_ahci_type,
+    &ich9_ehci_type,
     &ide_cd_type,
     &ide_hd_type,
     &ioapic_type,
@@ -82,6 +84,7 @@ const DeviceType *const device_types[] = {
     &scsi_cd_type,
     &scsi_hd_type,
     &serial_type,
+    &usb_ehci_type,
     &usb_hub_type,
     &usb_kbd_type,
     &usb_mouse_type,

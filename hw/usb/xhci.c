@@ -379,8 +379,8 @@ static bool slot_sane(const Xhci *x, const XhciSlot *s)
 static gboolean xhci_post_load(Device *dev, GError **err)
 {
     Xhci *x = (Xhci *)dev;
-    for (unsigned id = 1; id <= XHCI_SLOTS; id++)
-        if (!slot_sane(x, &x->slot[id]))
+    for (unsigned id = 0; id <= XHCI_SLOTS; id++)
+        if (!slot_sane(x, &x->slot[id]) || (!id && x->slot[0].enabled))
             return error_set(err, "%s: the saved state has a slot %u that cannot be", dev->id, id);
     for (unsigned n = 0; n < XHCI_INTERRUPTERS; n++)
         if (!xhci_interrupter_sane(&x->interrupter[n]))
