@@ -38,8 +38,10 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/ehci.h"
 #include "hw/usb/uhci.h"
 #include "hw/usb/usb_hid.h"
+#include "hw/usb/usb_hub.h"
 #include "hw/usb/usb_storage.h"
 #include "hw/usb/xhci.h"
 #include "hw/virtio/virtio_9p.h"
@@ -74,6 +76,7 @@ const DeviceType *const device_types[] = {
     &i8254_type,
     &i8259_type,
     &ich9_ahci_type,
+    &ich9_ehci_type,
     &ich9_intel_hda_type,
     &ide_cd_type,
     &ide_hd_type,
@@ -101,6 +104,8 @@ const DeviceType *const device_types[] = {
     &scsi_hd_type,
     &secondary_vga_type,
     &serial_type,
+    &usb_ehci_type,
+    &usb_hub_type,
     &usb_kbd_type,
     &usb_mouse_type,
     &usb_storage_type,

@@ -259,7 +259,7 @@ static void uhci_destroy(Device *dev)
 static gboolean uhci_post_load(Device *dev, GError **err)
 {
     Uhci *s = (Uhci *)dev;
-    if (s->frame > 0x7ff || s->frame_list & 0xfff || s->frame_at < 0)
+    if (s->frame > 0x7ff || s->frame_list & 0xfff || s->frame_at < 0 || s->frame_at > INT64_MAX / 2)
         return error_set(err, "%s: the saved state has a frame number or list that cannot be", dev->id);
     uhci_cancel(s);
     pci_device_restored(&s->pci);

@@ -97,7 +97,7 @@ static UsbDevice *find_below(const UsbPort *port, unsigned address, unsigned tie
     if (!d || d->address == address || !d->type->hub_port || !tiers)
         return d && d->address == address ? d : NULL;
     for (unsigned n = 1; (down = d->type->hub_port(d, n)); n++)
-        if ((found = find_below(down, address, tiers - 1)))
+        if (down->enabled && (found = find_below(down, address, tiers - 1)))
             return found;
     return NULL;
 }

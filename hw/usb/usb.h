@@ -105,6 +105,7 @@ struct UsbPort {
     void *opaque;
     UsbDevice *device;       /* or NULL */
     UsbSpeed speed;          /* of the device */
+    bool enabled;            /* of hubs, by them: traffic reaches the device */
     char *path;              /* "2", or "2.4" behind a hub */
 };
 

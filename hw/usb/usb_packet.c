@@ -224,8 +224,10 @@ void usb_device_reset(UsbDevice *d)
 gboolean usb_device_post_load(UsbDevice *d, GError **err)
 {
     bool data = d->stage == USB_STAGE_IN || d->stage == USB_STAGE_OUT;
+    bool sends = !is_in(d) && d->stage != USB_STAGE_STALL && d->stage != USB_STAGE_IDLE;
     if (d->address > 127 || d->stage > USB_STAGE_STALL ||
-        (data && (d->length > USB_CONTROL_MAX || d->at > d->length)))
+        (data && (d->length > USB_CONTROL_MAX || d->at > d->length)) ||
+        (sends && request_of(d).length > USB_CONTROL_MAX))
         return error_set(err, "%s: the saved state has an address or control transfer that cannot be", d->dev.id);
     return usb_check_configuration(d, err);
 }

@@ -236,8 +236,8 @@ static void runtime_write(Xhci *x, unsigned offset, uint32_t v)
 /* A stopped endpoint runs again (4.8.3). */
 static void ring_endpoint(Xhci *x, unsigned id, unsigned dci)
 {
-    XhciSlot *s = &x->slot[id];
-    if (id > XHCI_SLOTS || !s->enabled || !dci || dci >= XHCI_ENDPOINTS || s->ep[dci].state == EP_DISABLED) {
+    XhciSlot *s = &x->slot[id <= XHCI_SLOTS ? id : 0]; /* slot 0 is never enabled */
+    if (!s->enabled || !dci || dci >= XHCI_ENDPOINTS || s->ep[dci].state == EP_DISABLED) {
         log_guest_error("%s: doorbell of slot %u, endpoint %u, which is not in use", x->pci.dev.id, id, dci);
         return;
     }
@@ -379,8 +379,8 @@ static bool slot_sane(const Xhci *x, const XhciSlot *s)
 static gboolean xhci_post_load(Device *dev, GError **err)
 {
     Xhci *x = (Xhci *)dev;
-    for (unsigned id = 1; id <= XHCI_SLOTS; id++)
-        if (!slot_sane(x, &x->slot[id]))
+    for (unsigned id = 0; id <= XHCI_SLOTS; id++)
+        if (!slot_sane(x, &x->slot[id]) || (!id && x->slot[0].enabled))
             return error_set(err, "%s: the saved state has a slot %u that cannot be", dev->id, id);
     for (unsigned n = 0; n < XHCI_INTERRUPTERS; n++)
         if (!xhci_interrupter_sane(&x->interrupter[n]))

@@ -558,6 +558,106 @@ static void test_tablet(Fixture *f, gconstpointer unused)
     g_assert_false(input_has_pointer(f->b.m));
 }
 
+/* ---- hubs (2.0, chapter 11) ---- */
+
+enum { PORT_GET = 0xa3, PORT_SET = 0x23, FEATURE_SUSPEND = 2, FEATURE_RESET = 4, FEATURE_POWER = 8 };
+
+static uint32_t hub_port_status(Fixture *f, UsbDevice *hub, unsigned port)
+{
+    g_assert_cmpint(control(f, hub, PORT_GET, 0, 0, port, 4), ==, 4);
+    return word(f, 0) | (uint32_t)word(f, 2) << 16;
+}
+
+static void hub_set(Fixture *f, UsbDevice *hub, unsigned port, unsigned feature)
+{
+    g_assert_cmpint(control(f, hub, PORT_SET, 3, feature, port, 0), ==, 0);
+}
+
+static void hub_clear(Fixture *f, UsbDevice *hub, unsigned port, unsigned feature)
+{
+    g_assert_cmpint(control(f, hub, PORT_SET, 1, feature, port, 0), ==, 0);
+}
+
+static void port_ready_below(UsbPort *p, UsbDevice *d, uint8_t address)
+{
+    (void)d;
+    ((Host *)p->opaque)->ready++;
+    ((Host *)p->opaque)->ready_address = address;
+}
+static const UsbPortOps hub_host_ops = { port_attached, port_detached, port_ready_below, port_resume };
+
+static void test_hub(Fixture *f, gconstpointer unused)
+{
+    (void)unused;
+    f->host->port[0].ops = &hub_host_ops;
+    UsbDevice *hub = (UsbDevice *)usb_bench_add(&f->b, &usb_hub_type, "ports", "4");
+    g_assert_cmpint(usb_speed(hub), ==, USB_FULL);
+    configure(f, hub, 1);
+    g_assert_cmpint(control(f, hub, 0xa0, 6, 0x2900, 0, 64), ==, 9);
+    g_assert_cmpuint(byte(f, 2), ==, 4);
+    UsbDevice *d = (UsbDevice *)usb_bench_add(&f->b, &usb_kbd_type, "port", "1.3");
+    g_assert_cmpstr(d->port->path, ==, "1.3");
+    g_assert_cmpint(report(f, hub), ==, -1);         /* no power yet */
+    hub_set(f, hub, 3, FEATURE_POWER);
+    g_assert_cmpint(report(f, hub), ==, 1);
+    g_assert_cmphex(byte(f, 0), ==, 1 << 3);
+    g_assert_cmphex(hub_port_status(f, hub, 3), ==, 0x10101);
+    hub_clear(f, hub, 3, 16);
+    g_assert_cmpint(report(f, hub), ==, -1);
+    control(f, hub, 0, 5, 9, 0, 0);
+    g_assert_null(usb_port_find(&f->host->port[0], 0)); /* is not enabled */
+    hub_set(f, hub, 3, FEATURE_RESET);
+    g_assert_cmphex(hub_port_status(f, hub, 3), ==, 0x100103);
+    hub_clear(f, hub, 3, 20);
+    g_assert_true(usb_port_find(&f->host->port[0], 0) == d);
+    g_assert_true(usb_port_route(&f->host->port[0], 3) == d);
+    g_assert_true(usb_port_route(&f->host->port[0], 0) == hub);
+    g_assert_null(usb_port_route(&f->host->port[0], 0x13));
+    configure(f, d, 1);
+    control(f, d, 0, 3, 1, 0, 0);
+    f->host->ready = 0;
+    input_key(f->b.m, 4, true);
+    g_assert_cmpuint(f->host->ready, ==, 1);         /* the controller hears of what happens behind the hub */
+    hub_set(f, hub, 3, FEATURE_SUSPEND);
+    g_assert_true(d->suspended);
+    input_key(f->b.m, 4, false);
+    g_assert_cmphex(hub_port_status(f, hub, 3), ==, 0x40103);
+    g_assert_false(d->suspended);
+    hub_clear(f, hub, 3, 18);
+    control(f, hub, 0, 3, 1, 0, 0);
+    usb_suspend(hub, true);                          /* all sleeps: the signal goes up to the controller */
+    input_key(f->b.m, 4, true);
+    g_assert_cmpuint(f->host->resumed, ==, 1);
+    usb_suspend(hub, false);
+    GError *err = NULL;
+    GByteArray *saved = machine_save(f->b.m);
+    usb_port_reset(hub->port);
+    g_assert_cmpuint(d->configuration, ==, 0);
+    g_assert_true(machine_load(f->b.m, saved->data, saved->len, &err));
+    g_byte_array_unref(saved);
+    g_assert_true(usb_port_find(&f->host->port[0], 9) == hub);
+    g_assert_cmphex(hub_port_status(f, hub, 3), ==, 0x103);
+    usb_unplug(d);
+    g_assert_cmphex(hub_port_status(f, hub, 3), ==, 0x10100);
+    g_assert_cmpint(control(f, hub, PORT_GET, 0, 0, 5, 4), ==, -1);
+    g_assert_cmpint(control(f, hub, PORT_SET, 3, 9, 1, 0), ==, -1);
+}
+
+static void test_hub_tiers(Fixture *f, gconstpointer unused)
+{
+    g_autofree char *path = g_strdup("1");
+    (void)unused;
+    for (unsigned n = 0; n < 5; n++) {
+        usb_bench_add(&f->b, &usb_hub_type, "port", path);
+        char *next = g_strconcat(path, ".2", NULL);
+        g_free(path);
+        path = next;
+    }
+    fails(f, &usb_hub_type, "port", path, "at most 5 hubs");
+    UsbDevice *d = (UsbDevice *)usb_bench_add(&f->b, &usb_kbd_type, "port", path);
+    g_assert_true(usb_port_route(&f->host->port[0], 0x22222) == d);
+}
+
 static void test_wakeup(Fixture *f, gconstpointer unused)
 {
     UsbDevice *d = add(f, &usb_kbd_type);
@@ -666,6 +766,8 @@ int main(int argc, char **argv)
     TEST("mouse", test_mouse);
     TEST("moves", test_moves);
     TEST("tablet", test_tablet);
+    TEST("hub", test_hub);
+    TEST("hub-tiers", test_hub_tiers);
     TEST("wakeup", test_wakeup);
     TEST("save", test_save);
     TEST("random", test_random);

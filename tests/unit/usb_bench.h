@@ -11,6 +11,7 @@
 #include "core/machine.h"
 #include "hw/pci/pci_msi.h"
 #include "hw/usb/usb_hid.h"
+#include "hw/usb/usb_hub.h"
 #include "util/bits.h"
 #include "util/endian.h"
 
