@@ -128,7 +128,7 @@ run: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp decode cpu fuzz guest debug disk net hosts
+SUITES ?= layers unit fp decode cpu fuzz guest debug disk net sound hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
@@ -161,6 +161,7 @@ SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(B
              'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
 SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net' \
             'net/shares=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-share $(BUILD)/share'
+SUITE_sound = 'sound=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/audio/run-sound $(BUILD)/sound'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -171,10 +172,11 @@ BUILT_FOR_guest = all guests
 BUILT_FOR_debug = all guests
 BUILT_FOR_disk = all $(BUILD)/myna-io
 BUILT_FOR_net = all
+BUILT_FOR_sound = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs fuzz-formats fuzz-images check-debug check-disk check-net check-hosts check-kut
+        fuzz-decode fuzz-programs fuzz-formats fuzz-images check-debug check-disk check-net check-sound check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -210,6 +212,8 @@ check-disk: $(BUILT_FOR_disk)
 	@$(SRC)/tests/run $(SUITE_disk)
 check-net: $(BUILT_FOR_net)
 	@$(SRC)/tests/run $(SUITE_net)
+check-sound: $(BUILT_FOR_sound)
+	@$(SRC)/tests/run $(SUITE_sound)
 check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
@@ -223,7 +227,7 @@ help:
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
 ## make guest-debug     that guest with a disk and the kernel's symbols, for check-debug
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
-## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net, check-hosts  one each
+## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net, check-sound, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]

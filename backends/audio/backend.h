@@ -119,6 +119,8 @@ typedef struct Resampler {
 
 void resampler_set(Resampler *r, uint32_t from, uint32_t to);
 void resampler_clear(Resampler *r);
+/* Another rate, so near to that which was set that its filter serves. */
+void resampler_bend(Resampler *r, uint32_t from);
 /*
  * Adds up to `count` frames to out; in has in_count frames.  *used is how many of them are no longer
  * needed; returns the frames made, fewer when in comes to its end.

@@ -398,6 +398,42 @@ static void test_wav(void)
     g_rmdir(dir);
 }
 
+/* What a sound card makes of it depends on the host; that it is opened, fed, stopped and closed does not. */
+static void test_sdl(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
+    AudioSettings a = { .rate = 44100, .format = AUDIO_S16, .channels = 2 };
+    Sound s;
+    Player p;
+    g_setenv("SDL_AUDIODRIVER", "dummy", TRUE);
+    sound_up(&s);
+    if (!audio_kind_sdl.open) {
+        g_test_skip("built without SDL");
+        sound_down(&s);
+        return;
+    }
+    g_assert_false(audio_open(s.b.m, "sdl,id=s,out.buffer-length=1", &err));
+    g_assert_nonnull(strstr(err->message, "20000 to 1000000"));
+    g_clear_error(&err);
+    audio_open(s.b.m, "sdl,id=s,out.buffer-length=30000", &err);
+    g_assert_no_error(err);
+    p = (Player){ .sound = &s, .hz = 1000, .amplitude = 0.5 };
+    audio_voice_init(&p.voice, s.b.m, audio_find(s.b.m, "s"), "player", &play_ops, &p);
+    audio_voice_set(&p.voice, &a);
+    player_start(&p);
+    for (int64_t t = 0; t <= SECOND(1); t += 10000000) /* much faster than it is played: most of it is dropped */
+        run_to(&s.b, t);
+    audio_voice_run(&p.voice, false);
+    for (int64_t t = SECOND(1); t <= SECOND(2); t += 10000000)
+        run_to(&s.b, t);
+    audio_describe(audio_find(s.b.m, "s"), text);
+    g_assert_nonnull(strstr(text->str, "driver=sdl, 48000 Hz, silent, dummy, 30 ms"));
+    g_assert_cmpuint(p.frames, ==, 44100);
+    audio_voice_exit(&p.voice);
+    sound_down(&s);
+}
+
 /* A user's mistake is one line that says what is right. */
 static void test_options(void)
 {
@@ -438,6 +474,7 @@ int main(int argc, char **argv)
     g_test_add_func("/audio/volume-steps", test_volume_steps);
     g_test_add_func("/audio/recording", test_recording);
     g_test_add_func("/audio/wav", test_wav);
+    g_test_add_func("/audio/sdl", test_sdl);
     g_test_add_func("/audio/options", test_options);
     return g_test_run();
 }
