@@ -66,8 +66,8 @@ static gboolean audio_open_nth(Machine *m, const char *argument, unsigned n, GEr
     g_autofree char *model = option_pairs_take(pairs, "model"), *id = audio_id(n);
     g_autoptr(GString) text = g_string_new(NULL);
     if (!model)
-        return error_set(err, "-audio %s: it needs model=NAME, the device (-audio help); -audiodev is a back end alone",
-                         argument);
+        return error_set(err, "-audio %s: it needs model=NAME, the device (-audio help); -audiodev is a back end "
+                         "alone", argument);
     if (!model_find(model, err))
         return FALSE;
     if (!option_pairs_get(pairs, "id"))

@@ -18,7 +18,7 @@
 #include "core/error.h"
 
 enum { DEFAULT_LATENCY = 60000, LATENCY_MIN = 20000, LATENCY_MAX = 1000000, SAMPLES = 2, BLOCK = 256 };
-enum { MILLION = 1000000, PPM_MAX = 5000 }; /* of the change of rate, at a ring that is empty or twice as long as wanted */
+enum { MILLION = 1000000, PPM_MAX = 5000 }; /* change of rate at a ring that is empty, or twice as long as wanted */
 
 typedef struct SdlOptions {
     AudioOptions common;
@@ -109,7 +109,8 @@ static unsigned frames_pass(Sdl *s)
     int16_t frames[SAMPLES * BLOCK];
     unsigned used;
     resampler_bend(&s->drift, drift_rate(s));
-    unsigned made = resampler_mix(&s->drift, (float *)(void *)s->waiting->data, s->waiting->len / SAMPLES, &used, out, BLOCK);
+    unsigned made = resampler_mix(&s->drift, (float *)(void *)s->waiting->data, s->waiting->len / SAMPLES, &used, out,
+                                  BLOCK);
     g_array_remove_range(s->waiting, 0, SAMPLES * used);
     audio_to_s16(out, SAMPLES * made, frames);
     for (unsigned i = 0; i < made; i++) {
@@ -179,8 +180,8 @@ static gboolean sdl_open(AudioBackend *a, const void *settings, GError **err)
     const SdlOptions *o = settings;
     unsigned latency = o->latency ? o->latency : DEFAULT_LATENCY;
     if (latency < LATENCY_MIN || latency > LATENCY_MAX)
-        return error_set(err, "-audiodev sdl: out.buffer-length takes %d to %d microseconds, not %u", LATENCY_MIN, LATENCY_MAX,
-                         latency);
+        return error_set(err, "-audiodev sdl: out.buffer-length takes %d to %d microseconds, not %u", LATENCY_MIN,
+                         LATENCY_MAX, latency);
     if (SDL_InitSubSystem(SDL_INIT_AUDIO) < 0)
         return error_set(err, "-audiodev sdl: %s; -audiodev none plays nothing", SDL_GetError());
     Sdl *s = g_new0(Sdl, 1);
@@ -214,12 +215,15 @@ static void sdl_close(AudioBackend *a)
 static void sdl_describe(const AudioBackend *a, GString *out)
 {
     const Sdl *s = a->state;
-    g_string_append_printf(out, ", %s, %u ms\n  underruns %" PRIu64 " (%" PRIu64 " frames missed), %" PRIu64 " frames dropped",
-                           SDL_GetCurrentAudioDriver(), s->wanted * 1000 / a->rate, s->underruns, s->missed, s->dropped);
+    g_string_append_printf(out, ", %s, %u ms\n  underruns %" PRIu64 " (%" PRIu64 " frames missed), %" PRIu64
+                           " frames dropped",
+                           SDL_GetCurrentAudioDriver(), s->wanted * 1000 / a->rate, s->underruns, s->missed,
+                           s->dropped);
 }
 
 const AudioKind audio_kind_sdl = {
-    .name = "sdl", .help = "the host's sound, by SDL (out.buffer-length=MICROSECONDS)", .settings_size = sizeof(SdlOptions),
+    .name = "sdl", .help = "the host's sound, by SDL (out.buffer-length=MICROSECONDS)",
+    .settings_size = sizeof(SdlOptions),
     .fields = sdl_fields, .open = sdl_open, .close = sdl_close, .write = sdl_write, .set_active = sdl_set_active,
     .read = sdl_read, .set_recording = sdl_set_recording, .describe = sdl_describe,
 };

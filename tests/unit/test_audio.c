@@ -279,9 +279,11 @@ static void test_formats(void)
     static const struct { uint8_t format, bytes[4]; float value; } rows[] = {
         { AUDIO_U8, { 0x80 }, 0 },        { AUDIO_U8, { 0xc0 }, 0.5f },           { AUDIO_U8, { 0x00 }, -1 },
         { AUDIO_S8, { 0x40 }, 0.5f },     { AUDIO_S8, { 0x80 }, -1 },             { AUDIO_U16, { 0x00, 0x80 }, 0 },
-        { AUDIO_U16, { 0x00, 0xc0 }, 0.5f }, { AUDIO_S16, { 0x00, 0xc0 }, -0.5f }, { AUDIO_S20, { 0, 0, 0x04, 0 }, 0.5f },
+        { AUDIO_U16, { 0x00, 0xc0 }, 0.5f }, { AUDIO_S16, { 0x00, 0xc0 }, -0.5f }, 
+        { AUDIO_S20, { 0, 0, 0x04, 0 }, 0.5f },
         { AUDIO_S20, { 0, 0, 0xfc, 0xff }, -0.5f }, { AUDIO_S24, { 0, 0, 0x40, 0 }, 0.5f },
-        { AUDIO_S24, { 0, 0, 0x80, 0xff }, -1 }, { AUDIO_S32, { 0, 0, 0, 0x40 }, 0.5f }, { AUDIO_S32, { 0, 0, 0, 0x80 }, -1 },
+        { AUDIO_S24, { 0, 0, 0x80, 0xff }, -1 }, { AUDIO_S32, { 0, 0, 0, 0x40 }, 0.5f }, 
+        { AUDIO_S32, { 0, 0, 0, 0x80 }, -1 },
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         AudioSettings a = { .rate = 48000, .format = rows[i].format, .channels = 1 };
@@ -291,14 +293,15 @@ static void test_formats(void)
         g_assert_cmpfloat(out[0], ==, rows[i].value);
         g_assert_cmpfloat(out[1], ==, rows[i].value);
         audio_from_float(&a, out, 1, back);
-        unsigned significant = rows[i].format == AUDIO_S20 ? 2 : rows[i].format == AUDIO_S24 ? 3 : audio_frame_size(&a);
+        unsigned format = rows[i].format;
+        unsigned significant = format == AUDIO_S20 ? 2 : format == AUDIO_S24 ? 3 : audio_frame_size(&a);
         g_assert_cmpmem(back, significant, rows[i].bytes, significant);
     }
     const uint8_t surround[11] = { [5] = 0x40 };
     AudioSettings six = { .rate = 48000, .format = AUDIO_S8, .channels = 6 };
     for (unsigned c = 0; c < 6; c++) {
-        static const float rear_first[6][2] = { { 0.5f, 0 }, { 0, 0.5f }, { 0.3535f, 0 }, { 0, 0.3535f }, { 0.3535f, 0.3535f },
-                                               { 0, 0 } };
+        static const float rear_first[6][2] = { { 0.5f, 0 }, { 0, 0.5f }, { 0.3535f, 0 }, { 0, 0.3535f }, 
+            { 0.3535f, 0.3535f }, { 0, 0 } };
         float out[2];
         audio_to_float(&six, surround + 5 - c, 1, out);
         g_assert_cmpfloat_with_epsilon(out[0], rear_first[c][0], 0.001);
@@ -353,7 +356,8 @@ static uint32_t file_word(const char *data, unsigned at) { return ld32le((const 
 /* Frame n is what sounds at n / rate, and the header is right each second, also if nobody closes the file. */
 static void test_wav(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("myna-XXXXXX", NULL), *path = g_build_filename(dir, "a,b.wav", NULL), *data = NULL;
+    g_autofree char *dir = g_dir_make_tmp("myna-XXXXXX", NULL), *data = NULL;
+    g_autofree char *path = g_build_filename(dir, "a,b.wav", NULL);
     g_autofree char *comma = g_build_filename(dir, "a,,b.wav", NULL);
     g_autofree char *text = g_strdup_printf("wav,id=w,out.frequency=44100,path=%s", comma);
     g_autoptr(GError) err = NULL;
