@@ -20,7 +20,6 @@ static const CommandRow *const command_tables[] = {
     own_commands,
     balloon_commands,
     block_commands,
-    balloon_commands,
     data_commands,
     disassemble_commands,
     dump_commands,
@@ -35,6 +34,7 @@ static const CommandRow *const command_tables[] = {
     paging_commands,
     register_commands,
     run_commands,
+    save_commands,
     script_commands,
     source_commands,
     stop_commands,
@@ -47,7 +47,6 @@ static const CommandRow *const command_tables[] = {
 static const CommandRow *const info_tables[] = {
     balloon_info,
     block_info,
-    balloon_info,
     data_info,
     device_info,
     network_info,

@@ -16,6 +16,8 @@
 #include "hw/char/serial.h"
 #include "hw/display/vga.h"
 #include "hw/input/i8042.h"
+#include "hw/input/vmmouse.h"
+#include "hw/input/vmport.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "hw/isa/piix3.h"
@@ -38,6 +40,8 @@
 #include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
+#include "hw/virtio/virtio_gpu.h"
+#include "hw/virtio/virtio_input.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
@@ -90,10 +94,17 @@ const DeviceType *const device_types[] = {
     &virtio_9p_type,
     &virtio_balloon_type,
     &virtio_blk_type,
+    &virtio_gpu_type,
+    &virtio_keyboard_type,
+    &virtio_mouse_type,
     &virtio_net_type,
     &virtio_rng_type,
     &virtio_scsi_type,
     &virtio_serial_type,
+    &virtio_tablet_type,
+    &virtio_vga_type,
     &virtserialport_type,
+    &vmmouse_type,
+    &vmport_type,
     NULL,
 };

@@ -44,7 +44,9 @@ typedef struct Option {
 
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
-static const char *const words_vga[] = {"std", "none", NULL};
+static const char *const words_vga[] = {"std", "virtio", "none", NULL};
+static const char *const words_auto[] = {"auto", "on", "off", NULL};
+static const char *const words_smbios[] = {"1", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};
 
 static const char *const words_reboot[] = {"reset", "shutdown", NULL};
@@ -59,8 +61,9 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, i8042, "i8042", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
+    OPTION_CHOICE(MachineOptions, vmport, "vmport", words_auto),
     OPTION_FIELD(MachineOptions, pcspk_audiodev, "pcspk-audiodev", OPTION_STRING),
-    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"), OPTION_FIELD_IGNORED("vmport"),
+    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"),
     OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
     OPTION_FIELD_IGNORED("graphics"),
     OPTION_FIELD_END,
@@ -88,6 +91,16 @@ static const OptionField rtc_fields[] = {
     OPTION_FIELD(RtcOptions, base, "base", OPTION_STRING),
     OPTION_CHOICE(RtcOptions, clock, "clock", words_rtc_clock),
     OPTION_FIELD_IGNORED("driftfix"),
+    OPTION_FIELD_END,
+};
+static const OptionField smbios_fields[] = {
+    OPTION_CHOICE(SmbiosOptions, type, "type", words_smbios),
+    OPTION_FIELD(SmbiosOptions, manufacturer, "manufacturer", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, product, "product", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, version, "version", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, serial, "serial", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, sku, "sku", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, family, "family", OPTION_STRING),
     OPTION_FIELD_END,
 };
 static const OptionField action_fields[] = {
@@ -448,6 +461,8 @@ static const Option table[] = {
     CALL("device", set_device, "TYPE[,PROP=VALUE]...", "adds a device (help: list; TYPE,help: its properties)"),
     LIST("global", globals, "TYPE.PROP=VALUE", "property of all devices of a type"),
     FLAG("nodefaults", nodefaults, "no devices but the board's own and those asked for"),
+    FIELDS("smbios", smbios, NULL, "type=1[,manufacturer=TEXT][,product=TEXT][,version=TEXT][,serial=TEXT][,sku=TEXT]"
+           "[,family=TEXT]", "what the system's SMBIOS table says"),
     FIELDS("rtc", rtc, NULL, "base=utc|localtime|DATE[,clock=host|vm]", "what the real-time clock starts from"),
 
     STRING("kernel", kernel, "FILE", "kernel to start: Linux bzImage, Multiboot, ELF with PVH"),

@@ -10,8 +10,11 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "cpu/model.h"
+#include "cpu/system.h"
 #include "cpu/topology.h"
 #include "hw/input/i8042.h"
+#include "hw/input/vmmouse.h"
+#include "hw/input/vmport.h"
 #include "hw/intc/i8259.h"
 #include "hw/misc/ferr.h"
 #include "hw/misc/i8237.h"
@@ -235,10 +238,20 @@ static gboolean timers_create(Pc *pc, GError **err)
            (!pc->o->machine.pit || (add(pc, &i8254_type, err) && speaker_create(pc, err)));
 }
 
+/* VMware's port, and the pointer behind it, of which the PS/2 mouse tells. */
+static gboolean vmport_create(Pc *pc, GError **err)
+{
+    g_autofree char *hz = g_strdup_printf("%" G_GUINT64_FORMAT, CPU_TSC_HZ);
+    if (!g_strcmp0(pc->o->machine.vmport, "off"))
+        return TRUE;
+    return board_add_device(pc->m, pc->o, &vmport_type, NULL, err, "tsc-frequency", hz, NULL) &&
+           (!pc->o->machine.i8042 || add(pc, &vmmouse_type, err));
+}
+
 static gboolean legacy_create(Pc *pc, GError **err)
 {
     return add(pc, &i8237_type, err) && add(pc, &port92_type, err) && add(pc, &ferr_type, err) &&
-           (!pc->o->machine.i8042 || add(pc, &i8042_type, err));
+           (!pc->o->machine.i8042 || add(pc, &i8042_type, err)) && vmport_create(pc, err);
 }
 
 /* A character back end for a device of that kind, and the device on it; "none" leaves the place empty. */

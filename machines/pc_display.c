@@ -6,6 +6,7 @@
 #include "cpu/system.h"
 #include "cpu/topology.h"
 #include "hw/display/vga.h"
+#include "hw/virtio/virtio_gpu.h"
 #include "machines/pc.h"
 
 /* Where kernels look for the SMBIOS entry point; the tables follow it. */
@@ -18,18 +19,20 @@ static bool vga_wanted(const Options *o)
 
 gboolean pc_display_create(Pc *pc, GError **err)
 {
+    bool virtio = !g_strcmp0(pc->o->vga, "virtio");
+    const DeviceType *type = virtio ? &virtio_vga_type : &vga_type;
     if (!vga_wanted(pc->o))
         return TRUE;
-    g_autofree char *rom = pc_firmware_find(pc, "vgabios-stdvga.bin");
-    pc->vga = rom ? board_add_device(pc->m, pc->o, &vga_type, NULL, err, "romfile", rom, NULL)
-                  : board_add_device(pc->m, pc->o, &vga_type, NULL, err, NULL);
+    g_autofree char *rom = pc_firmware_find(pc, virtio ? "vgabios-virtio.bin" : "vgabios-stdvga.bin");
+    pc->vga = rom ? board_add_device(pc->m, pc->o, type, NULL, err, "romfile", rom, NULL)
+                  : board_add_device(pc->m, pc->o, type, NULL, err, NULL);
     return pc->vga != NULL;
 }
 
 void pc_display_start(Pc *pc)
 {
     if (pc->vga)
-        vga_start_text(pc->vga);
+        vga_start_text(pc->vga->type == &virtio_vga_type ? virtio_vga_inner(pc->vga) : pc->vga);
 }
 
 void pc_smbios_create(Pc *pc)
@@ -37,7 +40,9 @@ void pc_smbios_create(Pc *pc)
     uint32_t leaf[4];
     unsigned logical = topology_logical(pc->m);
     cpuid_read(pc->cpus[0], 1, 0, leaf);
+    const SmbiosOptions *o = &pc->o->smbios;
     SmbiosConfig config = {
+        .system = { o->manufacturer, o->product, o->version, o->serial, o->sku, o->family },
         .version = MYNA_VERSION, .sockets = (pc->cpu_count + logical - 1) / logical,
         .cores = logical / topology_threads(pc->m), .threads = logical, .cpu_vendor = pc->model->vendor_id,
         .cpu_name = pc->model->model_id, .cpu_signature = leaf[CPUID_EAX], .cpu_features = leaf[CPUID_EDX],

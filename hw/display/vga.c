@@ -140,15 +140,6 @@ static gboolean rom_make(Vga *v, GError **err)
     return TRUE;
 }
 
-static void bars_add(Vga *v)
-{
-    v->mmio = region_new_io("vga-mmio", MMIO_SIZE, &mmio_ops, v);
-    pci_add_bar(&v->pci, 0, PCI_BAR_PREFETCH, v->vram);
-    pci_add_bar(&v->pci, 2, PCI_BAR_MEMORY, v->mmio);
-    if (v->rom)
-        pci_add_bar(&v->pci, 6, PCI_BAR_MEMORY, v->rom);
-}
-
 static void ports_add(Vga *v)
 {
     static const struct { uint16_t port, size; const RegionOps *ops; const char *name; } places[] = {
@@ -168,10 +159,8 @@ static void picture_create(Vga *v)
     console_announce(&v->console, v->pci.dev.machine);
 }
 
-/* What create made besides the PCI function. */
-static void parts_free(Vga *v)
+void vga_parts_free(Vga *v)
 {
-    console_withdraw(&v->console, v->pci.dev.machine);
     vga_memory_destroy(v);
     for (unsigned n = 0; n < ARRAY_SIZE(v->ports); n++)
         region_free(v->ports[n]);
@@ -184,6 +173,30 @@ static void parts_free(Vga *v)
     g_free(v->line);
 }
 
+gboolean vga_parts_create(Vga *v, GError **err)
+{
+    if (!memory_make(v, err) || !rom_make(v, err)) {
+        vga_parts_free(v);
+        return FALSE;
+    }
+    v->page_changed = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
+    v->page_again = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
+    v->line = g_new0(uint32_t, LINE_DOTS);
+    vga_edid_make(v->edid, v->xres, v->yres);
+    v->mmio = region_new_io("vga-mmio", MMIO_SIZE, &mmio_ops, v);
+    ports_add(v);
+    vga_memory_create(v);
+    return TRUE;
+}
+
+void vga_bars_add(Vga *v, PciDevice *pci)
+{
+    pci_add_bar(pci, 0, PCI_BAR_PREFETCH, v->vram);
+    pci_add_bar(pci, 2, PCI_BAR_MEMORY, v->mmio);
+    if (v->rom)
+        pci_add_bar(pci, 6, PCI_BAR_MEMORY, v->rom);
+}
+
 static gboolean vga_create(Device *dev, GError **err)
 {
     static const PciId id = { .vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4, .subsystem = 0x1100,
@@ -191,18 +204,11 @@ static gboolean vga_create(Device *dev, GError **err)
     Vga *v = (Vga *)dev;
     if (!pci_device_init(&v->pci, &id, err))
         return FALSE;
-    if (!memory_make(v, err) || !rom_make(v, err)) {
+    if (!vga_parts_create(v, err)) {
         pci_device_exit(&v->pci);
-        parts_free(v);
         return FALSE;
     }
-    v->page_changed = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
-    v->page_again = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
-    v->line = g_new0(uint32_t, LINE_DOTS);
-    vga_edid_make(v->edid, v->xres, v->yres);
-    bars_add(v);
-    ports_add(v);
-    vga_memory_create(v);
+    vga_bars_add(v, &v->pci);
     picture_create(v);
     return TRUE;
 }
@@ -211,14 +217,13 @@ static void vga_destroy(Device *dev)
 {
     Vga *v = (Vga *)dev;
     pci_device_exit(&v->pci);
-    parts_free(v);
+    console_withdraw(&v->console, dev->machine);
+    vga_parts_free(v);
 }
 
 /* Memory keeps its contents, as a reset does not stop its refresh. */
-static void vga_reset(Device *dev)
+void vga_registers_reset(Vga *v)
 {
-    Vga *v = (Vga *)dev;
-    pci_device_reset(&v->pci);
     v->misc = v->feature = v->sr_index = v->gr_index = v->cr_index = v->ar_index = 0;
     v->enabled = 1;
     memset(v->sr, 0, sizeof v->sr);
@@ -239,29 +244,45 @@ static void vga_reset(Device *dev)
     vga_draw_forget(v);
 }
 
+static void vga_reset(Device *dev)
+{
+    Vga *v = (Vga *)dev;
+    pci_device_reset(&v->pci);
+    vga_registers_reset(v);
+}
+
 /* ---- state ---- */
 
 /* Numbers that index something are within it, whatever the saved state says. */
-static gboolean vga_post_load(Device *dev, GError **err)
+gboolean vga_registers_loaded(Vga *v, GError **err)
 {
-    Vga *v = (Vga *)dev;
     if (v->layout >= LAYOUT_COUNT || v->dac_sub > 2)
-        return error_set(err, "%s: the saved state has no such layout or DAC state", dev->id);
+        return error_set(err, "%s: the saved state has no such layout or DAC state", v->pci.dev.id);
     vbe_restored(v);
-    pci_device_restored(&v->pci);
     vga_window_update(v);
     vga_draw_forget(v);
     return TRUE;
 }
 
+static gboolean vga_post_load(Device *dev, GError **err)
+{
+    pci_device_restored((PciDevice *)dev);
+    return vga_registers_loaded((Vga *)dev, err);
+}
+
+const StateField vga_registers_state[] = {
+    STATE_U8(Vga, misc), STATE_U8(Vga, feature), STATE_U8(Vga, enabled), STATE_U8(Vga, sr_index), STATE_BYTES(Vga, sr),
+    STATE_U8(Vga, gr_index), STATE_BYTES(Vga, gr), STATE_U8(Vga, cr_index), STATE_BYTES(Vga, cr),
+    STATE_U8(Vga, ar_index), STATE_BYTES(Vga, ar), STATE_BOOL(Vga, ar_data), STATE_BYTES(Vga, palette),
+    STATE_U8(Vga, dac_read_index), STATE_U8(Vga, dac_write_index), STATE_U8(Vga, dac_sub), STATE_U8(Vga, dac_state),
+    STATE_BYTES(Vga, dac_latch), STATE_U8(Vga, pel_mask), STATE_U32(Vga, latch), STATE_U16(Vga, vbe_index),
+    STATE_ARRAY_U16(Vga, vbe), STATE_U8(Vga, layout), STATE_END
+};
+
 static const StateField vga_state[] = {
-    STATE_STRUCT(Vga, pci, pci_device_state), STATE_U8(Vga, misc), STATE_U8(Vga, feature), STATE_U8(Vga, enabled),
-    STATE_U8(Vga, sr_index), STATE_BYTES(Vga, sr), STATE_U8(Vga, gr_index), STATE_BYTES(Vga, gr),
-    STATE_U8(Vga, cr_index), STATE_BYTES(Vga, cr), STATE_U8(Vga, ar_index), STATE_BYTES(Vga, ar),
-    STATE_BOOL(Vga, ar_data), STATE_BYTES(Vga, palette), STATE_U8(Vga, dac_read_index),
-    STATE_U8(Vga, dac_write_index), STATE_U8(Vga, dac_sub), STATE_U8(Vga, dac_state), STATE_BYTES(Vga, dac_latch),
-    STATE_U8(Vga, pel_mask), STATE_U32(Vga, latch), STATE_U16(Vga, vbe_index), STATE_ARRAY_U16(Vga, vbe),
-    STATE_U8(Vga, layout), STATE_END
+    STATE_STRUCT(Vga, pci, pci_device_state),
+    { .name = "registers", .type = STATE_TYPE_STRUCT, .size = sizeof(Vga), .count = 1, .fields = vga_registers_state },
+    STATE_END
 };
 
 static const Property vga_properties[] = {

@@ -111,6 +111,17 @@ static inline uint32_t vga_fetch(const Vga *v, uint32_t place)
 static inline bool vga_vbe_on(const Vga *v) { return v->vbe[VBE_ENABLE] & VBE_ENABLED; }
 static inline bool vga_graphics(const Vga *v) { return v->gr[GR_MISC] & 1; }
 
+/*
+ * vga.c: for cards that are a standard VGA among other things.  Such a one has a Vga inside, whose pci.dev has type,
+ * machine and id of the whole, and announces its console itself; pci is nothing else then.
+ */
+gboolean vga_parts_create(Vga *v, GError **err); /* by the properties: memory, ROM, ports, windows */
+void vga_parts_free(Vga *v);
+void vga_bars_add(Vga *v, PciDevice *pci);       /* 0: memory, 2: registers, 6: ROM */
+void vga_registers_reset(Vga *v);
+gboolean vga_registers_loaded(Vga *v, GError **err);
+extern const StateField vga_registers_state[];
+
 /* vga_ports.c */
 uint8_t vga_port_read(Vga *v, unsigned port);             /* 3B0h..3DFh */
 void vga_port_write(Vga *v, unsigned port, uint8_t value);

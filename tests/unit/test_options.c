@@ -32,7 +32,8 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-initrd x", "-initrd needs -kernel"},
     {"-M pcc", "-machine: unknown machine 'pcc' (did you mean 'pc'?); known: pc"},
     {"-M pc,pti=off", "-machine: unknown property 'pti' (did you mean 'pit'?); known: type, accel, max-ram-below-4g, pit, "
-                      "i8042, hpet, acpi, pcspk-audiodev, kernel-irqchip, usb, vmport, smm, dump-guest-core, mem-merge, graphics"},
+                      "i8042, hpet, acpi, vmport, pcspk-audiodev, kernel-irqchip, usb, smm, dump-guest-core, "
+                      "mem-merge, graphics"},
     {"-M pc,pit=maybe", "-machine pit=: 'maybe' is neither on nor off"},
     {"-M pc,accel", "-machine: property 'accel' needs a value"},
     {"-M pc,accel=kvm", "-accel: 'kvm' is not built yet; known: tcg, interp"},
@@ -42,6 +43,8 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-accel interp,thread=two", "-accel thread=: unknown value 'two'; known: multi, single"},
     {"-accel interp,hot=x", "-accel hot=: 'x' is not a number"},
     {"-accel interp,verify=1", "-accel verify=: '1' is neither on nor off"},
+    {"-smbios type=0,vendor=x", "-smbios type=: unknown value '0'; known: 1"},
+    {"-M pc,vmport=maybe", "-machine vmport=: unknown value 'maybe'; known: auto, on, off"},
     {"-smp 0", "-smp: 0 processors; machine 'pc' has 1 to 255"},
     {"-smp 4,cores=3", "-smp: 1 sockets of 1 dies of 3 cores of 1 threads are not 4 processors"},
     {"-smp 4,sockets=2,cores=2,threads=2", "-smp: 2 sockets of 1 dies of 2 cores of 2 threads are not 4 processors"},
@@ -57,7 +60,7 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-drive file=x,media=cdrm", "-drive media=: unknown value 'cdrm' (did you mean 'cdrom'?); known: disk, cdrom"},
     {"-drive file=x,index=a", "-drive index=: 'a' is not a number"},
     {"-display gtk", "-display: unknown display 'gtk'; known: none"},
-    {"-vga cirrus", "-vga: unknown card 'cirrus'; known: std, none"},
+    {"-vga cirrus", "-vga: unknown card 'cirrus'; known: std, virtio, none"},
     {"-object filter-dmup,id=f", "-object: unknown type 'filter-dmup' (did you mean 'filter-dump'?); known: filter-dump, throttle-group"},
     {"-device isa-serail,help", "-device: unknown device 'isa-serail' (did you mean 'isa-serial'?); known: isa-serial"},
     {"-device bridge,help", "-device: 'bridge' is part of a board and cannot be added"},
