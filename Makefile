@@ -143,7 +143,7 @@ run-desktop: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp decode cpu fuzz guest debug disk net display ui hosts
+SUITES ?= layers unit fp decode cpu fuzz guest debug disk net display ui sound hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
@@ -181,6 +181,7 @@ SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards 
             'net/shares=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-share $(BUILD)/share'
 SUITE_display = 'display/modes=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
                 PICTURE=$(abspath $(BUILD))/tests/display/picture $(SRC)/tests/display/run-modes'
+SUITE_sound = 'sound=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/audio/run-sound $(BUILD)/sound'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -193,11 +194,12 @@ BUILT_FOR_disk = all $(BUILD)/myna-io
 BUILT_FOR_net = all
 BUILT_FOR_display = all guests $(BUILD)/tests/display/picture
 BUILT_FOR_ui = all $(UI_GUESTS)
+BUILT_FOR_sound = all
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
         fuzz-decode fuzz-programs fuzz-formats fuzz-images fuzz-devices check-debug check-disk check-net check-display \
-        check-ui check-hosts check-kut
+        check-ui check-sound check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -240,6 +242,8 @@ check-display: $(BUILT_FOR_display)
 	@$(SRC)/tests/run $(SUITE_display)
 check-ui: $(BUILT_FOR_ui)
 	@$(SRC)/tests/run $(SUITE_ui)
+check-sound: $(BUILT_FOR_sound)
+	@$(SRC)/tests/run $(SUITE_sound)
 check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
@@ -254,7 +258,7 @@ help:
 ## make guest-debug     that guest with a disk and the kernel's symbols, for check-debug
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
 ## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net,
-##      check-display, check-ui, check-hosts    one each
+##      check-display, check-ui, check-sound, check-hosts    one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]

@@ -533,7 +533,7 @@ static const Option table[] = {
          "filter-dump: records a network's frames (pcap); throttle-group: limits that drives share"),
 
     CALL("audiodev", set_audiodev, "DRIVER,id=ID[,PROP=VALUE]...", "where sound goes, for a -device (help: list)"),
-    CALL("audio", set_audio, "DRIVER,model=MODEL[,PROP=VALUE]...", "a sound device and where it goes (help: lists)"),
+    CALL("audio", set_audio, "DRIVER[,model=MODEL][,PROP=VALUE]...", "a sound device and where it goes (help: lists)"),
 
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),

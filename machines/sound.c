@@ -2,7 +2,7 @@
  * Sound as the command line has it (machines/sound.h): QEMU's two notations.
  *
  *   -audiodev DRIVER,id=ID,...           a back end, for -device CARD,audiodev=ID
- *   -audio DRIVER,model=MODEL[,PROP]...  a back end and its device
+ *   -audio DRIVER,model=MODEL[,PROP]...  a back end and its device; without a model the back end alone
  */
 #include "machines/sound.h"
 
@@ -65,10 +65,7 @@ static gboolean audio_open_nth(Machine *m, const char *argument, unsigned n, GEr
     g_autoptr(GPtrArray) pairs = option_pairs_parse(argument, "driver");
     g_autofree char *model = option_pairs_take(pairs, "model"), *id = audio_id(n);
     g_autoptr(GString) text = g_string_new(NULL);
-    if (!model)
-        return error_set(err, "-audio %s: it needs model=NAME, the device (-audio help); -audiodev is a back end alone",
-                         argument);
-    if (!model_find(model, err))
+    if (model && !model_find(model, err))
         return FALSE;
     if (!option_pairs_get(pairs, "id"))
         option_pairs_add(pairs, "id", id);
@@ -93,8 +90,10 @@ static gboolean audio_device_create(Machine *m, const Options *o, const char *ar
 {
     g_autoptr(GPtrArray) pairs = option_pairs_parse(argument, "driver");
     g_autofree char *id = audio_id(n);
-    const char *given = option_pairs_get(pairs, "id");
-    const Model *model = model_find(option_pairs_get(pairs, "model"), err);
+    const char *given = option_pairs_get(pairs, "id"), *name = option_pairs_get(pairs, "model");
+    if (!name)
+        return TRUE;
+    const Model *model = model_find(name, err);
     g_autofree char *device = model ? g_strdup_printf("%s,audiodev=%s", model->device, given ? given : id) : NULL;
     return model && (!model->controller || board_add_user_device(m, o, model->controller, err)) &&
            board_add_user_device(m, o, device, err);

@@ -111,7 +111,8 @@ static gboolean options_check(Machine *m, const AudioOptions *o, GError **err)
     if (audio_find(m, o->id))
         return error_set(err, "-audiodev: the id '%s' is used twice; give each back end its own", o->id);
     if (o->frequency && (o->frequency < 8000 || o->frequency > AUDIO_RATE_MAX))
-        return error_set(err, "-audiodev '%s': out.frequency takes 8000 to %d, not %u", o->id, AUDIO_RATE_MAX, o->frequency);
+        return error_set(err, "-audiodev '%s': out.frequency takes 8000 to %d, not %u", o->id, AUDIO_RATE_MAX,
+                         o->frequency);
     if (o->channels > 2)
         return error_set(err, "-audiodev '%s': out.channels takes 1 or 2, not %u", o->id, o->channels);
     if (o->timer_period && (o->timer_period < PERIOD_MIN || o->timer_period > PERIOD_MAX))
@@ -193,7 +194,8 @@ void audio_let_go(AudioBackend *a)
 static void voice_describe(const AudioVoice *v, GString *out)
 {
     const AudioSettings *s = &v->settings;
-    g_string_append_printf(out, "  %s: %s, %u Hz, %s, %u channel%s%s\n", v->name, v->ops->recording ? "records" : "plays",
+    g_string_append_printf(out, "  %s: %s, %u Hz, %s, %u channel%s%s\n", v->name,
+                           v->ops->recording ? "records" : "plays",
                            s->rate, format_names[s->format], s->channels, s->channels > 1 ? "s" : "",
                            v->running ? "" : ", stopped");
     if (audio_stream_missed(v))

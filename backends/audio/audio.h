@@ -1,16 +1,16 @@
 /*
  * Sound: the host's half of a sound device (-audiodev), and the voices that devices play and record with.
  *
- * A device has an AudioVoice for each stream.  While a voice runs, its frames become due in the virtual clock's time, at its
- * own rate and exactly: frame n at start + n / rate.  The back end then calls transfer(), in which the device moves its
- * data (DMA), its position and its interrupts.  It does so
+ * A device has an AudioVoice for each stream.  While a voice runs, its frames become due in the virtual clock's time,
+ * at its own rate and exactly: frame n at start + n / rate.  The back end then calls transfer(), in which the device
+ * moves its data (DMA), its position and its interrupts.  It does so
  *
  *   - at least each period of the back end (10 ms),
  *   - at the very nanosecond at which the frame is due that the device has asked for by wanted(): its next interrupt,
  *   - when the device calls audio_voice_sync(), before the guest sees a position or changes anything.
  *
- * So what a guest sees depends on the virtual clock alone, never on the host: the device neither waits for it nor drops
- * anything.  What a driver (SDL, a file) makes of the mixed sound is its own affair.
+ * So what a guest sees depends on the virtual clock alone, never on the host: the device neither waits for it nor
+ * drops anything.  What a driver (SDL, a file) makes of the mixed sound is its own affair.
  *
  * Everything here is called with the machine lock held; transfer() and wanted() are too.
  */
@@ -29,7 +29,9 @@ typedef struct AudioBackend AudioBackend;
 enum { AUDIO_RATE_MIN = 1000, AUDIO_RATE_MAX = 192000, AUDIO_CHANNELS_MAX = 8 };
 enum { AUDIO_FRAME_MAX = 4 * AUDIO_CHANNELS_MAX }; /* bytes */
 
-/* Samples in memory, little-endian.  S20 and S24 are the low bits of four bytes; those left-justified there are S32. */
+/*
+ * Samples in memory, little-endian.  S20 and S24 are the low bits of four bytes; those left-justified there are S32.
+ */
 typedef enum AudioFormat {
     AUDIO_U8, AUDIO_S8, AUDIO_U16, AUDIO_S16, AUDIO_S20, AUDIO_S24, AUDIO_S32, AUDIO_FORMAT_COUNT
 } AudioFormat;
@@ -38,7 +40,7 @@ typedef struct AudioSettings {
     uint32_t rate;           /* frames a second, AUDIO_RATE_MIN..AUDIO_RATE_MAX; brought into that range */
     uint8_t format;          /* AudioFormat */
     uint8_t channels;        /* 1..8; front left and right are the first; brought into that range */
-    bool centre_first;       /* then centre, low frequencies, rear and side pairs; else the rear pair, centre, low, sides */
+    bool centre_first;       /* then centre, low, rear and side pairs; else the rear pair, centre, low, side pair */
 } AudioSettings;
 
 typedef struct AudioVoiceOps {
@@ -81,12 +83,14 @@ void audio_voice_exit(AudioVoice *v);
 /* Format and rate; what was due before is transferred as it was.  A running voice goes on from the present moment. */
 void audio_voice_set(AudioVoice *v, const AudioSettings *settings);
 
-/* Starts (frame 0 is due one frame's time later) and stops; transfers first what is due.  No change: nothing happens. */
+/*
+ * Starts (frame 0 is due one frame's time later) and stops; transfers first what is due.  No change: nothing happens.
+ */
 void audio_voice_run(AudioVoice *v, bool run);
 
 /*
- * Of a voice that plays, for what is transferred from now on; AUDIO_VOLUME_FULL leaves it as it is, 0 mutes.  Not saved:
- * set it again in post_load().
+ * Of a voice that plays, for what is transferred from now on; AUDIO_VOLUME_FULL leaves it as it is, 0 mutes.  Not
+ * saved: set it again in post_load().
  */
 enum { AUDIO_VOLUME_FULL = 0x10000 };
 void audio_voice_set_volume(AudioVoice *v, unsigned left, unsigned right);

@@ -1,7 +1,7 @@
 /*
- * Inside backends/audio: what all drivers share.  Each driver is a file with an AudioKind.  audio.c holds the list and the
- * notation, voice.c the time of voices, mix.c the way from a voice's frames to the driver's, resample.c the change of
- * rate, convert.c the formats.
+ * Inside backends/audio: what all drivers share.  Each driver is a file with an AudioKind.  audio.c holds the list and
+ * the notation, voice.c the time of voices, mix.c the way from a voice's frames to the driver's, resample.c the change
+ * of rate, convert.c the formats.
  */
 #ifndef MYNA_BACKENDS_AUDIO_BACKEND_H
 #define MYNA_BACKENDS_AUDIO_BACKEND_H
@@ -39,7 +39,10 @@ typedef struct AudioKind {
     /* close() is called also when this fails.  NULL: it is not built in; help says why. */
     gboolean (*open)(AudioBackend *a, const void *settings, GError **err);
     void (*close)(AudioBackend *a);
-    /* Stereo frames at the back end's rate, those of the virtual time that has passed since the last call; NULL: drops. */
+    /*
+     * Stereo frames at the back end's rate, those of the virtual time that has passed since the last call; NULL:
+     * drops.
+     */
     void (*write)(AudioBackend *a, const int16_t *frames, unsigned count);
     /* So many frames of silence went by while nothing played; NULL: nothing to do. */
     void (*silence)(AudioBackend *a, uint64_t count);
@@ -75,7 +78,9 @@ struct AudioBackend {
 /* A back end of a kind, also one that no table lists (tests); NULL with *err.  Owned by the machine. */
 AudioBackend *audio_backend_new(Machine *m, const AudioKind *kind, const void *settings, GError **err);
 
-/* mix.c: output frames of all voices up to a time, to the driver; what the driver is told of voices that come and go. */
+/*
+ * mix.c: output frames of all voices up to a time, to the driver; what the driver is told of voices that come and go.
+ */
 void audio_mix(AudioBackend *a, int64_t now);
 void audio_mix_update(AudioBackend *a);
 void audio_mix_skip_silence(AudioBackend *a); /* nothing was heard up to now */
@@ -119,6 +124,8 @@ typedef struct Resampler {
 
 void resampler_set(Resampler *r, uint32_t from, uint32_t to);
 void resampler_clear(Resampler *r);
+/* Another rate, so near to that which was set that its filter serves. */
+void resampler_bend(Resampler *r, uint32_t from);
 /*
  * Adds up to `count` frames to out; in has in_count frames.  *used is how many of them are no longer
  * needed; returns the frames made, fewer when in comes to its end.

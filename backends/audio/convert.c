@@ -1,8 +1,8 @@
 /*
  * Formats of samples: a voice's frames to stereo floats of -1..1, and back.
  *
- * More than two channels are mixed down as ITU-R BS.775 does, table 2: centre and surround by 0.7071, low frequencies left
- * out.
+ * More than two channels are mixed down as ITU-R BS.775 does, table 2: centre and surround by 0.7071, low frequencies
+ * left out.
  */
 #include <math.h>
 
@@ -15,7 +15,8 @@ typedef struct Format {
 } Format;
 
 static const Format formats[AUDIO_FORMAT_COUNT] = {
-    [AUDIO_U8] = {1, 8, true},    [AUDIO_S8] = {1, 8, false},   [AUDIO_U16] = {2, 16, true}, [AUDIO_S16] = {2, 16, false},
+    [AUDIO_U8] = {1, 8, true},    [AUDIO_S8] = {1, 8, false},   [AUDIO_U16] = {2, 16, true},
+    [AUDIO_S16] = {2, 16, false},
     [AUDIO_S20] = {4, 20, false}, [AUDIO_S24] = {4, 24, false}, [AUDIO_S32] = {4, 32, false},
 };
 

@@ -73,6 +73,11 @@ void resampler_clear(Resampler *r)
     memset(r, 0, sizeof *r);
 }
 
+void resampler_bend(Resampler *r, uint32_t from)
+{
+    r->from = from;
+}
+
 static void frame_make(const Resampler *r, const float *in, float result[2])
 {
     float place = (float)r->fraction * PHASES / r->to;

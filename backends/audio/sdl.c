@@ -2,9 +2,9 @@
  * SDL 2's audio device.
  *
  * The mixer writes in the virtual clock's time, the device reads in its own; a ring lies between.  It is kept near the
- * wanted length by leaving out or repeating one frame now and then (at most one in FRAMES_PER_STEP: 0.2%), which follows
- * the drift of the two clocks.  What the device does not find is an underrun: it is counted and silent, and the ring is
- * first filled again.  While nothing plays, or the machine is paused, the device is silent and nothing is counted.
+ * wanted length by a change of rate, by half a percent at most, which follows the drift of the two clocks and is not
+ * heard.  What the device does not find is an underrun: it is counted and silent, and the ring is first filled again.
+ * While nothing plays, or the machine is paused, the device is silent and nothing is counted.
  */
 #include "backends/audio/backend.h"
 #include "config.h"
@@ -17,7 +17,8 @@
 
 #include "core/error.h"
 
-enum { DEFAULT_LATENCY = 60000, LATENCY_MIN = 20000, LATENCY_MAX = 1000000, FRAMES_PER_STEP = 512, SAMPLES = 2 };
+enum { DEFAULT_LATENCY = 60000, LATENCY_MIN = 20000, LATENCY_MAX = 1000000, SAMPLES = 2, BLOCK = 256 };
+enum { MILLION = 1000000, PPM_MAX = 5000 }; /* change of rate at a ring that is empty, or twice as long as wanted */
 
 typedef struct SdlOptions {
     AudioOptions common;
@@ -41,7 +42,8 @@ typedef struct Sdl {
     unsigned wanted;         /* frames in the ring that plays */
     bool active, filling;    /* filling: the device is silent until there are `wanted` */
     uint64_t underruns, missed, dropped; /* times, frames, frames */
-    unsigned since_step;
+    Resampler drift;
+    GArray *waiting;         /* float, two each frame: on their way through it */
 } Sdl;
 
 static void ring_make(Ring *r, unsigned size)
@@ -93,29 +95,41 @@ static void input_there(void *opaque, Uint8 *stream, int bytes)
         ring_put(&s->recorded, frames + SAMPLES * i);
 }
 
-/* How often this frame goes into the ring: 0, 1 or 2 times. */
-static unsigned steps(Sdl *s)
+/* Input frames for a million of output: more than a million when the ring is too long. */
+static uint32_t drift_rate(const Sdl *s)
 {
-    unsigned margin = s->wanted / 4;
-    if (++s->since_step < FRAMES_PER_STEP || s->filling)
-        return 1;
-    if (s->playing.count > s->wanted + margin || s->playing.count + margin < s->wanted) {
-        s->since_step = 0;
-        return s->playing.count > s->wanted ? 0 : 2;
+    int error = (int)s->playing.count - (int)s->wanted, ppm = error * PPM_MAX / (int)s->wanted;
+    return MILLION + (s->filling ? 0 : CLAMP(ppm, -PPM_MAX, PPM_MAX));
+}
+
+/* Up to a block of frames that have waited, to the ring; how many. */
+static unsigned frames_pass(Sdl *s)
+{
+    float out[SAMPLES * BLOCK] = {0};
+    int16_t frames[SAMPLES * BLOCK];
+    unsigned used;
+    resampler_bend(&s->drift, drift_rate(s));
+    unsigned made = resampler_mix(&s->drift, (float *)(void *)s->waiting->data, s->waiting->len / SAMPLES, &used, out,
+                                  BLOCK);
+    g_array_remove_range(s->waiting, 0, SAMPLES * used);
+    audio_to_s16(out, SAMPLES * made, frames);
+    for (unsigned i = 0; i < made; i++) {
+        s->dropped += s->playing.count == s->playing.size;
+        ring_put(&s->playing, frames + SAMPLES * i);
     }
-    return 1;
+    return made;
 }
 
 static void sdl_write(AudioBackend *a, const int16_t *frames, unsigned count)
 {
     Sdl *s = a->state;
-    SDL_LockAudioDevice(s->output);
-    for (unsigned i = 0; i < count; i++) {
-        if (s->playing.count == s->playing.size)
-            s->dropped++;
-        for (unsigned n = steps(s); n; n--)
-            ring_put(&s->playing, frames + SAMPLES * i);
+    for (unsigned i = 0; i < SAMPLES * count; i++) {
+        float x = frames[i] / 32768.0f;
+        g_array_append_val(s->waiting, x);
     }
+    SDL_LockAudioDevice(s->output);
+    while (frames_pass(s))
+        continue;
     SDL_UnlockAudioDevice(s->output);
 }
 
@@ -166,8 +180,8 @@ static gboolean sdl_open(AudioBackend *a, const void *settings, GError **err)
     const SdlOptions *o = settings;
     unsigned latency = o->latency ? o->latency : DEFAULT_LATENCY;
     if (latency < LATENCY_MIN || latency > LATENCY_MAX)
-        return error_set(err, "-audiodev sdl: out.buffer-length takes %d to %d microseconds, not %u", LATENCY_MIN, LATENCY_MAX,
-                         latency);
+        return error_set(err, "-audiodev sdl: out.buffer-length takes %d to %d microseconds, not %u", LATENCY_MIN,
+                         LATENCY_MAX, latency);
     if (SDL_InitSubSystem(SDL_INIT_AUDIO) < 0)
         return error_set(err, "-audiodev sdl: %s; -audiodev none plays nothing", SDL_GetError());
     Sdl *s = g_new0(Sdl, 1);
@@ -175,6 +189,8 @@ static gboolean sdl_open(AudioBackend *a, const void *settings, GError **err)
     s->wanted = (uint64_t)latency * a->rate / 1000000;
     ring_make(&s->playing, 4 * s->wanted);
     ring_make(&s->recorded, 4 * s->wanted);
+    s->waiting = g_array_new(FALSE, TRUE, sizeof(float));
+    resampler_set(&s->drift, MILLION - 1, MILLION);
     s->output = device_open(a, false, output_wanted);
     return s->output || error_set(err, "-audiodev sdl: %s; -audiodev none plays nothing", SDL_GetError());
 }
@@ -189,6 +205,8 @@ static void sdl_close(AudioBackend *a)
     if (s->input)
         SDL_CloseAudioDevice(s->input);
     SDL_QuitSubSystem(SDL_INIT_AUDIO);
+    resampler_clear(&s->drift);
+    g_array_unref(s->waiting);
     g_free(s->playing.frames);
     g_free(s->recorded.frames);
     g_free(s);
@@ -197,12 +215,15 @@ static void sdl_close(AudioBackend *a)
 static void sdl_describe(const AudioBackend *a, GString *out)
 {
     const Sdl *s = a->state;
-    g_string_append_printf(out, ", %s, %u ms\n  underruns %" PRIu64 " (%" PRIu64 " frames missed), %" PRIu64 " frames dropped",
-                           SDL_GetCurrentAudioDriver(), s->wanted * 1000 / a->rate, s->underruns, s->missed, s->dropped);
+    g_string_append_printf(out, ", %s, %u ms\n  underruns %" PRIu64 " (%" PRIu64 " frames missed), %" PRIu64
+                           " frames dropped",
+                           SDL_GetCurrentAudioDriver(), s->wanted * 1000 / a->rate, s->underruns, s->missed,
+                           s->dropped);
 }
 
 const AudioKind audio_kind_sdl = {
-    .name = "sdl", .help = "the host's sound, by SDL (out.buffer-length=MICROSECONDS)", .settings_size = sizeof(SdlOptions),
+    .name = "sdl", .help = "the host's sound, by SDL (out.buffer-length=MICROSECONDS)",
+    .settings_size = sizeof(SdlOptions),
     .fields = sdl_fields, .open = sdl_open, .close = sdl_close, .write = sdl_write, .set_active = sdl_set_active,
     .read = sdl_read, .set_recording = sdl_set_recording, .describe = sdl_describe,
 };

@@ -6,9 +6,15 @@
 #include "backends/audio/backend.h"
 #include "core/error.h"
 
-/* A host that is later than this (it was busy, or a debugger held it) goes on from there; the voice stands still so long. */
+/*
+ * A host that is later than this (it was busy, or a debugger held it) goes on from there; the voice stands still so
+ * long.
+ */
 #define LATE_MAX (2 * NS_PER_SECOND)
-/* Frames that a guest asks to be told of nearer together than this are told together, but for as many as go into a burst. */
+/*
+ * Frames that a guest asks to be told of nearer together than this are told together, but for as many as go into a
+ * burst.
+ */
 #define EVENT_INTERVAL INT64_C(50000)
 #define EVENT_BURST INT64_C(10000000)
 enum { CHUNK = 1024 };
@@ -218,7 +224,8 @@ void audio_timer_fired(void *opaque)
 
 /* ---- its life ---- */
 
-void audio_voice_init(AudioVoice *v, Machine *m, AudioBackend *a, const char *name, const AudioVoiceOps *ops, void *opaque)
+void audio_voice_init(AudioVoice *v, Machine *m, AudioBackend *a, const char *name, const AudioVoiceOps *ops,
+                      void *opaque)
 {
     v->backend = audio_or_default(m, a);
     v->ops = ops;

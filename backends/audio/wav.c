@@ -1,9 +1,9 @@
 /*
  * A WAV file (Microsoft/IBM, "Multimedia Programming Interface and Data Specifications 1.0", chapter 3).
  *
- * Frame n of the file is what sounds n / rate seconds after the machine's start, also while nothing plays: that is a hole
- * in the file, which takes no room.  The header is made good each second, so that a file is whole but for the last second
- * whatever ends the emulator.
+ * Frame n of the file is what sounds n / rate seconds after the machine's start, also while nothing plays: that is a
+ * hole in the file, which takes no room.  The header is made good each second, so that a file is whole but for the
+ * last second whatever ends the emulator.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -156,7 +156,8 @@ static void wav_describe(const AudioBackend *a, GString *out)
 }
 
 const AudioKind audio_kind_wav = {
-    .name = "wav", .help = "a file (path=FILE, out.frequency=HZ, out.channels=1|2)", .settings_size = sizeof(WavOptions),
+    .name = "wav", .help = "a file (path=FILE, out.frequency=HZ, out.channels=1|2)",
+    .settings_size = sizeof(WavOptions),
     .fields = wav_fields, .open = wav_open, .close = wav_close, .write = wav_write, .silence = wav_silence,
     .describe = wav_describe,
 };

@@ -2,8 +2,8 @@
  * Intel 82801AA (ICH) AC'97 controller ("Intel 82801AA (ICH) and 82801AB (ICH0) I/O Controller Hub" data sheet, order
  * 290655, chapter 13), with the codec of ac97_codec.h on its link.
  *
- * Three DMA engines (PCM in, PCM out, microphone) go through rings of 32 buffer descriptors.  Each has a voice: what is
- * due of it is moved buffer by buffer, so that position and interrupts are those of the virtual time.
+ * Three DMA engines (PCM in, PCM out, microphone) go through rings of 32 buffer descriptors.  Each has a voice: what
+ * is due of it is moved buffer by buffer, so that position and interrupts are those of the virtual time.
  */
 #include "hw/audio/ac97.h"
 
@@ -372,7 +372,8 @@ static gboolean ac97_post_load(Device *dev, GError **err)
         Box *b = &s->box[i];
         if (b->civ >= DESCRIPTORS || b->lvi >= DESCRIPTORS || b->piv >= DESCRIPTORS ||
             b->voice.settings.format != AUDIO_S16 || b->voice.settings.channels != box_channels(b))
-            return error_set(err, "device '%s': the saved state of engine %u is not one of an AC'97 controller", dev->id, i);
+            return error_set(err, "device '%s': the saved state of engine %u is not one of an AC'97 controller",
+                             dev->id, i);
         if (!audio_voice_restored(&b->voice, err))
             return FALSE;
     }

@@ -19,7 +19,9 @@ void ac97_codec_reset(Ac97Codec *c);
 uint16_t ac97_codec_read(const Ac97Codec *c, unsigned offset);
 void ac97_codec_write(Ac97Codec *c, unsigned offset, uint16_t v);
 
-/* Rates of the converters for output, input and microphone; volume of the output (left 0, right 1; AUDIO_VOLUME_FULL). */
+/*
+ * Rates of the converters for output, input and microphone; volume of the output (left 0, right 1; AUDIO_VOLUME_FULL).
+ */
 uint32_t ac97_codec_output_rate(const Ac97Codec *c);
 uint32_t ac97_codec_input_rate(const Ac97Codec *c);
 uint32_t ac97_codec_microphone_rate(const Ac97Codec *c);

@@ -1,6 +1,6 @@
 /*
- * Intel High Definition Audio controller ("High Definition Audio Specification" 1.0a, chapter 3), as in ICH6 and ICH9: four
- * streams in and four out.  Registers, command and response rings, interrupts; streams are in hda_stream.c.
+ * Intel High Definition Audio controller ("High Definition Audio Specification" 1.0a, chapter 3), as in ICH6 and ICH9:
+ * four streams in and four out.  Registers, command and response rings, interrupts; streams are in hda_stream.c.
  */
 #include "hw/audio/hda.h"
 
@@ -18,8 +18,8 @@ enum { BAR_SIZE = 0x4000, ALIASES = 0x2000, RING = 256, WALL_HZ = 24000000 };
 enum {
     GCAP = 0x00, PAYLOAD = 0x04, GCTL = 0x08, WAKEEN = 0x0c, GSTS = 0x10, STRMPAY = 0x18, INTCTL = 0x20, INTSTS = 0x24,
     WALCLK = 0x30, SSYNC = 0x38, CORBLBASE = 0x40, CORBUBASE = 0x44, CORBWP = 0x48, CORBCTL = 0x4c, RIRBLBASE = 0x50,
-    RIRBUBASE = 0x54, RIRBWP = 0x58, RIRBCTL = 0x5c, ICOI = 0x60, ICII = 0x64, ICIS = 0x68, DPLBASE = 0x70, DPUBASE = 0x74,
-    STREAMS_AT = 0x80, STREAM_SIZE = 0x20, STREAM_LPIB = 4
+    RIRBUBASE = 0x54, RIRBWP = 0x58, RIRBCTL = 0x5c, ICOI = 0x60, ICII = 0x64, ICIS = 0x68, DPLBASE = 0x70,
+    DPUBASE = 0x74, STREAMS_AT = 0x80, STREAM_SIZE = 0x20, STREAM_LPIB = 4
 };
 /* Four streams each way, none bidirectional, 64-bit addresses; version 1.0. */
 #define GCAP_VALUE (0x4401u | 0x0100u << 16)
@@ -158,10 +158,11 @@ gboolean hda_codec_attach(HdaCodec *c, const HdaCodecOps *ops, GError **err)
     for (unsigned i = 0; c->address == UINT32_MAX && i < HDA_CODECS; i++)
         c->address = s->codec[i] ? UINT32_MAX : i;
     if (c->address >= HDA_CODECS)
-        return error_set(err, "device '%s': an HDA controller has room for %d codecs, at cad=0 to %d", c->dev.id, HDA_CODECS,
-                         HDA_CODECS - 1);
+        return error_set(err, "device '%s': an HDA controller has room for %d codecs, at cad=0 to %d", c->dev.id,
+                         HDA_CODECS, HDA_CODECS - 1);
     if (s->codec[c->address])
-        return error_set(err, "device '%s': cad=%u is '%s' already", c->dev.id, c->address, s->codec[c->address]->dev.id);
+        return error_set(err, "device '%s': cad=%u is '%s' already", c->dev.id, c->address,
+                         s->codec[c->address]->dev.id);
     c->hda = s;
     c->ops = ops;
     s->codec[c->address] = c;
@@ -456,11 +457,11 @@ static const Property hda_properties[] = {
 static const StateField hda_state[] = {
     STATE_STRUCT(Hda, pci, pci_device_state), STATE_STRUCT_ARRAY(Hda, stream, hda_stream_state), STATE_U32(Hda, gctl),
     STATE_U32(Hda, intctl), STATE_U32(Hda, ssync), STATE_U32(Hda, corb_low), STATE_U32(Hda, corb_high),
-    STATE_U32(Hda, rirb_low), STATE_U32(Hda, rirb_high), STATE_U32(Hda, ic), STATE_U32(Hda, ir), STATE_U32(Hda, position_low),
-    STATE_U32(Hda, position_high), STATE_U16(Hda, wakeen), STATE_U16(Hda, statests), STATE_U16(Hda, corb_wp),
-    STATE_U16(Hda, corb_rp), STATE_U16(Hda, rirb_wp), STATE_U16(Hda, rirb_count_at), STATE_U16(Hda, ics),
-    STATE_U8(Hda, corb_ctl), STATE_U8(Hda, corb_sts), STATE_U8(Hda, rirb_ctl), STATE_U8(Hda, rirb_sts),
-    STATE_U16(Hda, rirb_count), STATE_U32(Hda, seen), STATE_U64(Hda, wall_start), STATE_END
+    STATE_U32(Hda, rirb_low), STATE_U32(Hda, rirb_high), STATE_U32(Hda, ic), STATE_U32(Hda, ir),
+    STATE_U32(Hda, position_low), STATE_U32(Hda, position_high), STATE_U16(Hda, wakeen), STATE_U16(Hda, statests),
+    STATE_U16(Hda, corb_wp), STATE_U16(Hda, corb_rp), STATE_U16(Hda, rirb_wp), STATE_U16(Hda, rirb_count_at),
+    STATE_U16(Hda, ics), STATE_U8(Hda, corb_ctl), STATE_U8(Hda, corb_sts), STATE_U8(Hda, rirb_ctl),
+    STATE_U8(Hda, rirb_sts), STATE_U16(Hda, rirb_count), STATE_U32(Hda, seen), STATE_U64(Hda, wall_start), STATE_END
 };
 
 #define HDA_TYPE(name_, description_)                                                                                  \

@@ -21,7 +21,9 @@ typedef struct HdaCodec HdaCodec;
 typedef struct HdaCodecOps {
     uint32_t (*command)(HdaCodec *c, unsigned node, uint32_t verb); /* 20 bits of verb and payload; the response */
     void (*reset)(HdaCodec *c);                                    /* the link's */
-    /* Of the stream with this tag (1..15): AUDIO_VOLUME_FULL times its gain; 0 when no converter takes, or gives, it. */
+    /*
+     * Of the stream with this tag (1..15): AUDIO_VOLUME_FULL times its gain; 0 when no converter takes, or gives, it.
+     */
     unsigned (*volume)(const HdaCodec *c, bool recording, unsigned tag, unsigned side);
 } HdaCodecOps;
 

@@ -1,6 +1,7 @@
 /*
- * HDA codecs ("High Definition Audio Specification" 1.0a, chapter 7): one audio function group with a converter and a pin for
- * output (hda-output), the same and a pair for input (hda-duplex), or those as speaker and microphone (hda-micro).
+ * HDA codecs ("High Definition Audio Specification" 1.0a, chapter 7): one audio function group with a converter and a
+ * pin for output (hda-output), the same and a pair for input (hda-duplex), or those as speaker and microphone
+ * (hda-micro).
  *
  * What a node is stands in a table; what the guest can change of it, in HdaNode.
  */
@@ -19,16 +20,17 @@ enum {
 };
 /* 7.3.3: verbs with 8 bits of payload, and with 16. */
 enum {
-    GET_PARAMETER = 0xf00, GET_CONNECTION_SELECT = 0xf01, GET_CONNECTION_LIST = 0xf02, GET_POWER = 0xf05, SET_POWER = 0x705,
-    GET_STREAM = 0xf06, SET_STREAM = 0x706, GET_PIN_CONTROL = 0xf07, SET_PIN_CONTROL = 0x707, GET_UNSOLICITED = 0xf08,
-    SET_UNSOLICITED = 0x708, GET_PIN_SENSE = 0xf09, GET_EAPD = 0xf0c, SET_EAPD = 0x70c, GET_CONFIG = 0xf1c,
-    SET_CONFIG = 0x71c, GET_SUBSYSTEM = 0xf20, RESET = 0x7ff
+    GET_PARAMETER = 0xf00, GET_CONNECTION_SELECT = 0xf01, GET_CONNECTION_LIST = 0xf02, GET_POWER = 0xf05,
+    SET_POWER = 0x705, GET_STREAM = 0xf06, SET_STREAM = 0x706, GET_PIN_CONTROL = 0xf07, SET_PIN_CONTROL = 0x707,
+    GET_UNSOLICITED = 0xf08, SET_UNSOLICITED = 0x708, GET_PIN_SENSE = 0xf09, GET_EAPD = 0xf0c, SET_EAPD = 0x70c,
+    GET_CONFIG = 0xf1c, SET_CONFIG = 0x71c, GET_SUBSYSTEM = 0xf20, RESET = 0x7ff
 };
 enum { SET_FORMAT = 0x2, SET_AMP = 0x3, GET_FORMAT = 0xa, GET_AMP = 0xb };
 /* 7.3.4.6: type at bit 20, and what the widget has. */
 enum {
     WIDGET_OUTPUT = 0 << 20, WIDGET_INPUT = 1 << 20, WIDGET_PIN = 4 << 20, WIDGET_STEREO = 1, WIDGET_IN_AMP = 2,
-    WIDGET_OUT_AMP = 4, WIDGET_AMP_OVERRIDE = 8, WIDGET_FORMAT_OVERRIDE = 0x10, WIDGET_LIST = 0x100
+    WIDGET_OUT_AMP = 4, WIDGET_AMP_OVERRIDE = 8, WIDGET_FORMAT_OVERRIDE = 0x10, WIDGET_LIST = 0x100,
+    WIDGET_CONVERTER = WIDGET_STEREO | WIDGET_AMP_OVERRIDE | WIDGET_FORMAT_OVERRIDE
 };
 enum { PIN_OUT = 0x10, PIN_IN = 0x20, PIN_OUT_ENABLED = 0x40, PIN_IN_ENABLED = 0x20, SENSE_PRESENT = (int)0x80000000 };
 /* 7.3.4.7: 16, 24 and 32 bits at all rates from 8 to 192 kHz; 7.3.4.8: PCM. */
@@ -50,9 +52,8 @@ typedef struct CodecModel {
 } CodecModel;
 
 #define CONVERTERS                                                                                                     \
-    [NODE_DAC] = { .caps = WIDGET_OUTPUT | WIDGET_STEREO | WIDGET_OUT_AMP | WIDGET_AMP_OVERRIDE | WIDGET_FORMAT_OVERRIDE }, \
-    [NODE_ADC] = { .caps = WIDGET_INPUT | WIDGET_STEREO | WIDGET_IN_AMP | WIDGET_AMP_OVERRIDE | WIDGET_FORMAT_OVERRIDE |   \
-                           WIDGET_LIST, .connection = NODE_LINE_IN }
+    [NODE_DAC] = { .caps = WIDGET_OUTPUT | WIDGET_OUT_AMP | WIDGET_CONVERTER },                                        \
+    [NODE_ADC] = { .caps = WIDGET_INPUT | WIDGET_IN_AMP | WIDGET_CONVERTER | WIDGET_LIST, .connection = NODE_LINE_IN }
 #define PIN_FOR_OUTPUT(config_)                                                                                        \
     [NODE_LINE_OUT] = { .caps = WIDGET_PIN | WIDGET_STEREO | WIDGET_LIST, .pin_caps = PIN_OUT, .connection = NODE_DAC, \
                         .config = config_ }
@@ -61,8 +62,10 @@ typedef struct CodecModel {
 
 /* Vendor numbers are QEMU's, whose codecs these are like. */
 static const CodecModel output_model = {0x1af40012, NODE_LINE_OUT + 1, {CONVERTERS, PIN_FOR_OUTPUT(0x01014010)}};
-static const CodecModel duplex_model = {0x1af40022, NODES, {CONVERTERS, PIN_FOR_OUTPUT(0x01014010), PIN_FOR_INPUT(0x01813020)}};
-static const CodecModel micro_model = {0x1af40032, NODES, {CONVERTERS, PIN_FOR_OUTPUT(0x90100010), PIN_FOR_INPUT(0x01a19020)}};
+static const CodecModel duplex_model = {0x1af40022, NODES, {CONVERTERS, PIN_FOR_OUTPUT(0x01014010),
+                                                            PIN_FOR_INPUT(0x01813020)}};
+static const CodecModel micro_model = {0x1af40032, NODES, {CONVERTERS, PIN_FOR_OUTPUT(0x90100010),
+                                                           PIN_FOR_INPUT(0x01a19020)}};
 
 typedef struct HdaNode {
     uint8_t stream, pin_control, power, unsolicited, eapd;
@@ -119,8 +122,9 @@ static uint32_t widget_parameter(const NodeRow *row, unsigned id)
 
 static uint32_t parameter(const StandardCodec *s, unsigned node, unsigned id)
 {
-    return node == NODE_ROOT ? root_parameter(s, id) : node == NODE_GROUP ? group_parameter(s, id)
-                                                                           : widget_parameter(&s->model->row[node], id);
+    if (node == NODE_ROOT)
+        return root_parameter(s, id);
+    return node == NODE_GROUP ? group_parameter(s, id) : widget_parameter(&s->model->row[node], id);
 }
 
 /* ---- verbs ---- */
@@ -244,7 +248,9 @@ static unsigned codec_volume(const HdaCodec *c, bool recording, unsigned tag, un
     unsigned converter = recording ? NODE_ADC : NODE_DAC;
     const HdaNode *n = &s->node[converter];
     unsigned gain = n->amp[side & 1] & 0x7f;
-    if (converter >= s->model->nodes || n->stream >> 4 != tag || n->amp[side & 1] & AMP_MUTE || !pin_is_open(s, recording))
+    if (converter >= s->model->nodes || n->stream >> 4 != tag || !pin_is_open(s, recording))
+        return 0;
+    if (n->amp[side & 1] & AMP_MUTE)
         return 0;
     return audio_volume_from_attenuation((AMP_STEPS - (int)MIN(gain, AMP_STEPS)) * QUARTERS_PER_STEP);
 }
@@ -284,13 +290,15 @@ static void codec_reset(Device *dev)
 static const Property codec_properties[] = {
     PROPERTY(HdaCodec, backend, "audiodev", PROP_AUDIO, 0, "where sound goes (-audiodev); else the first one"),
     PROPERTY(HdaCodec, bus, "bus", PROP_STRING, 0, "a controller's link, ID.0; otherwise the first one"),
-    PROPERTY(HdaCodec, address, "cad", PROP_U32, UINT32_MAX, "address on the link, 0 to 14; otherwise the first free one"),
+    PROPERTY(HdaCodec, address, "cad", PROP_U32, UINT32_MAX,
+             "address on the link, 0 to 14; otherwise the first free one"),
     PROPERTY_END
 };
 
 static const StateField node_state[] = {
-    STATE_U8(HdaNode, stream), STATE_U8(HdaNode, pin_control), STATE_U8(HdaNode, power), STATE_U8(HdaNode, unsolicited),
-    STATE_U8(HdaNode, eapd), STATE_ARRAY_U8(HdaNode, amp), STATE_U16(HdaNode, format), STATE_U32(HdaNode, config), STATE_END
+    STATE_U8(HdaNode, stream), STATE_U8(HdaNode, pin_control), STATE_U8(HdaNode, power),
+    STATE_U8(HdaNode, unsolicited), STATE_U8(HdaNode, eapd), STATE_ARRAY_U8(HdaNode, amp), STATE_U16(HdaNode, format),
+    STATE_U32(HdaNode, config), STATE_END
 };
 
 static const StateField codec_state[] = { STATE_STRUCT_ARRAY(StandardCodec, node, node_state), STATE_END };

@@ -10,9 +10,11 @@
 #include "hw/audio/hda_internal.h"
 #include "util/endian.h"
 
-enum { CTL_SRST = 1, CTL_RUN = 2, CTL_IOCE = 4, CTL_FEIE = 8, CTL_DEIE = 0x10, CTL_STRM = 20, CTL_WRITABLE = 0xff001f };
+enum { CTL_SRST = 1, CTL_RUN = 2, CTL_IOCE = 4, CTL_FEIE = 8, CTL_DEIE = 0x10, CTL_STRM = 20,
+       CTL_WRITABLE = 0xff001f };
 enum { STS_BCIS = 4, STS_FIFOE = 8, STS_DESE = 0x10, STS_FIFORDY = 0x20, STS_CLEARED = 0x1c };
-enum { REG_CTL = 0x00, REG_LPIB = 0x04, REG_CBL = 0x08, REG_LVI = 0x0c, REG_FIFO = 0x10, REG_BDL = 0x18, REG_BDU = 0x1c };
+enum { REG_CTL = 0x00, REG_LPIB = 0x04, REG_CBL = 0x08, REG_LVI = 0x0c, REG_FIFO = 0x10, REG_BDL = 0x18,
+       REG_BDU = 0x1c };
 enum { ENTRY_SIZE = 16, ENTRIES = 256, FIFO_OUT = 191, FIFO_IN = 119 }; /* bytes less 1, as an ICH6 has them */
 /* How old a position in memory may be, when the driver has asked for them there. */
 enum { POSITIONS_PER_SECOND = 500 };
@@ -21,7 +23,8 @@ enum { POSITIONS_PER_SECOND = 500 };
 
 static AudioSettings format_decode(uint16_t fmt)
 {
-    static const uint8_t formats[8] = {AUDIO_U8, AUDIO_S16, AUDIO_S32, AUDIO_S32, AUDIO_S32, AUDIO_S16, AUDIO_S16, AUDIO_S16};
+    static const uint8_t formats[8] = {AUDIO_U8, AUDIO_S16, AUDIO_S32, AUDIO_S32, AUDIO_S32, AUDIO_S16, AUDIO_S16,
+                                       AUDIO_S16};
     uint32_t base = fmt & 0x4000 ? 44100 : 48000, times = (fmt >> 11 & 7) + 1, by = (fmt >> 8 & 7) + 1;
     unsigned channels = (fmt & 15) + 1;
     if (channels > AUDIO_CHANNELS_MAX)
@@ -219,7 +222,8 @@ void hda_stream_attach(HdaStream *st, AudioBackend *a)
 {
     static const char *const names[HDA_STREAMS] = {"hda.in0", "hda.in1", "hda.in2", "hda.in3",
                                                    "hda.out0", "hda.out1", "hda.out2", "hda.out3"};
-    audio_voice_init(&st->voice, st->hda->pci.dev.machine, a, names[st->number], st->recording ? &record_ops : &play_ops, st);
+    audio_voice_init(&st->voice, st->hda->pci.dev.machine, a, names[st->number],
+                     st->recording ? &record_ops : &play_ops, st);
 }
 
 void hda_stream_init(HdaStream *st, Hda *s, unsigned number)
@@ -243,7 +247,7 @@ gboolean hda_stream_restored(HdaStream *st, GError **err)
 
 const StateField hda_stream_state[] = {
     STATE_STRUCT(HdaStream, voice, audio_voice_state), STATE_U32(HdaStream, ctl), STATE_U32(HdaStream, lpib),
-    STATE_U32(HdaStream, cbl), STATE_U32(HdaStream, bdl_low), STATE_U32(HdaStream, bdl_high), STATE_U16(HdaStream, lvi),
-    STATE_U16(HdaStream, fmt), STATE_U8(HdaStream, sts), STATE_U64(HdaStream, address), STATE_U32(HdaStream, left),
-    STATE_U16(HdaStream, entry), STATE_BOOL(HdaStream, interrupts), STATE_END
+    STATE_U32(HdaStream, cbl), STATE_U32(HdaStream, bdl_low), STATE_U32(HdaStream, bdl_high),
+    STATE_U16(HdaStream, lvi), STATE_U16(HdaStream, fmt), STATE_U8(HdaStream, sts), STATE_U64(HdaStream, address),
+    STATE_U32(HdaStream, left), STATE_U16(HdaStream, entry), STATE_BOOL(HdaStream, interrupts), STATE_END
 };

@@ -13,10 +13,10 @@
 
 /* 14.31818 MHz / 288. */
 enum { RATE = 49716, SILENT_FRAMES = RATE / 4 };
-enum { TEST = 0x01, TIMER_1 = 0x02, TIMER_2 = 0x03, TIMER_CONTROL = 0x04, NOTE_SELECT = 0x08, FOUR_OPERATORS = 0x104, NEW = 0x105,
-       RHYTHM = 0xbd };
-enum { AM_MULT = 0x20, LEVEL = 0x40, ATTACK_DECAY = 0x60, SUSTAIN_RELEASE = 0x80, FNUM = 0xa0, KEY_BLOCK = 0xb0, OUTPUT = 0xc0,
-       WAVE = 0xe0, HALF = 0x100 };
+enum { TEST = 0x01, TIMER_1 = 0x02, TIMER_2 = 0x03, TIMER_CONTROL = 0x04, NOTE_SELECT = 0x08, FOUR_OPERATORS = 0x104,
+       NEW = 0x105, RHYTHM = 0xbd };
+enum { AM_MULT = 0x20, LEVEL = 0x40, ATTACK_DECAY = 0x60, SUSTAIN_RELEASE = 0x80, FNUM = 0xa0, KEY_BLOCK = 0xb0,
+       OUTPUT = 0xc0, WAVE = 0xe0, HALF = 0x100 };
 enum { WAVE_SELECT = 0x20, KEY_ON = 0x20, RHYTHM_ON = 0x20, DEEP_TREMOLO = 0x80, DEEP_VIBRATO = 0x40 };
 enum { CONTROL_RESET = 0x80, CONTROL_MASK_1 = 0x40, CONTROL_START_1 = 0x01, STATUS_IRQ = 0x80, STATUS_TIMER_1 = 0x40 };
 enum { OPERATORS_PER_HALF = 18, CHANNELS_PER_HALF = 9, RHYTHM_FIRST = 6 };
@@ -146,8 +146,8 @@ static int four_operators(Opl3 *s, unsigned channel)
 }
 
 /*
- * Hi-hat, snare and cymbal take their phase from bits of the hi-hat's and the cymbal's, and of the noise; all five drums are
- * twice as loud as a note.
+ * Hi-hat, snare and cymbal take their phase from bits of the hi-hat's and the cymbal's, and of the noise; all five
+ * drums are twice as loud as a note.
  */
 static int drums(Opl3 *s)
 {
@@ -360,12 +360,12 @@ gboolean opl3_restored(Opl3 *s, GError **err)
 }
 
 static const StateField operator_state[] = {
-    STATE_U32(OplOperator, phase), STATE_U16(OplOperator, envelope), STATE_U8(OplOperator, stage), STATE_U8(OplOperator, keys),
-    STATE_U16(OplOperator, out), STATE_U16(OplOperator, previous), STATE_END
+    STATE_U32(OplOperator, phase), STATE_U16(OplOperator, envelope), STATE_U8(OplOperator, stage),
+    STATE_U8(OplOperator, keys), STATE_U16(OplOperator, out), STATE_U16(OplOperator, previous), STATE_END
 };
 
 const StateField opl3_state[] = {
     STATE_STRUCT(Opl3, voice, audio_voice_state), STATE_ARRAY_U8(Opl3, reg), STATE_U16(Opl3, index),
-    STATE_STRUCT_ARRAY(Opl3, op, operator_state), STATE_U32(Opl3, counter), STATE_U32(Opl3, noise), STATE_U32(Opl3, silent),
-    STATE_ARRAY_U64(Opl3, timer_start), STATE_ARRAY_U64(Opl3, timer_cleared), STATE_END
+    STATE_STRUCT_ARRAY(Opl3, op, operator_state), STATE_U32(Opl3, counter), STATE_U32(Opl3, noise),
+    STATE_U32(Opl3, silent), STATE_ARRAY_U64(Opl3, timer_start), STATE_ARRAY_U64(Opl3, timer_cleared), STATE_END
 };

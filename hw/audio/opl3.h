@@ -1,6 +1,6 @@
 /*
- * Yamaha YMF262 (OPL3) FM synthesizer, of which the YM3812 (OPL2) is a part ("YMF262 (OPL3) Application Manual", Yamaha;
- * "YM3812 Application Manual").  It stands in its card's struct; its voice plays while anything sounds.
+ * Yamaha YMF262 (OPL3) FM synthesizer, of which the YM3812 (OPL2) is a part ("YMF262 (OPL3) Application Manual",
+ * Yamaha; "YM3812 Application Manual").  It stands in its card's struct; its voice plays while anything sounds.
  */
 #ifndef MYNA_HW_AUDIO_OPL3_H
 #define MYNA_HW_AUDIO_OPL3_H

@@ -1,4 +1,7 @@
-/* Inside the OPL3: opl3.c has registers, timers and channels, opl3_operator.c phase, envelope and waveform of an operator. */
+/*
+ * Inside the OPL3: opl3.c has registers, timers and channels, opl3_operator.c phase, envelope and waveform of an
+ * operator.
+ */
 #ifndef MYNA_HW_AUDIO_OPL3_INTERNAL_H
 #define MYNA_HW_AUDIO_OPL3_INTERNAL_H
 

@@ -1,6 +1,6 @@
 /*
- * An operator of the OPL3 (opl3.h): "YMF262 Application Manual", and for the two tables and the steps of the envelope what
- * was read out of the chip itself (M. Gambrell, O. Niemitalo, "OPLx decapsulated", 2008).
+ * An operator of the OPL3 (opl3.h): "YMF262 Application Manual", and for the two tables and the steps of the envelope
+ * what was read out of the chip itself (M. Gambrell, O. Niemitalo, "OPLx decapsulated", 2008).
  */
 #include <math.h>
 
@@ -60,7 +60,7 @@ static unsigned effective_rate(const OplTone *t, unsigned rate)
 /* By how much the envelope moves in this frame: at each 2^n-th frame, by patterns of eight such. */
 static unsigned envelope_step(const OplTone *t, unsigned rate)
 {
-    static const uint8_t patterns[4] = {0xaa, 0xba, 0xee, 0xfe}; /* bit n: in the nth it moves, or moves twice as far */
+    static const uint8_t patterns[4] = {0xaa, 0xba, 0xee, 0xfe}; /* bit n: in the nth it moves, or twice as far */
     unsigned high = rate >> 2, low = rate & 3, shift = high < 12 ? 12 - high : 0;
     if (!rate || t->counter & ((1u << shift) - 1))
         return 0;
@@ -96,8 +96,12 @@ void opl_operator_envelope(OplOperator *op, const OplTone *t)
 {
     unsigned attack = t->attack_decay >> 4, decay = t->attack_decay & 15, release = t->sustain_release & 15;
     switch (op->stage) {
-    case OPL_ATTACK: envelope_attack(op, envelope_step(t, effective_rate(t, attack))); break;
-    case OPL_DECAY: envelope_fall(op, envelope_step(t, effective_rate(t, decay)), sustain_level(t), OPL_SUSTAIN); break;
+    case OPL_ATTACK:
+        envelope_attack(op, envelope_step(t, effective_rate(t, attack)));
+        break;
+    case OPL_DECAY:
+        envelope_fall(op, envelope_step(t, effective_rate(t, decay)), sustain_level(t), OPL_SUSTAIN);
+        break;
     case OPL_SUSTAIN: /* what is not sustained is released, as if the key had gone up */
         if (!(t->am_mult & SUSTAINED))
             envelope_fall(op, envelope_step(t, effective_rate(t, release)), OPL_ENVELOPE_MAX, OPL_OFF);

@@ -1,6 +1,6 @@
 /*
- * Creative Sound Blaster 16 (sb16.h; "Sound Blaster Series Hardware Programming Guide", Creative 1994): ports, the mixer's
- * choice of interrupt line and DMA channels, and the OPL3 at its ports and at 388h.
+ * Creative Sound Blaster 16 (sb16.h; "Sound Blaster Series Hardware Programming Guide", Creative 1994): ports, the
+ * mixer's choice of interrupt line and DMA channels, and the OPL3 at its ports and at 388h.
  */
 #include "hw/audio/sb16.h"
 
@@ -96,7 +96,8 @@ static void select_dma(Sb16 *s, uint8_t v)
 
 static void apply_volume(Sb16 *s)
 {
-    unsigned left = sb16_mixer_volume(&s->mixer, SB16_SOURCE_VOICE, 0), right = sb16_mixer_volume(&s->mixer, SB16_SOURCE_VOICE, 1);
+    unsigned left = sb16_mixer_volume(&s->mixer, SB16_SOURCE_VOICE, 0);
+    unsigned right = sb16_mixer_volume(&s->mixer, SB16_SOURCE_VOICE, 1);
     for (unsigned i = 0; i < SB16_ENGINES; i++)
         audio_voice_set_volume(&s->engine[i].play, left, right);
     audio_voice_set_volume(&s->direct, left, right);
@@ -294,8 +295,8 @@ static const StateField sb16_state[] = {
     STATE_ARRAY_U8(Sb16, parameters), STATE_U8(Sb16, given), STATE_U8(Sb16, needed), STATE_ARRAY_U8(Sb16, answer),
     STATE_U8(Sb16, answer_count), STATE_U8(Sb16, answer_last), STATE_U8(Sb16, time_constant), STATE_U8(Sb16, test),
     STATE_U8(Sb16, direct_level), STATE_U16(Sb16, rate), STATE_U16(Sb16, block), STATE_U32(Sb16, direct_idle),
-    STATE_BOOL(Sb16, resetting), STATE_BOOL(Sb16, speaker), STATE_BOOL(Sb16, high_speed), STATE_BOOL(Sb16, input_stereo),
-    STATE_END
+    STATE_BOOL(Sb16, resetting), STATE_BOOL(Sb16, speaker), STATE_BOOL(Sb16, high_speed),
+    STATE_BOOL(Sb16, input_stereo), STATE_END
 };
 
 const DeviceType sb16_type = {

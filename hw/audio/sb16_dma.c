@@ -1,9 +1,9 @@
 /*
- * The Sound Blaster 16's engines for DMA: blocks of samples, each with an interrupt at its end ("Sound Blaster Series Hardware
- * Programming Guide", chapter 3).
+ * The Sound Blaster 16's engines for DMA: blocks of samples, each with an interrupt at its end ("Sound Blaster Series
+ * Hardware Programming Guide", chapter 3).
  *
- * A frame that is due is asked for from the DMA controller.  What that does not give, since its channel is masked or at
- * its end, the card waits for: the block gets longer, nothing is lost.
+ * A frame that is due is asked for from the DMA controller.  What that does not give, since its channel is masked or
+ * at its end, the card waits for: the block gets longer, nothing is lost.
  */
 #include "core/error.h"
 #include "core/machine.h"
@@ -135,7 +135,8 @@ void sb16_engine_pause(Sb16Engine *e, bool pause)
 
 void sb16_engine_init(Sb16Engine *e, Sb16 *s, unsigned number)
 {
-    static const char *const names[SB16_ENGINES][2] = {{"sb16.play8", "sb16.record8"}, {"sb16.play16", "sb16.record16"}};
+    static const char *const names[SB16_ENGINES][2] = {{"sb16.play8", "sb16.record8"},
+                                                         {"sb16.play16", "sb16.record16"}};
     e->card = s;
     e->number = number;
     audio_voice_init(&e->play, s->dev.machine, s->backend, names[number][0], &play_ops, e);

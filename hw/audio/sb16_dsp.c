@@ -1,6 +1,6 @@
 /*
- * Commands of the Sound Blaster 16's DSP, version 4.05 ("Sound Blaster Series Hardware Programming Guide", chapter 6).  Not
- * there: ADPCM, MIDI, and the advanced signal processor.
+ * Commands of the Sound Blaster 16's DSP, version 4.05 ("Sound Blaster Series Hardware Programming Guide", chapter 6).
+ * Not there: ADPCM, MIDI, and the advanced signal processor.
  */
 #include <string.h>
 
@@ -8,12 +8,12 @@
 #include "hw/audio/sb16_internal.h"
 
 enum {
-    DIRECT_OUT = 0x10, OUT_8 = 0x14, OUT_8_AUTO = 0x1c, DIRECT_IN = 0x20, IN_8 = 0x24, IN_8_AUTO = 0x2c, TIME_CONSTANT = 0x40,
-    OUTPUT_RATE = 0x41, INPUT_RATE = 0x42, BLOCK_SIZE = 0x48, SILENCE = 0x80, OUT_HIGH_AUTO = 0x90, OUT_HIGH = 0x91,
-    IN_HIGH_AUTO = 0x98, IN_HIGH = 0x99, INPUT_MONO = 0xa0, INPUT_STEREO = 0xa8, DMA_16 = 0xb0, DMA_8 = 0xc0, PAUSE_8 = 0xd0,
-    SPEAKER_ON = 0xd1, SPEAKER_OFF = 0xd3, CONTINUE_8 = 0xd4, PAUSE_16 = 0xd5, CONTINUE_16 = 0xd6, SPEAKER_STATUS = 0xd8,
-    END_16 = 0xd9, END_8 = 0xda, IDENTIFY = 0xe0, VERSION = 0xe1, COPYRIGHT = 0xe3, WRITE_TEST = 0xe4, READ_TEST = 0xe8,
-    INTERRUPT_8 = 0xf2, INTERRUPT_16 = 0xf3
+    DIRECT_OUT = 0x10, OUT_8 = 0x14, OUT_8_AUTO = 0x1c, DIRECT_IN = 0x20, IN_8 = 0x24, IN_8_AUTO = 0x2c,
+    TIME_CONSTANT = 0x40, OUTPUT_RATE = 0x41, INPUT_RATE = 0x42, BLOCK_SIZE = 0x48, SILENCE = 0x80,
+    OUT_HIGH_AUTO = 0x90, OUT_HIGH = 0x91, IN_HIGH_AUTO = 0x98, IN_HIGH = 0x99, INPUT_MONO = 0xa0, INPUT_STEREO = 0xa8,
+    DMA_16 = 0xb0, DMA_8 = 0xc0, PAUSE_8 = 0xd0, SPEAKER_ON = 0xd1, SPEAKER_OFF = 0xd3, CONTINUE_8 = 0xd4,
+    PAUSE_16 = 0xd5, CONTINUE_16 = 0xd6, SPEAKER_STATUS = 0xd8, END_16 = 0xd9, END_8 = 0xda, IDENTIFY = 0xe0,
+    VERSION = 0xe1, COPYRIGHT = 0xe3, WRITE_TEST = 0xe4, READ_TEST = 0xe8, INTERRUPT_8 = 0xf2, INTERRUPT_16 = 0xf3
 };
 enum { ASP_MODE = 0x04, ASP_CODEC = 0x05, ASP_SET = 0x0e, ASP_GET = 0x0f, SELF_TEST = 0xf8 };
 enum { COMMAND_INPUT = 0x08, COMMAND_AUTO = 0x04, MODE_STEREO = 0x20, MODE_SIGNED = 0x10 };
@@ -70,7 +70,8 @@ static void start_new(Sb16 *s, unsigned engine)
     uint8_t mode = s->parameters[0];
     Sb16Transfer t = {.engine = engine, .recording = s->command & COMMAND_INPUT, .repeats = s->command & COMMAND_AUTO,
                       .is_signed = mode & MODE_SIGNED, .stereo = mode & MODE_STEREO,
-                      .samples = (s->parameters[1] | s->parameters[2] << 8) + 1u, .rate = frame_rate(s, mode & MODE_STEREO)};
+                      .samples = (s->parameters[1] | s->parameters[2] << 8) + 1u,
+                      .rate = frame_rate(s, mode & MODE_STEREO)};
     sb16_engine_start(&s->engine[engine], &t);
 }
 

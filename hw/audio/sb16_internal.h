@@ -1,6 +1,6 @@
 /*
- * Inside the Sound Blaster 16: sb16.c has ports, mixer and interrupt lines, sb16_dsp.c the commands, sb16_dma.c the two
- * engines that move samples.
+ * Inside the Sound Blaster 16: sb16.c has ports, mixer and interrupt lines, sb16_dsp.c the commands, sb16_dma.c the
+ * two engines that move samples.
  */
 #ifndef MYNA_HW_AUDIO_SB16_INTERNAL_H
 #define MYNA_HW_AUDIO_SB16_INTERNAL_H
@@ -24,7 +24,7 @@ typedef struct Sb16Engine {
     uint8_t *data;
     unsigned wanted;
     /* saved */
-    bool recording, repeats, ending, silent, active; /* silent: no DMA (command 80h); active: started, perhaps paused */
+    bool recording, repeats, ending, silent, active; /* silent: no DMA (80h); active: started, perhaps paused */
     uint32_t block, left;    /* bytes: of a block, and of the one under way until its interrupt */
 } Sb16Engine;
 

@@ -8,9 +8,10 @@
 #include "backends/audio/audio.h"
 
 enum {
-    PRO_VOICE = 0x04, PRO_MIC = 0x0a, PRO_OUTPUT = 0x0e, PRO_MASTER = 0x22, PRO_FM = 0x26, PRO_CD = 0x28, PRO_LINE = 0x2e,
-    MASTER = 0x30, VOICE = 0x32, FM = 0x34, CD = 0x36, LINE = 0x38, MIC = 0x3a, SPEAKER = 0x3b, OUTPUT_SWITCHES = 0x3c,
-    INPUT_LEFT = 0x3d, INPUT_RIGHT = 0x3e, OUTPUT_GAIN = 0x41, TREBLE = 0x44, BASS = 0x46, LAST = 0x47
+    PRO_VOICE = 0x04, PRO_MIC = 0x0a, PRO_OUTPUT = 0x0e, PRO_MASTER = 0x22, PRO_FM = 0x26, PRO_CD = 0x28,
+    PRO_LINE = 0x2e, MASTER = 0x30, VOICE = 0x32, FM = 0x34, CD = 0x36, LINE = 0x38, MIC = 0x3a, SPEAKER = 0x3b,
+    OUTPUT_SWITCHES = 0x3c, INPUT_LEFT = 0x3d, INPUT_RIGHT = 0x3e, OUTPUT_GAIN = 0x41, TREBLE = 0x44, BASS = 0x46,
+    LAST = 0x47
 };
 enum { PRO_STEREO = 0x02, LEVEL_MAX = 31, QUARTERS_PER_STEP = 8, QUARTERS_PER_GAIN = 24 }; /* 2 dB, 6 dB */
 
@@ -28,8 +29,8 @@ static unsigned pro_pair(uint8_t index)
 }
 
 /*
- * The data sheet has -14 dB for master, voice and FM.  Those are at 0 dB here: programs for DOS leave them to a utility that
- * the card came with.
+ * The data sheet has -14 dB for master, voice and FM.  Those are at 0 dB here: programs for DOS leave them to a
+ * utility that the card came with.
  */
 void sb16_mixer_reset(Sb16Mixer *m)
 {
@@ -68,7 +69,8 @@ void sb16_mixer_write(Sb16Mixer *m, uint8_t index, uint8_t v)
 
 unsigned sb16_mixer_volume(const Sb16Mixer *m, unsigned source, unsigned side)
 {
-    unsigned level = m->reg[source + side] >> 3, master = m->reg[MASTER + side] >> 3, gain = m->reg[OUTPUT_GAIN + side] >> 6;
+    unsigned level = m->reg[source + side] >> 3, master = m->reg[MASTER + side] >> 3;
+    unsigned gain = m->reg[OUTPUT_GAIN + side] >> 6;
     int quarters = (2 * LEVEL_MAX - (int)(level + master)) * QUARTERS_PER_STEP - (int)gain * QUARTERS_PER_GAIN;
     return audio_volume_from_attenuation(quarters);
 }

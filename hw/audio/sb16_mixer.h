@@ -1,6 +1,6 @@
 /*
- * The mixer CT1745 ("Sound Blaster Series Hardware Programming Guide", Creative 1994, chapter 4), with the registers of the
- * Sound Blaster Pro's CT1345 that are other views of its own.
+ * The mixer CT1745 ("Sound Blaster Series Hardware Programming Guide", Creative 1994, chapter 4), with the registers
+ * of the Sound Blaster Pro's CT1345 that are other views of its own.
  */
 #ifndef MYNA_HW_AUDIO_SB16_MIXER_H
 #define MYNA_HW_AUDIO_SB16_MIXER_H

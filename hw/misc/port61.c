@@ -1,9 +1,9 @@
 /*
- * System control port B, 61h (PIIX3 data sheet, "NMI Status and Control Register"): gate of timer channel 2, speaker data,
- * refresh toggle and the timer's output; and the speaker, which that output moves while the data bit is set.
+ * System control port B, 61h (PIIX3 data sheet, "NMI Status and Control Register"): gate of timer channel 2, speaker
+ * data, refresh toggle and the timer's output; and the speaker, which that output moves while the data bit is set.
  *
- * Programs play more than square waves: they toggle the data bit, or let the timer make pulses of changing width.  So each
- * of the voice's frames is the mean of the output's level over its time, exact to a tick of the timer.
+ * Programs play more than square waves: they toggle the data bit, or let the timer make pulses of changing width.  So
+ * each of the voice's frames is the mean of the output's level over its time, exact to a tick of the timer.
  */
 #include "hw/misc/port61.h"
 
@@ -156,7 +156,8 @@ static gboolean port61_post_load(Device *dev, GError **err)
     const AudioSettings *a = &s->voice.settings;
 
     if (a->rate != RATE || a->format != AUDIO_S16 || a->channels != 1 || s->start < 0 ||
-        s->start > clock_now(dev->machine->clocks, MYNA_CLOCK_VIRTUAL) || s->frames > (uint64_t)INT64_MAX / NS_PER_SECOND)
+        s->start > clock_now(dev->machine->clocks, MYNA_CLOCK_VIRTUAL) ||
+        s->frames > (uint64_t)INT64_MAX / NS_PER_SECOND)
         return error_set(err, "device '%s': its saved state is not one of a speaker", dev->id);
     return audio_voice_restored(&s->voice, err);
 }

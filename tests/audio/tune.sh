@@ -28,8 +28,8 @@ measure() {
              END { print rms, (max > min ? max : min) }'
 }
 
-# tune_check FILE [CHANNELS] [NOISE] [LEVEL]: whether FILE has the tune, from its first sound on: each note at its time and as loud as
-# it was, nothing else louder than NOISE of full scale [0.01], as a gap or a click is.
+# tune_check FILE [CHANNELS] [NOISE] [LEVEL]: whether FILE has the tune, from its first sound on: each note at its time
+# and as loud as it was, nothing else louder than NOISE of full scale [0.01], as a gap or a click is.
 tune_check() {
     file=$1 channels=${2:-1 2} noise=${3:-0.01} level=${4:-0.35} bad=0
     sox "$file" "$file.from-start.wav" silence 1 0.0005 2% || return 1
@@ -39,9 +39,10 @@ tune_check() {
         at=0
         for n in $list; do
             all=$(measure "$file.from-start.wav" "$channel" "$at" $note_seconds)
-            rest=$(measure "$file.from-start.wav" "$channel" "$at" $note_seconds sinc -t 60 "$((n + 120))-$((n - 120))")
+            rest=$(measure "$file.from-start.wav" "$channel" "$at" $note_seconds \
+                sinc -t 60 "$((n + 120))-$((n - 120))")
             echo "# channel $channel, $at s, $n Hz: ${all% *}; beside it at most ${rest#* }"
-            awk "BEGIN { exit !(${all% *} > $level * 0.95 && ${all% *} < $level * 1.05 && ${rest#* } < $noise) }" || bad=1
+            awk "BEGIN { a = ${all% *} / $level; exit !(a > 0.95 && a < 1.05 && ${rest#* } < $noise) }" || bad=1
             at=$(awk "BEGIN { print $at + $note_seconds }")
         done
     done

@@ -1,6 +1,6 @@
 /*
- * A bench for sound devices: a machine with RAM, an ISA and a PCI bus, a DMA controller and a timer, whose sound goes into an
- * array; and what the tests measure on it.
+ * A bench for sound devices: a machine with RAM, an ISA and a PCI bus, a DMA controller and a timer, whose sound goes
+ * into an array; and what the tests measure on it.
  */
 #ifndef MYNA_TESTS_UNIT_SOUND_BENCH_H
 #define MYNA_TESTS_UNIT_SOUND_BENCH_H
@@ -171,8 +171,8 @@ static inline double heard_rms(const Sound *s, unsigned side, unsigned from, uns
 }
 
 /* A tone of that amplitude, and hardly anything else: count is a multiple of its period. */
-static inline void assert_tone(const Sound *s, unsigned side, unsigned from, unsigned count, double hz, double amplitude,
-                               double tolerance)
+static inline void assert_tone(const Sound *s, unsigned side, unsigned from, unsigned count, double hz,
+                               double amplitude, double tolerance)
 {
     double tone = heard_tone(s, side, from, count, hz), rms = heard_rms(s, side, from, count);
     g_assert_cmpfloat_with_epsilon(tone, amplitude, amplitude * tolerance);
@@ -214,7 +214,8 @@ static inline void assert_same_devices(const Sound *one, const Sound *two)
 }
 
 /*
- * Saves the machine, restores it into another that the test has made alike, lets both go on, and compares what they are then.
+ * Saves the machine, restores it into another that the test has made alike, lets both go on, and compares what they
+ * are then.
  */
 static inline void assert_goes_on_alike(Sound *one, Sound *two, int64_t until)
 {

@@ -5,7 +5,8 @@
 #include "sound_bench.h"
 
 enum { NAM = SOUND_PORTS, NABM = SOUND_PORTS + 0x100, PI = 0x00, PO = 0x10, MC = 0x20 };
-enum { BDBAR = 0x0, CIV = 0x4, LVI = 0x5, SR = 0x6, PICB = 0x8, PIV = 0xa, CR = 0xb, GLOB_CNT = 0x2c, GLOB_STA = 0x30, CAS = 0x34 };
+enum { BDBAR = 0x0, CIV = 0x4, LVI = 0x5, SR = 0x6, PICB = 0x8, PIV = 0xa, CR = 0xb, GLOB_CNT = 0x2c, GLOB_STA = 0x30,
+       CAS = 0x34 };
 enum { DCH = 1, CELV = 2, LVBCI = 4, BCIS = 8, RUN = 1, RESET = 2, LVBIE = 4, IOCE = 0x10 };
 enum { RING_AT = 0x1000, DATA_AT = 0x10000, IOC = 0x80000000u, BUFFER = 4800 /* frames */ };
 

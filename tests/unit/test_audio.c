@@ -279,9 +279,11 @@ static void test_formats(void)
     static const struct { uint8_t format, bytes[4]; float value; } rows[] = {
         { AUDIO_U8, { 0x80 }, 0 },        { AUDIO_U8, { 0xc0 }, 0.5f },           { AUDIO_U8, { 0x00 }, -1 },
         { AUDIO_S8, { 0x40 }, 0.5f },     { AUDIO_S8, { 0x80 }, -1 },             { AUDIO_U16, { 0x00, 0x80 }, 0 },
-        { AUDIO_U16, { 0x00, 0xc0 }, 0.5f }, { AUDIO_S16, { 0x00, 0xc0 }, -0.5f }, { AUDIO_S20, { 0, 0, 0x04, 0 }, 0.5f },
+        { AUDIO_U16, { 0x00, 0xc0 }, 0.5f }, { AUDIO_S16, { 0x00, 0xc0 }, -0.5f }, 
+        { AUDIO_S20, { 0, 0, 0x04, 0 }, 0.5f },
         { AUDIO_S20, { 0, 0, 0xfc, 0xff }, -0.5f }, { AUDIO_S24, { 0, 0, 0x40, 0 }, 0.5f },
-        { AUDIO_S24, { 0, 0, 0x80, 0xff }, -1 }, { AUDIO_S32, { 0, 0, 0, 0x40 }, 0.5f }, { AUDIO_S32, { 0, 0, 0, 0x80 }, -1 },
+        { AUDIO_S24, { 0, 0, 0x80, 0xff }, -1 }, { AUDIO_S32, { 0, 0, 0, 0x40 }, 0.5f }, 
+        { AUDIO_S32, { 0, 0, 0, 0x80 }, -1 },
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         AudioSettings a = { .rate = 48000, .format = rows[i].format, .channels = 1 };
@@ -291,14 +293,15 @@ static void test_formats(void)
         g_assert_cmpfloat(out[0], ==, rows[i].value);
         g_assert_cmpfloat(out[1], ==, rows[i].value);
         audio_from_float(&a, out, 1, back);
-        unsigned significant = rows[i].format == AUDIO_S20 ? 2 : rows[i].format == AUDIO_S24 ? 3 : audio_frame_size(&a);
+        unsigned format = rows[i].format;
+        unsigned significant = format == AUDIO_S20 ? 2 : format == AUDIO_S24 ? 3 : audio_frame_size(&a);
         g_assert_cmpmem(back, significant, rows[i].bytes, significant);
     }
     const uint8_t surround[11] = { [5] = 0x40 };
     AudioSettings six = { .rate = 48000, .format = AUDIO_S8, .channels = 6 };
     for (unsigned c = 0; c < 6; c++) {
-        static const float rear_first[6][2] = { { 0.5f, 0 }, { 0, 0.5f }, { 0.3535f, 0 }, { 0, 0.3535f }, { 0.3535f, 0.3535f },
-                                               { 0, 0 } };
+        static const float rear_first[6][2] = { { 0.5f, 0 }, { 0, 0.5f }, { 0.3535f, 0 }, { 0, 0.3535f }, 
+            { 0.3535f, 0.3535f }, { 0, 0 } };
         float out[2];
         audio_to_float(&six, surround + 5 - c, 1, out);
         g_assert_cmpfloat_with_epsilon(out[0], rear_first[c][0], 0.001);
@@ -353,7 +356,8 @@ static uint32_t file_word(const char *data, unsigned at) { return ld32le((const 
 /* Frame n is what sounds at n / rate, and the header is right each second, also if nobody closes the file. */
 static void test_wav(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("myna-XXXXXX", NULL), *path = g_build_filename(dir, "a,b.wav", NULL), *data = NULL;
+    g_autofree char *dir = g_dir_make_tmp("myna-XXXXXX", NULL), *data = NULL;
+    g_autofree char *path = g_build_filename(dir, "a,b.wav", NULL);
     g_autofree char *comma = g_build_filename(dir, "a,,b.wav", NULL);
     g_autofree char *text = g_strdup_printf("wav,id=w,out.frequency=44100,path=%s", comma);
     g_autoptr(GError) err = NULL;
@@ -398,6 +402,42 @@ static void test_wav(void)
     g_rmdir(dir);
 }
 
+/* What a sound card makes of it depends on the host; that it is opened, fed, stopped and closed does not. */
+static void test_sdl(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
+    AudioSettings a = { .rate = 44100, .format = AUDIO_S16, .channels = 2 };
+    Sound s;
+    Player p;
+    g_setenv("SDL_AUDIODRIVER", "dummy", TRUE);
+    sound_up(&s);
+    if (!audio_kind_sdl.open) {
+        g_test_skip("built without SDL");
+        sound_down(&s);
+        return;
+    }
+    g_assert_false(audio_open(s.b.m, "sdl,id=s,out.buffer-length=1", &err));
+    g_assert_nonnull(strstr(err->message, "20000 to 1000000"));
+    g_clear_error(&err);
+    audio_open(s.b.m, "sdl,id=s,out.buffer-length=30000", &err);
+    g_assert_no_error(err);
+    p = (Player){ .sound = &s, .hz = 1000, .amplitude = 0.5 };
+    audio_voice_init(&p.voice, s.b.m, audio_find(s.b.m, "s"), "player", &play_ops, &p);
+    audio_voice_set(&p.voice, &a);
+    player_start(&p);
+    for (int64_t t = 0; t <= SECOND(1); t += 10000000) /* much faster than it is played: most of it is dropped */
+        run_to(&s.b, t);
+    audio_voice_run(&p.voice, false);
+    for (int64_t t = SECOND(1); t <= SECOND(2); t += 10000000)
+        run_to(&s.b, t);
+    audio_describe(audio_find(s.b.m, "s"), text);
+    g_assert_nonnull(strstr(text->str, "driver=sdl, 48000 Hz, silent, dummy, 30 ms"));
+    g_assert_cmpuint(p.frames, ==, 44100);
+    audio_voice_exit(&p.voice);
+    sound_down(&s);
+}
+
 /* A user's mistake is one line that says what is right. */
 static void test_options(void)
 {
@@ -438,6 +478,7 @@ int main(int argc, char **argv)
     g_test_add_func("/audio/volume-steps", test_volume_steps);
     g_test_add_func("/audio/recording", test_recording);
     g_test_add_func("/audio/wav", test_wav);
+    g_test_add_func("/audio/sdl", test_sdl);
     g_test_add_func("/audio/options", test_options);
     return g_test_run();
 }

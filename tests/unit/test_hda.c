@@ -4,16 +4,20 @@
 #include "hw/audio/hda.h"
 #include "sound_bench.h"
 
-enum { GCTL = 0x08, STATESTS = 0x0e, INTCTL = 0x20, INTSTS = 0x24, WALCLK = 0x30, CORBLBASE = 0x40, CORBWP = 0x48, CORBRP = 0x4a,
-       CORBCTL = 0x4c, RIRBLBASE = 0x50, RIRBWP = 0x58, RINTCNT = 0x5a, RIRBCTL = 0x5c, RIRBSTS = 0x5d, IC = 0x60, IR = 0x64,
-       ICS = 0x68, DPLBASE = 0x70, OUT0 = 0x100, IN0 = 0x80 };
+enum { GCTL = 0x08, STATESTS = 0x0e, INTCTL = 0x20, INTSTS = 0x24, WALCLK = 0x30, CORBLBASE = 0x40, CORBWP = 0x48,
+       CORBRP = 0x4a, CORBCTL = 0x4c, RIRBLBASE = 0x50, RIRBWP = 0x58, RINTCNT = 0x5a, RIRBCTL = 0x5c, RIRBSTS = 0x5d,
+       IC = 0x60, IR = 0x64, ICS = 0x68, DPLBASE = 0x70, OUT0 = 0x100, IN0 = 0x80 };
 enum { CTL = 0x00, STS = 0x03, LPIB = 0x04, CBL = 0x08, LVI = 0x0c, FMT = 0x12, BDPL = 0x18 };
 enum { CORB_AT = 0x1000, RIRB_AT = 0x2000, BDL_AT = 0x3000, POSITIONS_AT = 0x4000, DATA_AT = 0x10000, BUFFER = 4800 };
 enum { RUN = 2, IOCE = 4, BCIS = 4, TAG = 5, DAC = 2, PIN = 3, ADC = 4 };
 enum { FORMAT_48K_S16_STEREO = 0x0011, FORMAT_44K1_S16_STEREO = 0x4011 };
 
 static uint32_t get(Sound *s, unsigned at, unsigned size) { return as_read(s->b.m->memory, SOUND_MEMORY + at, size); }
-static void put(Sound *s, unsigned at, uint32_t v, unsigned size) { as_write(s->b.m->memory, SOUND_MEMORY + at, v, size); }
+static void put(Sound *s, unsigned at, uint32_t v, unsigned size)
+{
+    as_write(s->b.m->memory, SOUND_MEMORY + at, v, size);
+}
+
 
 /* By the immediate command registers (3.4.3). */
 static uint32_t verb(Sound *s, unsigned node, uint32_t command)
@@ -268,7 +272,8 @@ static void test_places(void)
     g_assert_nonnull(strstr(err->message, "-device intel-hda"));
     g_clear_error(&err);
     g_assert_nonnull(device_add(s.b.m, &ich9_intel_hda_type, "h", &err, NULL));
-    g_assert_nonnull(device_add(s.b.m, &hda_output_type, "one", &err, "bus", "h.0", "cad", "3", "audiodev", "snd", NULL));
+    g_assert_nonnull(device_add(s.b.m, &hda_output_type, "one", &err, "bus", "h.0", "cad", "3", "audiodev", "snd",
+                                NULL));
     g_assert_null(device_add(s.b.m, &hda_output_type, NULL, &err, "bus", "h.0", "cad", "3", NULL));
     g_assert_nonnull(strstr(err->message, "cad=3 is 'one'"));
     g_clear_error(&err);

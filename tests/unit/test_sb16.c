@@ -309,7 +309,10 @@ static void operator_set(Sound *s, unsigned offset, uint8_t multiple, uint8_t le
     fm(s, 0xe0 + offset, wave);
 }
 
-/* Channel 0: 440 Hz (F-number 580, block 4: 580 * 2^(4-20) * 49716), both operators apart, of which only the second is heard. */
+/*
+ * Channel 0: 440 Hz (F-number 580, block 4: 580 * 2^(4-20) * 49716), both operators apart, of which only the second is
+ * heard.
+ */
 static void note(Sound *s, uint8_t wave)
 {
     fm(s, 0x105, 1);
@@ -331,7 +334,8 @@ static void adlib_up(Sound *s)
 /* Each waveform's harmonics, computed from its definition: level 4084 / 32768 at its peak. */
 static void test_waveforms(void)
 {
-    static const double first[8] = { 1, 0.5, 0, 0.5 * 0.5, 0, 0, 4 / G_PI, 0 }, second[8] = { 0, 0, 0.4244, 0, 0.5, 0, 0, 0 };
+    static const double first[8] = { 1, 0.5, 0, 0.5 * 0.5, 0, 0, 4 / G_PI, 0 };
+    static const double second[8] = { 0, 0, 0.4244, 0, 0.5, 0, 0, 0 };
     for (unsigned w = 0; w < 7; w++) {
         Sound s;
         adlib_up(&s);
@@ -583,8 +587,8 @@ static void test_save(void)
 
 static void test_abuse(void)
 {
-    static const uint16_t ranges[][2] = { { BASE, 16 }, { FM, 4 }, { 0x40, 4 }, { 0x61, 1 }, { 0x00, 16 }, { 0xc0, 32 }, { WRITE, 1 },
-                                          { WRITE, 1 }, { MIXER, 2 } };
+    static const uint16_t ranges[][2] = { { BASE, 16 }, { FM, 4 }, { 0x40, 4 }, { 0x61, 1 }, { 0x00, 16 },
+                                          { 0xc0, 32 }, { WRITE, 1 }, { WRITE, 1 }, { MIXER, 2 } };
     for (unsigned seed = 0; seed < 40; seed++) {
         g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
         Sound s, other;
