@@ -3,7 +3,7 @@ SRC ?= .
 BUILD ?= build
 
 FOLDERS = util core cpu tcg tcg/x86_64 hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi \
-          hw/misc hw/scsi hw/virtio hw/net backends/char backends/block backends/net backends/9p machines debugger
+          hw/misc hw/scsi hw/virtio hw/net backends/char backends/block backends/net backends/9p backends/audio hw/audio machines debugger
 LIB_SOURCES = $(foreach f,$(FOLDERS),$(wildcard $(SRC)/$(f)/*.c))
 UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
 
@@ -40,7 +40,8 @@ CPU_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/cp
 FUZZ_PARTS = $(foreach f,compare generate program vm,$(BUILD)/tests/fuzz/$(f).o) \
              $(foreach f,case encode random registers,$(BUILD)/tests/cpu/$(f).o)
 FUZZ_OBJECTS = $(BUILD)/tests/fuzz/main.o $(FUZZ_PARTS)
-LIBFUZZER_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/fuzz_*.c))
+LIBFUZZER_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fuzz/fuzz_*.c)) \
+                    $(BUILD)/tests/fuzz/device_bench.o
 FP_TEST_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/fp/*.c))
 DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/decode/*.c)) \
                  $(foreach f,case encode random native,$(BUILD)/tests/cpu/$(f).o)
@@ -83,6 +84,8 @@ $(BUILD)/fuzz-cpu: $(FUZZ_OBJECTS) $(BUILD)/libmyna.a
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz_program: $(BUILD)/tests/fuzz/fuzz_program.o $(FUZZ_PARTS) $(BUILD)/libmyna.a
+	$(LINK) -fsanitize=fuzzer
+$(BUILD)/fuzz_device: $(BUILD)/tests/fuzz/fuzz_device.o $(BUILD)/tests/fuzz/device_bench.o $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
 $(BUILD)/decode-check: $(DECODE_OBJECTS) $(BUILD)/libmyna.a
 	$(LINK)
@@ -139,7 +142,7 @@ PROGRAMS ?= 4000
 STRINGS ?= 1000000
 # Of work that QEMU and Myna do on one image.
 SEQUENCES ?= 30
-# Of each libFuzzer target, within make check.
+# Of each libFuzzer target, within make check; of all devices together.
 FUZZ_SECONDS ?= 10
 # Of each operation; check-fp has its own default.
 FP_CASES = $(if $(filter file,$(origin CASES)),1000,$(CASES))
@@ -182,8 +185,8 @@ BUILT_FOR_display = all guests $(BUILD)/tests/display/picture
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs fuzz-formats fuzz-images check-debug check-disk check-net check-display check-hosts \
-        check-kut
+        fuzz-decode fuzz-programs fuzz-formats fuzz-images fuzz-devices check-debug check-disk check-net \
+        check-display check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -207,6 +210,9 @@ SECONDS ?= 60
 fuzz-decode fuzz-programs fuzz-formats fuzz-images: $(BUILD)/config.mk
 	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) \
 	    $(patsubst fuzz-%,%,$(patsubst %images,%image,$(@:programs=program)))
+# All devices share the time; each of DEVICES="..." has it.
+fuzz-devices: $(BUILD)/config.mk
+	+@MAKE="$(MAKE)" $(SRC)/scripts/check-libfuzzer $(BUILD) $(SECONDS) $(or $(DEVICES:%=device/%),device)
 fuzz-cpu: $(BUILD)/fuzz-cpu
 	@$(BUILD)/fuzz-cpu
 check-pins: $(BUILD)/cpu-pins
@@ -243,6 +249,7 @@ help:
 ## make check-fuzz PROGRAMS=N, make fuzz-cpu   random programs, interpreted and recompiled; without an end
 ## make fuzz-decode, fuzz-programs, fuzz-formats, fuzz-images [SECONDS=60]   libFuzzer on the decoder, on programs in
 ##                      both engines, and on images' metadata
+## make fuzz-devices [DEVICES="nvme VGA"] [SECONDS=60]     libFuzzer on devices' registers
 ## make check-pins, make pins             compares, or writes anew, the recompiler's code for short sequences
 ## make check-kut KUT=DIR [TESTS="..."] [ENGINE=interp]    kvm-unit-tests built in DIR
 ## make bench [ROWS=int,call] [N=3] [ENGINES="tcg interp"] [AGAINST=OTHER/myna]    speed, beside QEMU (docs/testing.md)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backends/9p/fsdev.h"
+#include "backends/audio/audio.h"
 #include "backends/block/block.h"
 #include "backends/char/char.h"
 #include "backends/net/net.h"
@@ -248,6 +249,7 @@ static gboolean run(const Options *o, int *status, GError **err)
     m->no_shutdown = o->no_shutdown || !g_strcmp0(o->action.shutdown, "pause");
     gboolean ok = machine_live(m, o, status, err);
     net_close_all(m);
+    audio_close_all(m);
     fsdev_close_all(m);
     block_close_all(m);
     monitor_free_all(m);

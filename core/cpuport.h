@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The registers that a port may be given along with its access (VMware's backdoor, hw/input/vmport.c). */
+enum { IO_EAX, IO_EBX, IO_ECX, IO_EDX, IO_ESI, IO_EDI, IO_REGISTERS };
+
 /* Lines into a CPU.  Every function may be called from any thread; level lines take 0 or 1, the others are edges. */
 typedef struct CpuPort {
     void *cpu;
@@ -19,6 +22,12 @@ typedef struct CpuPort {
     void (*a20)(void *cpu, bool enabled);
     void (*reset)(void *cpu);                      /* power-on reset of this CPU alone */
     void (*power_off)(void *cpu);                  /* a sleep state: no instruction more until the machine's reset */
+    /*
+     * Of the CPU whose access to a port is under way (Machine.io_cpu), and only then, in its thread: registers as the
+     * instruction finds them, and as it is to leave them, but that IN overwrites what it reads into.
+     */
+    void (*io_get)(void *cpu, uint32_t r[IO_REGISTERS]);
+    void (*io_set)(void *cpu, const uint32_t r[IO_REGISTERS]); /* high halves become 0 */
 } CpuPort;
 
 /* What a CPU asks of its local interrupt controller; called from the CPU's thread with the machine lock held. */

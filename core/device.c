@@ -20,7 +20,7 @@ static const struct {
     [PROP_BOOL] = { "bool", 0 },     [PROP_U8] = { "uint8", 8 },    [PROP_U16] = { "uint16", 16 },
     [PROP_U32] = { "uint32", 32 },   [PROP_U64] = { "uint64", 64 }, [PROP_SIZE] = { "size", 64 },
     [PROP_STRING] = { "str", 0 },    [PROP_CHAR] = { "chardev", 0 }, [PROP_DRIVE] = { "drive", 0 },
-    [PROP_NET] = { "netdev", 0 },    [PROP_MAC] = { "macaddr", 0 },
+    [PROP_NET] = { "netdev", 0 },    [PROP_AUDIO] = { "audiodev", 0 }, [PROP_MAC] = { "macaddr", 0 },
 };
 
 #define for_each_property(p, type_) for (const Property *p = (type_)->properties; p && p->name; p++)
@@ -67,7 +67,7 @@ static void property_put_pointer(Device *dev, const Property *p, void *v)
 
 static bool property_is_backend(const Property *p)
 {
-    return p->type == PROP_CHAR || p->type == PROP_DRIVE || p->type == PROP_NET;
+    return p->type == PROP_CHAR || p->type == PROP_DRIVE || p->type == PROP_NET || p->type == PROP_AUDIO;
 }
 
 static bool property_is_pointer(const Property *p)
@@ -207,7 +207,7 @@ static gboolean set_mac(Device *dev, const Property *p, const char *value, GErro
     return parse_mac(what, value, property_field(dev, p), err);
 }
 
-/* Back ends provide themselves to the machine as "chardev:ID", "drive:ID" and "netdev:ID". */
+/* Back ends provide themselves to the machine as "chardev:ID", "drive:ID", "netdev:ID" and "audiodev:ID". */
 static gboolean set_backend(Device *dev, const Property *p, const char *value, GError **err)
 {
     const char *kind = property_types[p->type].shown;
@@ -270,7 +270,8 @@ gboolean device_set(Device *dev, const char *property, const char *value, GError
     case PROP_MAC: return set_mac(dev, p, value, err);
     case PROP_CHAR:
     case PROP_DRIVE:
-    case PROP_NET: return set_backend(dev, p, value, err);
+    case PROP_NET:
+    case PROP_AUDIO: return set_backend(dev, p, value, err);
     default: return set_number(dev, p, value, err);
     }
 }
@@ -328,11 +329,11 @@ static Device *backend_user(Device *dev, const Property *own, const void *backen
     return NULL;
 }
 
-/* A back end has one front end. */
+/* A back end has one front end, save that sounds are mixed. */
 static gboolean device_check_backends(Device *dev, GError **err)
 {
     for_each_property(p, dev->type) {
-        if (!property_is_backend(p))
+        if (!property_is_backend(p) || p->type == PROP_AUDIO)
             continue;
         void *backend = property_get_pointer(dev, p);
         Device *user = backend ? backend_user(dev, p, backend) : NULL;

@@ -25,6 +25,7 @@ typedef enum PropertyType {
     PROP_CHAR,   /* struct CharBackend *: a chardev by name (backends/char) */
     PROP_DRIVE,  /* struct BlockBackend *: a drive by name (backends/block) */
     PROP_NET,    /* struct NetBackend *: a network by name (backends/net) */
+    PROP_AUDIO,  /* struct AudioBackend *: where its sound goes, by name (backends/audio); several devices may share one */
     PROP_MAC,    /* uint8_t[6]: 52:54:00:12:34:56; all zero when it was not given */
 } PropertyType;
 

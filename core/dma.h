@@ -21,7 +21,7 @@ typedef struct DmaList {
     struct iovec *iov;
     unsigned count, room;
     uint64_t size;           /* bytes in all */
-    uint64_t buffered;       /* private: bytes in buffers */
+    uint64_t buffered;       /* bytes in buffers: of what is not RAM */
     GArray *ranges;          /* private: what the elements are */
 } DmaList;
 

@@ -222,6 +222,7 @@ struct Region {
     /* I/O, with the defaults of sizes filled in. */
     RegionOps ops;
     void *opaque;
+    bool busy;              /* one of its functions runs, with the lock held */
     /* Aliases: what they show; and the aliases that show this region. */
     Region *target;
     uint64_t alias_offset;
@@ -268,6 +269,7 @@ struct AddressSpace {
     GArray *listeners;      /* Listener */
     unsigned batch;         /* depth of as_batch_begin */
     bool stale;             /* changed during a batch */
+    unsigned nested;        /* functions of devices that run, each called by the one before; with the lock held */
 };
 
 static Region *region_new(RegionKind kind, const char *name, uint64_t size)
@@ -771,6 +773,23 @@ AsTarget as_lookup(AddressSpace *as, uint64_t addr)
 }
 
 /*
+ * Devices access what the guest tells them to, which may be registers, their own too.  Without an end to that a guest
+ * overflows the stack (an interrupt message to the register that causes the interrupt), or has a device begin its work
+ * again in the middle of it.  So nobody gets to a region that is being accessed already, nor deeper than a processor's
+ * access of a device, which copies to another, which sends a message.
+ */
+#define NESTED_MAX 4
+
+static bool target_refuses(const AddressSpace *as, const AsTarget *t, uint64_t addr)
+{
+    if (!t->region->busy && as->nested < NESTED_MAX)
+        return false;
+    log_guest_error("%s: access at 0x%" PRIx64 " (%s) from within another that led there dropped", as->name, addr,
+                    t->region->name);
+    return true;
+}
+
+/*
  * The target of an access of up to `size` bytes, the machine lock taken if that is a device: then the target stays
  * what it is until target_release().  The first lookup, without the lock, may have been overtaken by a tree change.
  */
@@ -779,17 +798,28 @@ static AsTarget target_take(AddressSpace *as, uint64_t addr, bool *locked)
     AsTarget t = lookup(as, addr);
 
     *locked = t.region && !t.host;
-    if (*locked) {
-        g_rec_mutex_lock(as->lock);
-        t = lookup(as, addr);
+    if (!*locked)
+        return t;
+    g_rec_mutex_lock(as->lock);
+    t = lookup(as, addr);
+    if (t.region && !t.host) {
+        if (target_refuses(as, &t, addr))
+            return (AsTarget) { .room = t.room };
+        t.region->busy = true;
+        as->nested++;
     }
     return t;
 }
 
-static void target_release(AddressSpace *as, bool locked)
+static void target_release(AddressSpace *as, const AsTarget *t, bool locked)
 {
-    if (locked)
-        g_rec_mutex_unlock(as->lock);
+    if (!locked)
+        return;
+    if (t->region && !t->host) {
+        t->region->busy = false;
+        as->nested--;
+    }
+    g_rec_mutex_unlock(as->lock);
 }
 
 /* ================================================================================================ device access == */
@@ -903,7 +933,7 @@ static uint64_t read_piece(AddressSpace *as, uint64_t addr, unsigned size, unsig
         unassigned_log(as, "read", addr, *n);
         v = bit_mask(8 * *n);
     }
-    target_release(as, locked);
+    target_release(as, &t, locked);
     return v;
 }
 
@@ -941,7 +971,7 @@ static unsigned write_piece(AddressSpace *as, uint64_t addr, uint64_t v, unsigne
     } else {
         unassigned_log(as, "write", addr, n);
     }
-    target_release(as, locked);
+    target_release(as, &t, locked);
     return n;
 }
 
@@ -991,7 +1021,7 @@ void as_read_bytes(AddressSpace *as, uint64_t addr, void *buf, uint64_t size)
         } else {
             memset(to, 0xff, n);
         }
-        target_release(as, locked);
+        target_release(as, &t, locked);
     }
 }
 
@@ -1010,7 +1040,7 @@ static void write_bytes(AddressSpace *as, uint64_t addr, const uint8_t *from, ui
             memcpy(value, from, n);
             device_write(t.region, t.offset, ld64le(value), n);
         }
-        target_release(as, locked);
+        target_release(as, &t, locked);
     }
 }
 

@@ -70,7 +70,7 @@ void ram_release(RamPool *pool, uint64_t offset, uint64_t size);
 /*
  * A device's registers.  `offset` is relative to the region; size is between min_size and max_size (both powers of 2;
  * 0 means 1 and 4): smaller accesses are widened by a read (and, for writes, rejected unless min_size is 1), larger ones are split, little
- * end first.  Reads of nothing give all ones.
+ * end first.  Reads of nothing give all ones, as do those that a region's functions make of the region itself.
  */
 typedef struct RegionOps {
     uint64_t (*read)(void *opaque, uint64_t offset, unsigned size);

@@ -5,7 +5,7 @@
  *
  *   u8 length of the name, the name, u8 type (StateType), u32 count, then the data:
  *   numbers        count values of the type's width
- *   bytes, buffer  count bytes (a buffer's count is its length now)
+ *   bytes, buffer, array  count bytes (a buffer's or array's count is its length now)
  *   timer          u64, the deadline, or -1
  *   struct         count tables of this form
  *
@@ -25,12 +25,14 @@ static const char *const type_names[] = {
     [STATE_TYPE_BOOL] = "bool", [STATE_TYPE_U8] = "u8", [STATE_TYPE_U16] = "u16", [STATE_TYPE_U32] = "u32",
     [STATE_TYPE_U64] = "u64", [STATE_TYPE_BYTES] = "bytes", [STATE_TYPE_TIMER] = "timer",
     [STATE_TYPE_STRUCT] = "struct", [STATE_TYPE_BUFFER] = "buffer",
+    [STATE_TYPE_ARRAY] = "array",
 };
 
 /* Bytes of one saved element of a number; 0 for the other types. */
 static const uint8_t number_width[] = {
     [STATE_TYPE_BOOL] = 1, [STATE_TYPE_U8] = 1, [STATE_TYPE_U16] = 2, [STATE_TYPE_U32] = 4, [STATE_TYPE_U64] = 8,
     [STATE_TYPE_BYTES] = 0, [STATE_TYPE_TIMER] = 0, [STATE_TYPE_STRUCT] = 0, [STATE_TYPE_BUFFER] = 0,
+    [STATE_TYPE_ARRAY] = 0,
 };
 
 /* --- fields in memory -------------------------------------------------------------------------------------------- */
@@ -82,7 +84,11 @@ static uint32_t buffer_length(const StateField *f, const void *object)
 
 static uint32_t field_count(const StateField *f, const void *object)
 {
-    return f->type == STATE_TYPE_BUFFER ? buffer_length(f, object) : f->count;
+    switch (f->type) {
+    case STATE_TYPE_BUFFER: return buffer_length(f, object);
+    case STATE_TYPE_ARRAY: return ((GByteArray *)pointer_get(f, object))->len;
+    default: return f->count;
+    }
 }
 
 static int64_t timer_value(const StateField *f, const void *object)
@@ -119,6 +125,9 @@ static void save_data(const StateField *f, const void *object, uint32_t count, G
     case STATE_TYPE_BUFFER:
         if (count)
             g_byte_array_append(out, pointer_get(f, object), count);
+        break;
+    case STATE_TYPE_ARRAY:
+        g_byte_array_append(out, ((GByteArray *)pointer_get(f, object))->data, count);
         break;
     case STATE_TYPE_TIMER:
         put(out, timer_value(f, object), 8);
@@ -238,6 +247,19 @@ static gboolean load_buffer(Loader *l, const StateField *f, void *object, uint32
     return TRUE;
 }
 
+/* It is as long as the stream has it: room is made only for what is there. */
+static gboolean load_array(Loader *l, const StateField *f, void *object, uint32_t count)
+{
+    GByteArray *array = pointer_get(f, object);
+    const uint8_t *data = take(l, count);
+
+    if (!data)
+        return fail_truncated(l, f->name);
+    g_byte_array_set_size(array, 0);
+    g_byte_array_append(array, data, count);
+    return TRUE;
+}
+
 static gboolean load_data(Loader *l, const StateField *f, void *object, uint32_t count)
 {
     uint8_t *p = (uint8_t *)object + f->offset;
@@ -245,6 +267,7 @@ static gboolean load_data(Loader *l, const StateField *f, void *object, uint32_t
     switch (f->type) {
     case STATE_TYPE_BYTES: return load_bytes(l, f, p, count);
     case STATE_TYPE_BUFFER: return load_buffer(l, f, object, count);
+    case STATE_TYPE_ARRAY: return load_array(l, f, object, count);
     case STATE_TYPE_TIMER: return load_timer(l, f, object);
     case STATE_TYPE_STRUCT: return load_structs(l, f, p);
     default: return load_numbers(l, f, p);
@@ -254,6 +277,8 @@ static gboolean load_data(Loader *l, const StateField *f, void *object, uint32_t
 /* Elements that the object has room for: exactly so many, or at most for a buffer of variable length. */
 static bool count_fits(const StateField *f, const void *object, uint32_t count)
 {
+    if (f->type == STATE_TYPE_ARRAY)
+        return count <= f->count;
     if (f->type != STATE_TYPE_BUFFER)
         return count == f->count;
     if (!pointer_get(f, object))
@@ -301,7 +326,7 @@ static gboolean load_field(Loader *l, const StateField *f, void *object)
         return FALSE;
     if (!count_fits(f, object, count))
         return error_set(l->err, "%s: field '%s%s' has %u elements in the saved state, not %s%u", l->owner, l->path,
-                         f->name, count, f->size_offset ? "at most " : "", f->count);
+                         f->name, count, f->size_offset || f->type == STATE_TYPE_ARRAY ? "at most " : "", f->count);
     return load_data(l, f, object, count);
 }
 
@@ -378,6 +403,9 @@ static void dump_value(const StateField *f, const void *object, GString *out)
         break;
     case STATE_TYPE_BUFFER:
         dump_bytes(pointer_get(f, object), buffer_length(f, object), out);
+        break;
+    case STATE_TYPE_ARRAY:
+        dump_bytes(((GByteArray *)pointer_get(f, object))->data, field_count(f, object), out);
         break;
     case STATE_TYPE_TIMER:
         if (timer_value(f, object) < 0)

@@ -22,6 +22,7 @@ typedef enum StateType {
     STATE_TYPE_TIMER,  /* a Timer *: its deadline, or -1 */
     STATE_TYPE_STRUCT, /* count objects with a table of their own */
     STATE_TYPE_BUFFER, /* a uint8_t * of count bytes, or of as many as the uint32_t at size_offset says (at most count) */
+    STATE_TYPE_ARRAY,  /* a GByteArray *, not NULL, as long as it is, at most count bytes */
 } StateType;
 
 typedef struct StateField {
@@ -62,6 +63,7 @@ typedef struct StateField {
 #define STATE_VBUFFER(T, f, length_field, max)                                                                         \
     { .name = #f, .type = STATE_TYPE_BUFFER, .offset = offsetof(T, f), .size = 1, .count = max,                        \
       .size_offset = offsetof(T, length_field) }
+#define STATE_BYTE_ARRAY(T, f, max) STATE_FIELD_(T, f, STATE_TYPE_ARRAY, 1, max)
 #define STATE_END { .type = STATE_TYPE_END }
 
 /* Appends the fields of object to out. */

@@ -64,6 +64,21 @@ static void port_init(void *opaque) { cpu_post_event(opaque, EVENT_INIT); }
 static void port_power_off(void *opaque) { cpu_post_event(opaque, EVENT_POWER_OFF); }
 static void port_reset(void *opaque) { cpu_post_event(opaque, EVENT_RESET); }
 
+static const uint8_t io_registers[IO_REGISTERS] = { R_AX, R_BX, R_CX, R_DX, R_SI, R_DI };
+
+static void port_io_get(void *opaque, uint32_t r[IO_REGISTERS])
+{
+    const Cpu *cpu = opaque;
+    for (unsigned n = 0; n < IO_REGISTERS; n++)
+        r[n] = cpu->gpr[io_registers[n]];
+}
+
+static void port_io_set(void *opaque, const uint32_t r[IO_REGISTERS])
+{
+    for (unsigned n = 0; n < IO_REGISTERS; n++)
+        set_reg32(opaque, io_registers[n], r[n]);
+}
+
 static void port_sipi(void *opaque, uint8_t vector)
 {
     Cpu *cpu = opaque;
@@ -135,7 +150,8 @@ Cpu *cpu_new(Machine *machine, const CpuModel *model, unsigned index, uint32_t a
     as_add_listener(machine->memory, memory_changed, cpu);
     ram_add_dirty_listener(machine->pool, memory_changed, cpu);
     box->port = (CpuPort){ .cpu = cpu, .intr = port_intr, .nmi = port_nmi, .smi = port_smi, .init = port_init,
-                           .sipi = port_sipi, .a20 = port_a20, .reset = port_reset, .power_off = port_power_off };
+                           .sipi = port_sipi, .a20 = port_a20, .reset = port_reset, .power_off = port_power_off,
+                           .io_get = port_io_get, .io_set = port_io_set };
     cpu_reset(cpu);
     return cpu;
 }

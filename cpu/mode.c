@@ -99,7 +99,7 @@ static unsigned step_mode(const Cpu *cpu)
            (debug_code_armed(cpu) ? STEP_CODE_BP : 0) | (log_enabled(LOG_EXEC | LOG_CPU) ? STEP_LOG : 0) |
            (cpu->debug_ctl & DEBUG_CTL_LBR ? STEP_BRANCH : 0) | (awaits_endbranch(cpu) ? STEP_IBT : 0) |
            (stops_stepping(cpu) ? STEP_DEBUG : 0) |
-           (cpu->trace->steps ? STEP_TRACE : 0);
+           (cpu->traced_steps ? STEP_TRACE : 0);
 }
 
 void cpu_update_mode(Cpu *cpu)

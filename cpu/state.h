@@ -327,6 +327,8 @@ struct Cpu {
 
     uint32_t stops_wanted;   /* bit n: a debugger has points of StopKind n (stops.h) */
     uint8_t stops_pending;   /* hits that were not told yet */
+    bool branches_kept;      /* branches are written down at all (trace.h) */
+    bool traced_steps;       /* instructions are executed one at a time, each told to trace_step() */
     struct CpuStops *stops;
     uint64_t dr6_pending;    /* debug conditions met by the instruction in progress, raised after it */
     jmp_buf unwind;          /* where cpu_raise() goes */

@@ -18,7 +18,7 @@ _Static_assert(ROW_COUNT <= TRACE_ROW_MASK, "a row's number fits into a slot");
 void trace_join(Cpu *cpu)
 {
     cpu->trace = g_new0(CpuTrace, 1);
-    cpu->trace->kept = true;
+    cpu->branches_kept = true;
     trace_clear(cpu);
 }
 
@@ -258,11 +258,11 @@ void trace_settle(Cpu *cpu)
 void trace_set_kept(Cpu *cpu, bool kept)
 {
     CpuTrace *t = cpu->trace;
-    if (t->kept == kept || t->exact)
+    if (cpu->branches_kept == kept || t->exact)
         return;
     clear_slots(cpu);
     t->branches = 0;
-    t->kept = kept;
+    cpu->branches_kept = kept;
     code_flush(cpu->code);
 }
 
@@ -280,7 +280,7 @@ void trace_set_exact(Cpu *cpu, bool exact)
 
 void trace_set_steps(Cpu *cpu, bool steps)
 {
-    cpu->trace->steps = steps;
+    cpu->traced_steps = steps;
     cpu_update_mode(cpu);
 }
 

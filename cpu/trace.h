@@ -83,9 +83,7 @@ typedef struct TraceEvent {
 typedef struct CpuTrace {
     uint64_t branches;         /* ever appended: the next one's place, modulo TRACE_BRANCHES */
     uint64_t events;
-    bool kept;                 /* branches are written down at all; true at first */
     bool exact;
-    bool steps;                /* one instruction at a time, each told to trace_step() */
     uint64_t drain_page;       /* exact: the page of the next slot's jump */
     struct TraceBuffer *file;  /* to a file (trace_file.h), or NULL */
     struct Profile *profile;   /* profile.h, or NULL */
@@ -143,12 +141,12 @@ static inline void trace_branch(Cpu *cpu, uint64_t from, uint64_t to, unsigned r
 {
     CpuTrace *t = cpu->trace;
     TraceBranch *b = &t->branch[t->branches % TRACE_BRANCHES];
+    if (likely(!cpu->branches_kept))
+        return;
     if (unlikely(t->exact)) {
         trace_branch_exact(cpu, &(TraceBranch){ from, to, row, flags, 0 });
         return;
     }
-    if (!t->kept)
-        return;
     *b = (TraceBranch){ from, to, row, flags, cpu->trace_ring.at };
     t->branches++;
 }
@@ -156,7 +154,7 @@ static inline void trace_branch(Cpu *cpu, uint64_t from, uint64_t to, unsigned r
 /* Instruction i, with A_JUMP, was at `rip` under segment base `base` (trace_linear_base() before it), and is done. */
 static inline void trace_jump(Cpu *cpu, const Insn *i, uint64_t rip, uint64_t base)
 {
-    if (!cpu->trace->kept || cpu->rip == ((rip + i->len) & cpu->rip_mask))
+    if (cpu->rip == ((rip + i->len) & cpu->rip_mask))
         return;
     if (unlikely(cpu->rip == rip) && (insn_rows[i->row].attr & A_REP)) /* to be repeated */
         return;
@@ -175,9 +173,11 @@ static inline void trace_enter(Cpu *cpu)
 {
     const CpuTrace *t = cpu->trace;
     const TraceBranch *last = &t->branch[(t->branches - 1) % TRACE_BRANCHES];
+    if (likely(!cpu->branches_kept))
+        return;
     if (unlikely(t->exact))
         trace_settle(cpu);
-    else if (!t->kept || likely(last->slots == cpu->trace_ring.at && (last->to & GUEST_PAGE_MASK) == cpu->rec.page))
+    else if (likely(last->slots == cpu->trace_ring.at && (last->to & GUEST_PAGE_MASK) == cpu->rec.page))
         return;
     trace_put_slot(cpu, TRACE_MARK, cpu->rec.page);
 }
@@ -185,7 +185,7 @@ static inline void trace_enter(Cpu *cpu)
 /* The jump cache's entry e is about to be one for address la. */
 static inline void trace_replace(Cpu *cpu, const JumpEntry *e, uint64_t la)
 {
-    if (!cpu->trace->kept || e->la == la || e->la == ~UINT64_C(0))
+    if (!cpu->branches_kept || e->la == la || e->la == ~UINT64_C(0))
         return;
     if (unlikely(cpu->trace->exact))
         trace_settle(cpu);

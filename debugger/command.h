@@ -48,6 +48,8 @@ extern const CommandRow machine_commands[], machine_info[];   /* the machine and
 extern const CommandRow device_info[];                        /* irq, ioapic, pci, chardev, roms, clock */
 extern const CommandRow block_commands[], block_info[];       /* change, eject, block_resize, commit; block */
 extern const CommandRow network_commands[], network_info[];   /* set_link, hostfwd_add, info network */
+extern const CommandRow save_commands[];                      /* savevm, loadvm */
+extern const CommandRow sound_info[];                         /* info audio */
 extern const CommandRow run_commands[];                       /* c, s, n, finish, until */
 extern const CommandRow script_commands[];                    /* script, wait, echo, pager, color */
 extern const CommandRow stop_commands[], stop_info[];         /* breakpoints and watchpoints */

@@ -14,6 +14,8 @@ typedef struct IsaDmaOps {
      * by isa_dma_read/_write; returns the new position.  It may be called from within isa_dma_request.
      */
     unsigned (*transfer)(void *opaque, unsigned channel, unsigned pos, unsigned size);
+    /* The guest is about to look at the channel, or to program it: move what is due by now; may be NULL. */
+    void (*sync)(void *opaque);
 } IsaDmaOps;
 
 typedef struct IsaDma IsaDma; /* the pair of 8237s (hw/misc/i8237.c) */

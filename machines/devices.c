@@ -4,6 +4,10 @@
 #include "machines/devices.h"
 
 #include "hw/acpi/piix4_pm.h"
+#include "hw/audio/ac97.h"
+#include "hw/audio/adlib.h"
+#include "hw/audio/hda.h"
+#include "hw/audio/sb16.h"
 #include "hw/block/ahci.h"
 #include "hw/block/fdc.h"
 #include "hw/block/ide.h"
@@ -13,6 +17,8 @@
 #include "hw/display/cirrus.h"
 #include "hw/display/vga.h"
 #include "hw/input/i8042.h"
+#include "hw/input/vmmouse.h"
+#include "hw/input/vmport.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "hw/isa/piix3.h"
@@ -35,12 +41,16 @@
 #include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
+#include "hw/virtio/virtio_gpu.h"
+#include "hw/virtio/virtio_input.h"
 #include "hw/virtio/virtio_net.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_scsi.h"
 #include "hw/virtio/virtio_serial.h"
 
 const DeviceType *const device_types[] = {
+    &ac97_type,
+    &adlib_type,
     &ahci_type,
     &bochs_display_type,
     &cirrus_vga_type,
@@ -50,6 +60,9 @@ const DeviceType *const device_types[] = {
     &e1000e_type,
     &ferr_type,
     &fw_cfg_type,
+    &hda_duplex_type,
+    &hda_micro_type,
+    &hda_output_type,
     &hpet_type,
     &i440fx_type,
     &i8042_type,
@@ -57,8 +70,10 @@ const DeviceType *const device_types[] = {
     &i8254_type,
     &i8259_type,
     &ich9_ahci_type,
+    &ich9_intel_hda_type,
     &ide_cd_type,
     &ide_hd_type,
+    &intel_hda_type,
     &ioapic_type,
     &isa_fdc_type,
     &lapic_type,
@@ -73,6 +88,7 @@ const DeviceType *const device_types[] = {
     &port61_type,
     &port92_type,
     &rtl8139_type,
+    &sb16_type,
     &scsi_cd_type,
     &scsi_hd_type,
     &secondary_vga_type,
@@ -82,10 +98,17 @@ const DeviceType *const device_types[] = {
     &virtio_9p_type,
     &virtio_balloon_type,
     &virtio_blk_type,
+    &virtio_gpu_type,
+    &virtio_keyboard_type,
+    &virtio_mouse_type,
     &virtio_net_type,
     &virtio_rng_type,
     &virtio_scsi_type,
     &virtio_serial_type,
+    &virtio_tablet_type,
+    &virtio_vga_type,
     &virtserialport_type,
+    &vmmouse_type,
+    &vmport_type,
     NULL,
 };

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "backends/audio/audio.h"
 #include "backends/char/char.h"
 #include "backends/net/net.h"
 #include "core/error.h"
@@ -15,6 +16,7 @@
 #include "cpu/cpu.h"
 #include "machines/board.h"
 #include "machines/networks.h"
+#include "machines/sound.h"
 #include "tcg/tcg.h"
 #include "util/bits.h"
 
@@ -42,7 +44,9 @@ typedef struct Option {
 
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
-static const char *const words_vga[] = {"std", "cirrus", "none", NULL};
+static const char *const words_vga[] = {"std", "cirrus", "virtio", "none", NULL};
+static const char *const words_auto[] = {"auto", "on", "off", NULL};
+static const char *const words_smbios[] = {"1", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};
 
 static const char *const words_reboot[] = {"reset", "shutdown", NULL};
@@ -57,7 +61,9 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, i8042, "i8042", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
-    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"), OPTION_FIELD_IGNORED("vmport"),
+    OPTION_CHOICE(MachineOptions, vmport, "vmport", words_auto),
+    OPTION_FIELD(MachineOptions, pcspk_audiodev, "pcspk-audiodev", OPTION_STRING),
+    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"),
     OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
     OPTION_FIELD_IGNORED("graphics"),
     OPTION_FIELD_END,
@@ -85,6 +91,16 @@ static const OptionField rtc_fields[] = {
     OPTION_FIELD(RtcOptions, base, "base", OPTION_STRING),
     OPTION_CHOICE(RtcOptions, clock, "clock", words_rtc_clock),
     OPTION_FIELD_IGNORED("driftfix"),
+    OPTION_FIELD_END,
+};
+static const OptionField smbios_fields[] = {
+    OPTION_CHOICE(SmbiosOptions, type, "type", words_smbios),
+    OPTION_FIELD(SmbiosOptions, manufacturer, "manufacturer", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, product, "product", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, version, "version", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, serial, "serial", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, sku, "sku", OPTION_STRING),
+    OPTION_FIELD(SmbiosOptions, family, "family", OPTION_STRING),
     OPTION_FIELD_END,
 };
 static const OptionField action_fields[] = {
@@ -305,6 +321,31 @@ static gboolean set_netdev(Options *o, const char *argument, GError **err)
     return TRUE;
 }
 
+static gboolean set_audiodev(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    if (asks_help(argument)) {
+        audio_list_drivers();
+        o->done = true;
+    }
+    g_ptr_array_add(o->audiodevs, g_strdup(argument));
+    return TRUE;
+}
+
+static gboolean set_audio(Options *o, const char *argument, GError **err)
+{
+    (void)err;
+    if (asks_help(argument) || g_str_has_suffix(argument, "model=help")) {
+        g_print("Drivers:\n");
+        audio_list_drivers();
+        g_print("Models:\n");
+        sound_list_models(o->types);
+        o->done = true;
+    }
+    g_ptr_array_add(o->audios, g_strdup(argument));
+    return TRUE;
+}
+
 /* "none", or help on models, which both -nic and -net have; else into the list. */
 static gboolean network_add(Options *o, GPtrArray *list, const char *argument)
 {
@@ -420,6 +461,8 @@ static const Option table[] = {
     CALL("device", set_device, "TYPE[,PROP=VALUE]...", "adds a device (help: list; TYPE,help: its properties)"),
     LIST("global", globals, "TYPE.PROP=VALUE", "property of all devices of a type"),
     FLAG("nodefaults", nodefaults, "no devices but the board's own and those asked for"),
+    FIELDS("smbios", smbios, NULL, "type=1[,manufacturer=TEXT][,product=TEXT][,version=TEXT][,serial=TEXT][,sku=TEXT]"
+           "[,family=TEXT]", "what the system's SMBIOS table says"),
     FIELDS("rtc", rtc, NULL, "base=utc|localtime|DATE[,clock=host|vm]", "what the real-time clock starts from"),
 
     STRING("kernel", kernel, "FILE", "kernel to start: Linux bzImage, Multiboot, ELF with PVH"),
@@ -446,6 +489,9 @@ static const Option table[] = {
     CALL("net", set_net, "nic|TYPE|none[,PROP=VALUE]...", NULL),
     CALL("object", set_object, "TYPE,id=ID[,PROP=VALUE]...",
          "filter-dump: records a network's frames (pcap); throttle-group: limits that drives share"),
+
+    CALL("audiodev", set_audiodev, "DRIVER,id=ID[,PROP=VALUE]...", "where sound goes, for a -device (help: list)"),
+    CALL("audio", set_audio, "DRIVER,model=MODEL[,PROP=VALUE]...", "a sound device and where it goes (help: lists)"),
 
     CALL("chardev", set_chardev, "KIND,id=ID[,PROP=VALUE]...", "a character back end (help: list)"),
     LIST("serial", serials, "CHARDEV", "next serial port: stdio, mon:stdio, file:, pty, null, none, chardev:ID, ..."),
@@ -570,7 +616,8 @@ static gboolean word_parse(Options *o, int argc, char **argv, int *i, GError **e
 #define LISTS(o, ref)                                                                                                  \
     {ref o->paths, ref o->serials, ref o->parallels, ref o->monitors, ref o->chardevs, ref o->devices,                 \
      ref o->globals, ref o->fw_cfgs, ref o->debugcons, ref o->mons, ref o->qmps, ref o->pretty_qmps,                     \
-     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs}
+     ref o->netdevs, ref o->nics, ref o->nets, ref o->objects, ref o->blockdevs, ref o->fsdevs, ref o->virtfs,  \
+     ref o->audiodevs, ref o->audios}
 
 static void lists_make(Options *o)
 {

@@ -15,7 +15,8 @@ struct Board;
 
 /* -machine */
 typedef struct MachineOptions {
-    char *type, *accel;
+    char *type, *accel, *pcspk_audiodev;
+    char *vmport;              /* "auto", "on" or "off"; NULL: auto */
     uint64_t max_ram_below_4g; /* 0: the board's choice */
     bool pit, i8042, hpet, acpi;
 } MachineOptions;
@@ -41,6 +42,11 @@ typedef struct SmpOptions {
 typedef struct RtcOptions {
     char *base, *clock;
 } RtcOptions;
+
+/* -smbios: words of the system's table; NULL: the board's */
+typedef struct SmbiosOptions {
+    char *type, *manufacturer, *product, *version, *serial, *sku, *family;
+} SmbiosOptions;
 
 /* -action: what becomes of the guest's wishes; NULL: the first of each */
 typedef struct ActionOptions {
@@ -69,6 +75,7 @@ typedef struct Options {
     MemoryOptions memory;
     SmpOptions smp;
     RtcOptions rtc;
+    SmbiosOptions smbios;
     ActionOptions action;
     BootOptions boot;
     char *cpu;                 /* NULL: the default model */
@@ -78,7 +85,7 @@ typedef struct Options {
     GPtrArray *drives;         /* DriveOptions * */
     GPtrArray *blockdevs;      /* -blockdev, char * */
     GPtrArray *serials, *parallels, *monitors, *chardevs, *devices, *globals, *fw_cfgs, *debugcons, *mons,
-        *qmps, *pretty_qmps, *netdevs, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
+        *qmps, *pretty_qmps, *netdevs, *audiodevs, *audios, *fsdevs, *virtfs, *nics, *nets, *objects; /* char * */
     char *gdb;                 /* -gdb, -s: the device of the gdb port */
     bool perf_map;             /* -perfmap */
     bool no_network;           /* -nic none, -net none */

@@ -10,8 +10,11 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "cpu/model.h"
+#include "cpu/system.h"
 #include "cpu/topology.h"
 #include "hw/input/i8042.h"
+#include "hw/input/vmmouse.h"
+#include "hw/input/vmport.h"
 #include "hw/intc/i8259.h"
 #include "hw/misc/ferr.h"
 #include "hw/misc/i8237.h"
@@ -22,6 +25,7 @@
 #include "hw/timer/mc146818.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
+#include "machines/sound.h"
 #include "tcg/tcg.h"
 #include "util/bits.h"
 
@@ -221,16 +225,33 @@ static gboolean hpet_create(Pc *pc, GError **err)
     return TRUE;
 }
 
+static gboolean speaker_create(Pc *pc, GError **err)
+{
+    const char *audiodev = pc->o->machine.pcspk_audiodev;
+    return (audiodev ? board_add_device(pc->m, pc->o, &port61_type, NULL, err, "audiodev", audiodev, NULL)
+                     : board_add_device(pc->m, pc->o, &port61_type, NULL, err, NULL)) != NULL;
+}
+
 static gboolean timers_create(Pc *pc, GError **err)
 {
     return rtc_create(pc, err) && hpet_create(pc, err) &&
-           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && add(pc, &port61_type, err)));
+           (!pc->o->machine.pit || (add(pc, &i8254_type, err) && speaker_create(pc, err)));
+}
+
+/* VMware's port, and the pointer behind it, of which the PS/2 mouse tells. */
+static gboolean vmport_create(Pc *pc, GError **err)
+{
+    g_autofree char *hz = g_strdup_printf("%" G_GUINT64_FORMAT, CPU_TSC_HZ);
+    if (!g_strcmp0(pc->o->machine.vmport, "off"))
+        return TRUE;
+    return board_add_device(pc->m, pc->o, &vmport_type, NULL, err, "tsc-frequency", hz, NULL) &&
+           (!pc->o->machine.i8042 || add(pc, &vmmouse_type, err));
 }
 
 static gboolean legacy_create(Pc *pc, GError **err)
 {
     return add(pc, &i8237_type, err) && add(pc, &port92_type, err) && add(pc, &ferr_type, err) &&
-           (!pc->o->machine.i8042 || add(pc, &i8042_type, err));
+           (!pc->o->machine.i8042 || add(pc, &i8042_type, err)) && vmport_create(pc, err);
 }
 
 /* A character back end for a device of that kind, and the device on it; "none" leaves the place empty. */
@@ -342,11 +363,11 @@ static void pc_after_reset(void *opaque)
 static gboolean parts_create(Pc *pc, GError **err)
 {
     isa_create(pc);
-    return cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
+    return sound_open(pc->m, pc->o, err) && cpus_create(pc, err) && pc_memory_create(pc, err) && pic_create(pc, err) && apics_create(pc, err) &&
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && pc_drives_create(pc, err) &&
            networks_create(pc->m, pc->o, err) && objects_create(pc, err) && shares_open(pc->m, pc->o, err) &&
-           user_devices_create(pc, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
+           user_devices_create(pc, err) && sound_devices_create(pc->m, pc->o, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

@@ -7,7 +7,9 @@
 #include "cpu/topology.h"
 #include "hw/display/cirrus.h"
 #include "hw/display/vga.h"
+#include "hw/virtio/virtio_gpu.h"
 #include "machines/pc.h"
+#include "util/bits.h"
 
 /* Where kernels look for the SMBIOS entry point; the tables follow it. */
 #define SMBIOS_AT UINT64_C(0xf0000)
@@ -17,13 +19,31 @@ static bool vga_wanted(const Options *o)
     return o->vga ? strcmp(o->vga, "none") != 0 : !o->nodefaults;
 }
 
+typedef struct Card {
+    const char *name; /* of -vga */
+    const DeviceType *type;
+    const char *rom;
+} Card;
+
+static const Card *card_chosen(const Options *o)
+{
+    static const Card cards[] = {
+        { "std", &vga_type, "vgabios-stdvga.bin" }, { "cirrus", &cirrus_vga_type, "vgabios-cirrus.bin" },
+        { "virtio", &virtio_vga_type, "vgabios-virtio.bin" },
+    };
+    for (unsigned n = 1; n < ARRAY_SIZE(cards); n++)
+        if (!g_strcmp0(o->vga, cards[n].name))
+            return &cards[n];
+    return &cards[0];
+}
+
 gboolean pc_display_create(Pc *pc, GError **err)
 {
-    bool cirrus = g_strcmp0(pc->o->vga, "cirrus") == 0;
-    const DeviceType *type = cirrus ? &cirrus_vga_type : &vga_type;
+    const Card *card = card_chosen(pc->o);
     if (!vga_wanted(pc->o))
         return TRUE;
-    g_autofree char *rom = pc_firmware_find(pc, cirrus ? "vgabios-cirrus.bin" : "vgabios-stdvga.bin");
+    const DeviceType *type = card->type;
+    g_autofree char *rom = pc_firmware_find(pc, card->rom);
     pc->vga = rom ? board_add_device(pc->m, pc->o, type, NULL, err, "romfile", rom, NULL)
                   : board_add_device(pc->m, pc->o, type, NULL, err, NULL);
     return pc->vga != NULL;
@@ -32,7 +52,7 @@ gboolean pc_display_create(Pc *pc, GError **err)
 void pc_display_start(Pc *pc)
 {
     if (pc->vga)
-        vga_start_text(pc->vga);
+        vga_start_text(pc->vga->type == &virtio_vga_type ? virtio_vga_inner(pc->vga) : pc->vga);
 }
 
 void pc_smbios_create(Pc *pc)
@@ -40,7 +60,9 @@ void pc_smbios_create(Pc *pc)
     uint32_t leaf[4];
     unsigned logical = topology_logical(pc->m);
     cpuid_read(pc->cpus[0], 1, 0, leaf);
+    const SmbiosOptions *o = &pc->o->smbios;
     SmbiosConfig config = {
+        .system = { o->manufacturer, o->product, o->version, o->serial, o->sku, o->family },
         .version = MYNA_VERSION, .sockets = (pc->cpu_count + logical - 1) / logical,
         .cores = logical / topology_threads(pc->m), .threads = logical, .cpu_vendor = pc->model->vendor_id,
         .cpu_name = pc->model->model_id, .cpu_signature = leaf[CPUID_EAX], .cpu_features = leaf[CPUID_EDX],

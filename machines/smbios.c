@@ -94,9 +94,12 @@ static void put_uuid(uint8_t *p, const uint8_t *uuid)
 static void add_system(SmbiosTables *t, const SmbiosConfig *c)
 {
     Structure s = structure_open(TYPE_SYSTEM, 0x1b, TYPE_SYSTEM << 8);
-    put_string(&s, 0x04, MANUFACTURER);
-    put_string(&s, 0x05, PRODUCT);
-    put_string(&s, 0x06, c->version);
+    put_string(&s, 0x04, c->system.manufacturer ? c->system.manufacturer : MANUFACTURER);
+    put_string(&s, 0x05, c->system.product ? c->system.product : PRODUCT);
+    put_string(&s, 0x06, c->system.version ? c->system.version : c->version);
+    put_string(&s, 0x07, c->system.serial);
+    put_string(&s, 0x19, c->system.sku);
+    put_string(&s, 0x1a, c->system.family);
     if (c->uuid)
         put_uuid(s.bytes + 0x08, c->uuid);
     s.bytes[0x18] = 6; /* woken by the power switch */

@@ -15,7 +15,13 @@
 
 #define SMBIOS_ANCHOR_SIZE 31
 
+/* Words of the system's structure (type 1); NULL: Myna's own, or none. */
+typedef struct SmbiosSystem {
+    const char *manufacturer, *product, *version, *serial, *sku, *family;
+} SmbiosSystem;
+
 typedef struct SmbiosConfig {
+    SmbiosSystem system;
     const char *version;       /* of the product, e.g. MYNA_VERSION */
     const uint8_t *uuid;       /* 16 bytes in the order of its text; NULL: the machine has none */
     unsigned sockets, cores, threads; /* of the machine, of a socket, of a socket */

@@ -35,7 +35,9 @@ program_add() {
         cp -L "$file" "$root/bin/$name"
         library_add "$file"
     done
-    cp -L "$packages/lib64/ld-linux-x86-64.so.2" "$root/lib64/"
+    for loader in lib64/ld-linux-x86-64.so.2 lib/ld-linux.so.2; do
+        [ ! -e "$packages/$loader" ] || cp -L "$packages/$loader" "$root/$loader"
+    done
 }
 
 # initrd_pack FILE

@@ -110,8 +110,12 @@ static void print_op(const IrOp *op, GString *out)
     }
     if (op->code == IR_PUSHES || op->code == IR_POPS)
         for (unsigned k = 0; k < op->from; k++, comma = ", ") {
+            unsigned reg = ir_group_register(op, k);
             g_string_append(out, comma);
-            print_arg(ir_g(ir_group_register(op, k)), op, out);
+            if (reg == R_SP && op->code == IR_PUSHES)
+                g_string_append(out, "imm");
+            else
+                print_arg(ir_g(reg), op, out);
         }
     if (op->code == IR_JCC || op->code == IR_EXIT || op->code == IR_PC || op->code == IR_FENCE ||
         (op->code >= IR_VSET && op->code <= IR_FCMP))

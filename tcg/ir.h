@@ -108,7 +108,8 @@ uint32_t ir_reads(const IrOp *op);
 /* E_* of an operation: those of the table, but for shifts by an immediate, which check nothing. */
 unsigned ir_effects(const IrOp *op);
 
-/* Guest register k of PUSHES or POPS. */
+/* Guest register k of PUSHES or POPS, at most IR_GROUP_MAX; R_SP: instruction k pushes its immediate. */
+enum { IR_GROUP_MAX = 8 };
 static inline unsigned ir_group_register(const IrOp *op, unsigned k) { return op->imm >> (4 * k) & 15; }
 
 /* Whether the operation writes guest register n. */

@@ -93,27 +93,30 @@ static void lower_call(Lower *l)
     }
 }
 
-/* How many instructions from here on are pushes (or pops) of a register that can go together. */
-static unsigned group_length(const Lower *l, unsigned row)
+static bool pushes_immediate(const Insn *i) { return i->row == ROW_PUSH_Ib || i->row == ROW_PUSH_Iz; }
+
+/* IR_PUSHES or IR_POPS, if the instruction can be part of one; else IR_CALL. */
+static unsigned group_code(const Insn *i)
 {
-    const Insn *end = l->u->block->insn + l->u->block->count;
-    unsigned n = 0;
-    for (const Insn *i = l->i; i < end && n < 8; i++, n++)
-        if (i->row != row || i->osz != SZ64 || i->reg == R_SP || !has_own_function(i))
-            break;
-    return n;
+    bool immediate = pushes_immediate(i);
+    if (i->osz != SZ64 || !has_own_function(i) || (!immediate && i->reg == R_SP))
+        return IR_CALL;
+    return immediate || i->row == ROW_PUSH_Zv ? IR_PUSHES : i->row == ROW_POP_Zv ? IR_POPS : IR_CALL;
 }
 
 /* A row of pushes or pops as one operation; returns how many instructions that were, 1 if it is none. */
 static unsigned lower_group(Lower *l)
 {
-    unsigned row = l->i->row, n = lower_code64(l) && (row == ROW_PUSH_Zv || row == ROW_POP_Zv) ? group_length(l, row) : 0;
+    const Insn *end = l->u->block->insn + l->u->block->count;
+    unsigned code = lower_code64(l) ? group_code(l->i) : IR_CALL, n = 0;
+    while (code != IR_CALL && n < IR_GROUP_MAX && l->i + n < end && group_code(l->i + n) == code)
+        n++;
     if (n < 2)
         return 1;
-    IrOp *op = lower_op(l, row == ROW_PUSH_Zv ? IR_PUSHES : IR_POPS, 8, IR_NONE, IR_NONE, IR_NONE);
+    IrOp *op = lower_op(l, code, 8, IR_NONE, IR_NONE, IR_NONE);
     op->from = n;
     for (unsigned k = 0; k < n; k++)
-        op->imm |= (int64_t)l->i[k].reg << (4 * k);
+        op->imm |= (int64_t)(pushes_immediate(l->i + k) ? R_SP : l->i[k].reg) << (4 * k);
     return n;
 }
 

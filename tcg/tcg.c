@@ -64,11 +64,10 @@ static const uint8_t *go_on(Cpu *cpu, Block **found)
     Block *b = *found = code_lookup_kept(cpu, cpu->rip);
     if (!b || !b->host)
         return e->backend->leave(e->back);
-    uint64_t page = cpu->rip & GUEST_PAGE_MASK;
-    bool stays = page == cpu->rec.page && !cpu->trace->exact;
-    cpu->rec.page = page;
+    uint64_t old_page = cpu->rec.page;
+    cpu->rec.page = cpu->rip & GUEST_PAGE_MASK;
     jump_entry(cpu, cpu->rip)->host = b->host;
-    if (!stays)
+    if (unlikely(cpu->branches_kept) && (cpu->rec.page != old_page || cpu->trace->exact))
         trace_enter(cpu);
     return b->host;
 }
@@ -102,15 +101,23 @@ static const uint8_t *go_far(Cpu *cpu, uint64_t la, uint64_t from)
 }
 
 /* In exact mode what comes before it, at another privilege perhaps, is settled first. */
-static const uint8_t *call_and_go_on(Cpu *cpu, const Insn *i, uint64_t page_offset)
+static G_NO_INLINE void call_kept(Cpu *cpu, const Insn *i, uint64_t page_offset)
 {
-    Block *b;
     uint64_t rip = (cpu->rec.page + page_offset) & cpu->rip_mask;
-    if (unlikely(cpu->trace->exact))
+    if (cpu->trace->exact)
         trace_settle(cpu);
     call_semantics(cpu, i, page_offset);
     if (i->jump)
         trace_jump(cpu, i, rip, 0);
+}
+
+static const uint8_t *call_and_go_on(Cpu *cpu, const Insn *i, uint64_t page_offset)
+{
+    Block *b;
+    if (unlikely(cpu->branches_kept))
+        call_kept(cpu, i, page_offset);
+    else
+        call_semantics(cpu, i, page_offset);
     return go_on(cpu, &b);
 }
 
@@ -250,7 +257,7 @@ static void recompile(Cpu *cpu, Block *b)
     Block *unit = code_make_unit(cpu, b, IR_MAX_INSNS);
     uint64_t la = cpu->rip; /* the segment is flat, and the block is about to run */
     e->ir.parallel = cpu->parallel;
-    e->ir.kept = cpu->trace->kept;
+    e->ir.kept = cpu->branches_kept;
     e->ir.traced = cpu->trace->exact;
     if (!unit || !translate(e, unit, la))
         return;

@@ -187,6 +187,13 @@ bool block_locked(const BlockBackend *b);
 void block_drain(BlockBackend *b);
 void block_drain_all(Machine *m);
 
+/*
+ * Before a machine's state goes to a file: transfers under way end, and what was written to images is on stable storage.
+ * FALSE with *err when it cannot be, or when a drive has snapshot=on: its changes, which the state needs, end with the
+ * process.  Main loop's thread, paused.
+ */
+gboolean block_sync_for_save(Machine *m, GError **err);
+
 /* Synchronous read for firmware tables, geometry guesses: 0 or a negative errno. */
 int block_read_now(BlockBackend *b, uint64_t offset, void *buf, uint64_t size);
 

@@ -1,4 +1,5 @@
 /* Transfers: checked, handed to an engine, reported; errors; waiting for them (block_internal.h). */
+#include <errno.h>
 #include <string.h>
 
 #include "backends/block/block_internal.h"
@@ -405,6 +406,34 @@ gboolean block_settle(Machine *m, bool give_up, GError **err)
         if (b->held.first)
             return error_set(err, "drive '%s' has a transfer that failed (%s) and is tried again when the machine goes "
                              "on", b->options.id, g_strerror(-b->held.first->status));
+    }
+    return TRUE;
+}
+
+static void synced(void *opaque, int status) { *(int *)opaque = status; }
+
+/* A flush that is held for another try would outlive this function: draining gives it up. */
+static gboolean sync_image(BlockBackend *b, GError **err)
+{
+    int status = -EIO;
+
+    if (b->options.snapshot && !b->options.readonly)
+        return error_set(err, "drive '%s' has snapshot=on: what the guest has written to it ends with this process",
+                         b->options.id);
+    block_flush(b, synced, &status);
+    block_drain(b);
+    return !status || error_set(err, "drive '%s' cannot be flushed: %s", b->options.id, g_strerror(-status));
+}
+
+gboolean block_sync_for_save(Machine *m, GError **err)
+{
+    BlockBackend *b;
+
+    if (!block_settle(m, false, err))
+        return FALSE;
+    for (unsigned n = 0; (b = block_nth(m, n)); n++) {
+        if (b->image && !sync_image(b, err))
+            return FALSE;
     }
     return TRUE;
 }

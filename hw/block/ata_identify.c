@@ -59,6 +59,12 @@ static void put_translation(const IdeDrive *d, uint8_t *page)
     put32(page, 57, cylinders * d->heads * d->track);
 }
 
+/*
+ * Word 93: a cable of 80 wires; bits 7-0 are device 0's, bits 12-8 device 1's, which clears the others: it answered,
+ * its number was set by jumper, and (bits 3, 11) it passed its diagnostics or asserted PDIAG.
+ */
+static void put_reset_result(const IdeDrive *d, uint8_t *page) { put(page, 93, 0x6000 | (d->unit ? 0x0b00 : 0x000b)); }
+
 static void put_features(const IdeDrive *d, uint8_t *page)
 {
     put(page, 82, 0x4069);              /* NOP, look-ahead, write cache, power management, SMART */
@@ -108,7 +114,7 @@ void ata_identify(const IdeDrive *d, uint8_t page[ATA_SECTOR])
     put(page, 80, 0x00f0);              /* ATA/ATAPI-4 to -7 */
     put(page, 81, 0x0019);
     put_features(d, page);
-    put(page, 93, 0x6001 | (d->unit ? 0x0a00 : 0x000a)); /* cable of 80 wires; numbered by jumper */
+    put_reset_result(d, page);
     st64le(page + 200, d->sectors);
     put_trim(d, page);
     if (d->sata)
@@ -135,7 +141,7 @@ void ata_identify_packet(const IdeDrive *d, uint8_t page[ATA_SECTOR])
     put(page, 84, 0x4000);
     put(page, 85, 0x4218);
     put(page, 87, 0x4000);
-    put(page, 93, 0x6001 | (d->unit ? 0x0a00 : 0x000a));
+    put_reset_result(d, page);
     if (d->sata)
         put_serial_ata(d, page);
     page[510] = 0xa5;

@@ -75,6 +75,11 @@ void vga_prefer(Vga *v, unsigned width, unsigned height)
 
 static gboolean memory_make(Vga *v, GError **err)
 {
+    if (v->vgamem_mb && !is_power_of_2(v->vgamem_mb))
+        return error_set(err, "device '%s': property 'vgamem_mb' takes a power of 2, not %u", v->pci.dev.id,
+                         v->vgamem_mb);
+    if (v->vgamem_mb)
+        v->size = v->vgamem_mb * MiB;
     v->vram = region_new_ram(v->pci.dev.machine->pool, "vga.vram", v->size, err);
     if (!v->vram)
         return FALSE;
@@ -123,13 +128,12 @@ static void picture_create(Vga *v)
     console_announce(&v->console, v->pci.dev.machine);
 }
 
-/* What vga_card_create made besides the PCI function. */
-static void parts_free(Vga *v)
+void vga_parts_free(Vga *v)
 {
-    console_withdraw(&v->console, v->pci.dev.machine);
     vga_memory_destroy(v);
     for (unsigned n = 0; n < ARRAY_SIZE(v->ports); n++)
         region_free(v->ports[n]);
+    region_free(v->mmio);
     region_free(v->rom);
     region_free(v->vram);
     g_free(v->page_changed);
@@ -138,24 +142,30 @@ static void parts_free(Vga *v)
     g_free(v->line);
 }
 
-gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err)
+gboolean vga_parts_create(Vga *v, unsigned parts, GError **err)
 {
-    if (!pci_device_init(&v->pci, id, err))
-        return FALSE;
     if (!memory_make(v, err) || !rom_make(v, err)) {
-        pci_device_exit(&v->pci);
-        parts_free(v);
+        vga_parts_free(v);
         return FALSE;
     }
     v->page_changed = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
     v->page_again = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
     v->line = g_new0(uint32_t, LINE_DOTS);
     vga_prefer(v, v->xres, v->yres);
-    if (v->rom)
-        pci_add_bar(&v->pci, 6, PCI_BAR_MEMORY, v->rom);
     if (parts & VGA_LEGACY) {
         ports_add(v, parts & VGA_VBE_PORTS ? 3 : 2);
         vga_memory_create(v);
+    }
+    return TRUE;
+}
+
+gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err)
+{
+    if (!pci_device_init(&v->pci, id, err))
+        return FALSE;
+    if (!vga_parts_create(v, parts, err)) {
+        pci_device_exit(&v->pci);
+        return FALSE;
     }
     picture_create(v);
     return TRUE;
@@ -164,13 +174,13 @@ gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err)
 void vga_card_destroy(Vga *v)
 {
     pci_device_exit(&v->pci);
-    parts_free(v);
+    console_withdraw(&v->console, v->pci.dev.machine);
+    vga_parts_free(v);
 }
 
 /* Memory keeps its contents, as a reset does not stop its refresh. */
-void vga_card_reset(Vga *v)
+void vga_registers_reset(Vga *v)
 {
-    pci_device_reset(&v->pci);
     v->misc = v->feature = v->sr_index = v->gr_index = v->cr_index = v->ar_index = 0;
     v->enabled = 1;
     memset(v->sr, 0, sizeof v->sr);
@@ -193,10 +203,16 @@ void vga_card_reset(Vga *v)
     vga_draw_forget(v);
 }
 
+void vga_card_reset(Vga *v)
+{
+    pci_device_reset(&v->pci);
+    vga_registers_reset(v);
+}
+
 /* ---- state ---- */
 
 /* Numbers that index something are within it, whatever the saved state says. */
-gboolean vga_card_post_load(Vga *v, GError **err)
+gboolean vga_registers_loaded(Vga *v, GError **err)
 {
     const char *id = v->pci.dev.id;
     if (v->layout >= LAYOUT_COUNT || v->dac_sub > 2)
@@ -207,14 +223,19 @@ gboolean vga_card_post_load(Vga *v, GError **err)
     vga_prefer(v, v->prefer_x, v->prefer_y);
     ddc_restored(&v->ddc);
     vbe_restored(v);
-    pci_device_restored(&v->pci);
     vga_window_update(v);
     vga_draw_forget(v);
     return TRUE;
 }
 
-const StateField vga_card_state[] = {
-    STATE_STRUCT(Vga, pci, pci_device_state), STATE_U8(Vga, misc), STATE_U8(Vga, feature), STATE_U8(Vga, enabled),
+gboolean vga_card_post_load(Vga *v, GError **err)
+{
+    pci_device_restored(&v->pci);
+    return vga_registers_loaded(v, err);
+}
+
+const StateField vga_registers_state[] = {
+    STATE_U8(Vga, misc), STATE_U8(Vga, feature), STATE_U8(Vga, enabled),
     STATE_U8(Vga, sr_index), STATE_BYTES(Vga, sr), STATE_U8(Vga, gr_index), STATE_BYTES(Vga, gr),
     STATE_U8(Vga, cr_index), STATE_BYTES(Vga, cr), STATE_U8(Vga, ar_index), STATE_BYTES(Vga, ar),
     STATE_BOOL(Vga, ar_data), STATE_BYTES(Vga, palette), STATE_U8(Vga, dac_read_index),
@@ -222,4 +243,10 @@ const StateField vga_card_state[] = {
     STATE_U8(Vga, pel_mask), STATE_U32(Vga, latch), STATE_U16(Vga, vbe_index), STATE_ARRAY_U16(Vga, vbe),
     STATE_U8(Vga, layout), STATE_STRUCT(Vga, ddc, ddc_state), STATE_BOOL(Vga, ddc_on), STATE_U32(Vga, prefer_x),
     STATE_U32(Vga, prefer_y), STATE_END
+};
+
+const StateField vga_card_state[] = {
+    STATE_STRUCT(Vga, pci, pci_device_state),
+    { .name = "registers", .type = STATE_TYPE_STRUCT, .size = sizeof(Vga), .count = 1, .fields = vga_registers_state },
+    STATE_END
 };

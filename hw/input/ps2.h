@@ -85,5 +85,7 @@ extern const StateField ps2_mouse_state[];
 
 /* Movement to the right, down, and of the wheel towards the user; buttons now held (INPUT_*). */
 void ps2_mouse_event(Ps2Mouse *mouse, int dx, int dy, int dz, unsigned buttons);
+/* Reports though nothing happened, to a host that wants reports: its driver is to look elsewhere (vmmouse.c). */
+void ps2_mouse_nudge(Ps2Mouse *mouse);
 
 #endif

@@ -82,6 +82,13 @@ void ps2_mouse_event(Ps2Mouse *m, int dx, int dy, int dz, unsigned buttons)
     mouse_report(m);
 }
 
+/* By a dot's movement; the driver does not look at it. */
+void ps2_mouse_nudge(Ps2Mouse *m)
+{
+    gather(&m->dx, 1);
+    mouse_report(m);
+}
+
 static void mouse_forget(Ps2Mouse *m)
 {
     m->dx = m->dy = m->dz = 0;

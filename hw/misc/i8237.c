@@ -228,6 +228,13 @@ void isa_dma_request(IsaDma *s, unsigned channel, int level)
 
 /* --- registers ------------------------------------------------------------------------------------------------- */
 
+/* A user that moves bytes in its own time does so up to now, before the guest sees or changes anything. */
+static void channel_sync(DmaChannel *c)
+{
+    if (c->ops && c->ops->sync && !c->running)
+        c->ops->sync(c->opaque);
+}
+
 static uint8_t controller_flip(DmaController *d, uint16_t v)
 {
     d->flipflop = !d->flipflop;
@@ -245,11 +252,14 @@ static uint64_t controller_read(void *opaque, uint64_t offset, unsigned size)
 {
     DmaController *d = opaque;
     unsigned reg = offset >> d->shift;
-    const DmaChannel *c = &d->pair->channel[d->first + (reg >> 1 & 3)];
+    DmaChannel *c = &d->pair->channel[d->first + (reg >> 1 & 3)];
     (void)size;
 
-    if (reg < REG_COMMAND)
+    if (reg < REG_COMMAND) {
+        if (!d->flipflop)
+            channel_sync(c);
         return controller_flip(d, reg & 1 ? c->count : c->address);
+    }
     switch (reg) {
     case REG_COMMAND: {
         uint8_t v = d->status | (d->dreq | d->request) << 4;
@@ -303,6 +313,8 @@ static void controller_write(void *opaque, uint64_t offset, uint64_t value, unsi
     DmaChannel *c = &d->pair->channel[d->first + (reg >> 1 & 3)];
     (void)size;
 
+    for (unsigned i = 0; i < 4; i++)
+        channel_sync(&d->pair->channel[d->first + i]);
     if (reg >= REG_COMMAND)
         controller_write_control(d, reg, value);
     else if (reg & 1)

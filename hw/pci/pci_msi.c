@@ -125,7 +125,7 @@ static uint64_t msix_read(void *opaque, uint64_t offset, unsigned size)
     if (offset + size <= x->vectors * MSIX_ENTRY_SIZE)
         return ldle(x->table + offset, size);
     if (offset >= pba && offset - pba + size <= sizeof x->pending)
-        return ldle(x->pending + offset - pba, size);
+        return ldle(x->pending + (offset - pba), size);
     return 0;
 }
 

@@ -17,7 +17,7 @@
 #include "core/machine.h"
 #include "hw/isa/isa_device.h"
 
-enum { CHANNELS = 3, LATCH_COMMAND = 0, READ_BACK = 3 };
+enum { CHANNELS = 3, SPEAKER = 2, LATCH_COMMAND = 0, READ_BACK = 3 };
 enum { ACCESS_LOW = 1, ACCESS_HIGH = 2, ACCESS_WORD = 3 };
 /* Interrupts nearer together than this (13 us) merge: no guest could serve them, and the host would be kept busy. */
 enum { MIN_IRQ_TICKS = 16 };
@@ -52,6 +52,8 @@ typedef struct I8254 {
     bool delay;
     Timer *timer;
     Channel channel[CHANNELS];
+    I8254ListenerFn *listener; /* to channel 2 */
+    void *listener_opaque;
     bool irq_level;
     int64_t seen_tick;     /* the interrupt line is up to date to here */
     int64_t inject_tick;   /* when the next late tick may be made up for */
@@ -352,9 +354,16 @@ static void pit_timer(void *opaque)
     pit_arm(s, now);
 }
 
+static void pit_tell_listener(I8254 *s, unsigned n)
+{
+    if (n == SPEAKER && s->listener)
+        s->listener(s->listener_opaque);
+}
+
 /* A change to channel n is framed by these two. */
 static int64_t pit_begin_change(I8254 *s, unsigned n)
 {
+    pit_tell_listener(s, n);
     int64_t now = i8254_ticks(&s->dev);
 
     if (n == 0)
@@ -374,6 +383,8 @@ static void pit_end_change(I8254 *s, unsigned n, int64_t now)
 /* The present tick, with channel n ready to be read; channel 0's timer is touched only if its count changes. */
 static int64_t pit_look(I8254 *s, unsigned n)
 {
+    if (s->channel[n].next_count)
+        pit_tell_listener(s, n);
     int64_t now = i8254_ticks(&s->dev);
 
     if (n == 0 && s->channel[0].next_count) {
@@ -535,6 +546,44 @@ void i8254_set_gate(Device *dev, unsigned channel, bool level)
 
     channel_set_gate(&s->channel[n], level, now);
     pit_end_change(s, n, now);
+}
+
+/* ---- for the speaker ---- */
+
+/* High ticks before `now`; from where they are counted is left open. */
+static int64_t channel_high_before(const Channel *c, int64_t now)
+{
+    int64_t d = channel_elapsed(c, now), count = c->count;
+
+    if (c->paused || !channel_is_counting(c))
+        return channel_output(c, now) ? now : 0;
+    switch (c->mode) {
+    case 0: case 1: return d > count ? d - count : 0;
+    case 2: return d - d / count;
+    case 3: return d / count * high_half(count) + MIN(d % count, high_half(count));
+    default: return d - (d > count);
+    }
+}
+
+int64_t i8254_high_ticks(Device *dev, int64_t from, int64_t to)
+{
+    Channel *c = &((I8254 *)dev)->channel[SPEAKER];
+    int64_t high = 0;
+
+    if (channel_is_periodic(c) && c->next_count && from < c->switch_tick && c->switch_tick <= to) {
+        high = channel_high_before(c, c->switch_tick) - channel_high_before(c, from);
+        from = c->switch_tick;
+    }
+    channel_settle(c, to);
+    return high + channel_high_before(c, to) - channel_high_before(c, from);
+}
+
+void i8254_set_listener(Device *dev, I8254ListenerFn *fn, void *opaque)
+{
+    I8254 *s = (I8254 *)dev;
+
+    s->listener = fn;
+    s->listener_opaque = opaque;
 }
 
 static gboolean i8254_create(Device *dev, GError **err)

@@ -17,4 +17,11 @@ int64_t i8254_ticks(Device *dev);
 bool i8254_output(Device *dev, unsigned channel);
 void i8254_set_gate(Device *dev, unsigned channel, bool level);
 
+/* At how many ticks of [from, to), none of which is in the future, channel 2's output was high. */
+int64_t i8254_high_ticks(Device *dev, int64_t from, int64_t to);
+
+/* fn is called before channel 2 changes: whoever listens to it does so up to now.  NULL: nobody. */
+typedef void I8254ListenerFn(void *opaque);
+void i8254_set_listener(Device *dev, I8254ListenerFn *fn, void *opaque);
+
 #endif

@@ -178,6 +178,8 @@ void virtqueue_forget(VirtElement *e);
 bool virtqueue_has_element(VirtQueue *q);
 /* Whether the driver should tell about new elements; off while the device looks by itself. */
 void virtqueue_set_notify(VirtQueue *q, bool on);
+/* Has `notify` called soon, in the main loop: for a device that leaves elements where they are. */
+void virtio_kick(VirtQueue *q);
 /* The driver broke the rules: the device needs a reset. */
 void virtio_break(VirtioDevice *v, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

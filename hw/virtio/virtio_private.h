@@ -18,8 +18,6 @@ void virtio_write_status(VirtioDevice *v, uint8_t status, bool legacy);
 void virtio_write_features(VirtioDevice *v, uint64_t features);
 /* The driver says that something is in queue n. */
 void virtio_notified(VirtioDevice *v, unsigned n, bool legacy);
-/* `notify` soon, in the main loop. */
-void virtio_kick(VirtQueue *q);
 void virtio_kick_all(VirtioDevice *v);
 /* An element is not on the way any more. */
 void virtio_landed(VirtQueue *q);

@@ -122,8 +122,12 @@ static void emit_pushes(Emit *e)
     IrMem m = { .base = R_SP, .index = R_NONE, .seg = SEG_SS, .disp = -bytes, .bits = 64 };
     check_access(e, &m, true, bytes, 0);
     for (unsigned k = 0; k < op->from; k++) {
-        AsmReg value = emit_read(e, ir_g(ir_group_register(op, k)), 8, H_T1);
-        asm_mov_mr(&e->a, 64, asm_mem(H_T0, bytes - 8 - (int)k * 8), value);
+        unsigned reg = ir_group_register(op, k);
+        AsmMem place = asm_mem(H_T0, bytes - 8 - (int)k * 8);
+        if (reg == R_SP)
+            asm_mov_mi(&e->a, 64, place, (int32_t)e->u->block->insn[e->insn + k].imm);
+        else
+            asm_mov_mr(&e->a, 64, place, emit_read(e, ir_g(reg), 8, H_T1));
     }
     move_sp(e, -bytes);
 }

@@ -20,6 +20,18 @@ machine_start_with() {
 # machine_start IMAGE: the same with an IDE disk
 machine_start() { machine_start_with -drive "file=$1,format=raw,if=ide"; }
 
+# machine_disk KIND DRIVE: options for a disk of that kind, with the serial number myna-KIND; DRIVE is as -drive has it
+machine_disk() {
+    case $1 in
+    ide) to="ide-hd" ;;
+    ahci) to="ich9-ahci,id=ahci -device ide-hd,bus=ahci.0" ;;
+    nvme) to="nvme" ;;
+    virtio-blk) to="virtio-blk-pci" ;;
+    virtio-scsi) to="virtio-scsi-pci,id=scsi -device scsi-hd,bus=scsi.0" ;;
+    esac
+    echo "-drive if=none,id=disk-$1,$2 -device $to,drive=disk-$1,serial=myna-$1"
+}
+
 machine_kill() { if [ -f "$work/pid" ] && [ ! -f "$work/status" ]; then kill "$(cat "$work/pid")" 2>/dev/null || :; fi; }
 
 # machine_find PATTERN: looks for it behind what was found before, and goes on from its end the next time
@@ -69,7 +81,10 @@ machine_ended() {
     [ "$(cat "$work/status")" = 0 ]
 }
 
-failed=0 checks=0
+failed=0 checks=0 worst=0
+
+# check_line STATUS NAME: a line of TAP; $worst is 1 once one has failed
+check_line() { if [ "$1" = 0 ]; then echo "ok $checks - $2"; else echo "not ok $checks - $2"; worst=1; fi; }
 
 # check NAME COMMAND...: a line of the report, by check_line STATUS NAME; after a failure no more is tried.  The time is
 # since $start.

@@ -404,11 +404,18 @@ static int fail_write(Image *i, uint64_t offset, const void *buf, uint64_t size)
     return f->status;
 }
 
+static int fail_flush(Image *i)
+{
+    FailImage *f = (FailImage *)i;
+    f->tries++;
+    return f->status;
+}
+
 static void fail_close(Image *i) { (void)i; }
 
 static const ImageDriver fail_driver = {
     .name = "fail", .description = "fails", .size = sizeof(FailImage), .close = fail_close, .read = fail_read,
-    .write = fail_write,
+    .write = fail_write, .flush = fail_flush,
 };
 
 typedef struct Heard {
@@ -809,6 +816,39 @@ static void test_commit(Fixture *f, gconstpointer unused)
     g_assert_cmpint(content[0], ==, 0);
 }
 
+/* ---- before the machine is saved ---- */
+
+static void test_sync(Fixture *f, gconstpointer unused)
+{
+    g_autofree char *expected = g_strdup_printf("drive 'a' cannot be flushed: %s", g_strerror(EIO));
+    g_autoptr(GError) err = NULL;
+    BlockBackend *b;
+    FailImage *i = fail_open(f, (BlockOptions){ .werror = BLOCK_ERROR_STOP }, &b);
+    (void)unused;
+
+    i->status = -EIO; /* not held for another try */
+    g_assert_false(block_sync_for_save(f->m, &err));
+    g_assert_cmpstr(err->message, ==, expected);
+    i->status = 0;
+    g_assert_true(block_sync_for_save(f->m, NULL));
+    g_assert_cmpint(i->tries, ==, 2);
+}
+
+/* An overlay that the process takes along with it; but not where nothing can be written, or no medium is. */
+static void test_sync_snapshot(Fixture *f, gconstpointer unused)
+{
+    g_autoptr(GError) err = NULL;
+    (void)unused;
+
+    open_drive(f, (BlockOptions){ .id = "ro", .file = f->file, .format = "raw", .snapshot = true, .readonly = true });
+    open_drive(f, (BlockOptions){ .id = "empty", .cdrom = true, .snapshot = true });
+    g_assert_true(block_sync_for_save(f->m, NULL));
+    open_drive(f, (BlockOptions){ .id = "s", .file = f->file, .format = "raw", .snapshot = true });
+    g_assert_false(block_sync_for_save(f->m, &err));
+    g_assert_cmpstr(err->message, ==,
+                    "drive 's' has snapshot=on: what the guest has written to it ends with this process");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -840,5 +880,7 @@ int main(int argc, char **argv)
     ONE("media", "mistakes", test_media_mistakes, 0);
     ONE("media", "resize", test_resize, 0);
     ONE("media", "commit", test_commit, 0);
+    ONE("save", "sync", test_sync, 0);
+    ONE("save", "snapshot", test_sync_snapshot, 0);
     return g_test_run();
 }

@@ -631,7 +631,7 @@ static unsigned dma_user_transfer(void *opaque, unsigned channel, unsigned pos, 
     return pos + n;
 }
 
-static const IsaDmaOps dma_user_ops = { dma_user_transfer };
+static const IsaDmaOps dma_user_ops = { .transfer = dma_user_transfer };
 
 static void dma_program(Bench *b, unsigned channel, uint8_t mode, unsigned address, unsigned count, uint8_t page)
 {

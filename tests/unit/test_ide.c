@@ -257,6 +257,7 @@ static void test_identify(Fixture *f, gconstpointer unused)
     g_assert_cmphex(ld16le(page + 2 * 63) & 7, ==, 7);
     g_assert_cmphex(ld16le(page + 2 * 88) & 0x3f, ==, 0x3f);
     g_assert_cmphex(ld16le(page + 2 * 83), ==, 0x7400);
+    g_assert_cmphex(ld16le(page + 2 * 93), ==, 0x600b);
     g_assert_cmphex(inw(f, PRIMARY), ==, 0); /* no DRQ */
     outb(f, PRIMARY + DEVICE, 0x10);
     outb(f, PRIMARY + COMMAND, 0xec);
@@ -264,6 +265,7 @@ static void test_identify(Fixture *f, gconstpointer unused)
     string_get(page, 10, 20, text);
     g_assert_cmpstr(text, ==, "MY00002");
     g_assert_cmpuint(ld32le(page + 120), ==, SLAVE_SECTORS);
+    g_assert_cmphex(ld16le(page + 2 * 93), ==, 0x6b00);
 }
 
 static void test_absent(Fixture *f, gconstpointer unused)
@@ -773,6 +775,7 @@ static void test_cd_identify(Fixture *f, gconstpointer unused)
     g_assert_cmphex(wait_ready(f, SECONDARY), ==, DRDY | DSC | DRQ);
     read_words(f, SECONDARY, page, 512);
     g_assert_cmphex(ld16le(page), ==, 0x85c0);
+    g_assert_cmphex(ld16le(page + 2 * 93), ==, 0x600b);
     string_get(page, 27, 40, text);
     g_assert_cmpstr(text, ==, "MYNA CD-ROM");
     outb(f, SECONDARY + COMMAND, 0x08);

@@ -600,6 +600,58 @@ static void test_two_spaces(Fixture *f, gconstpointer data)
     region_free(io);
 }
 
+/* A device whose writes go on to other addresses, as DMA does. */
+typedef struct Forwarder {
+    AddressSpace *as;
+    uint64_t to[2];
+    unsigned count;
+    uint64_t seen;
+} Forwarder;
+
+static void forward_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    static const uint8_t bytes[64];
+    Forwarder *f = opaque;
+    (void)offset;
+
+    f->count++;
+    as_write(f->as, f->to[0], value, size);
+    as_write_bytes(f->as, f->to[1], bytes, sizeof bytes);
+    f->seen = as_read(f->as, f->to[0], 4);
+}
+
+/* Devices that access themselves and each other come to an end; see NESTED_MAX of core/memory.c. */
+static void test_nested(Fixture *f, gconstpointer data)
+{
+    static const RegionOps ops = { NULL, forward_write, 1, 8 };
+    Forwarder d[6];
+    Region *io[6], *ram = region_new_ram(f->pool, "ram", 0x1000, NULL);
+    unsigned count = 0;
+    (void)data;
+
+    for (unsigned i = 0; i < 6; i++) {
+        d[i] = (Forwarder){ .as = f->as, .to = { 0x10000 + (i + 1) % 6 * 0x100, 0x10000 + (i + 2) % 6 * 0x100 } };
+        io[i] = region_new_io("io", 0x100, &ops, &d[i]);
+        region_add(as_root(f->as), 0x10000 + i * 0x100, io[i], 0);
+    }
+    as_write(f->as, 0x10000, 1, 1);
+    for (unsigned i = 0; i < 6; i++)
+        count += d[i].count;
+    g_assert_cmpuint(count, >, 4);
+    g_assert_cmpuint(count, <=, 1 + 9 + 81 + 729);
+    region_add(as_root(f->as), 0, ram, 0);
+    d[0] = (Forwarder){ .as = f->as, .to = { 0x10080, 0x10000 } };
+    as_write(f->as, 0x10000, 1, 8);
+    g_assert_cmpuint(d[0].count, ==, 1);
+    g_assert_cmphex(d[0].seen, ==, 0xffffffff);
+    d[0].to[0] = 0x10;
+    as_write(f->as, 0x10000, 0x1234, 4); /* and afterwards all is as before */
+    g_assert_cmphex(as_read(f->as, 0x10, 4), ==, 0x1234);
+    for (unsigned i = 0; i < 6; i++)
+        region_free(io[i]);
+    region_free(ram);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -612,6 +664,7 @@ int main(int argc, char **argv)
         { "/memory/flags", test_flags },             { "/memory/pool", test_pool },
         { "/memory/dump", test_dump },               { "/memory/two-spaces", test_two_spaces },
         { "/memory/race", test_race },               { "/memory/toggle", test_toggle },
+        { "/memory/nested", test_nested },
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -1,6 +1,7 @@
 /* The monitor's commands: lines taken apart, names, scripts, completion (debugger/command.h), and any line at all. */
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/char/char.h"
@@ -443,6 +444,7 @@ static void test_common_prefix(void)
 /* What ends the process, runs other files, or writes them. */
 static const char *const left_out[] = {
     "quit", "screendump", "script", "dump-guest-memory", "memsave", "pmemsave", "savemem", "trace", "profile", "gdbserver",
+    "savevm",
     NULL,
 };
 
@@ -502,6 +504,62 @@ static bool is_harmless(const char *line)
     return harmless;
 }
 
+/* ---- savevm, loadvm ---- */
+
+static uint8_t *memory_at(Fixture *f, uint64_t gpa) { return (uint8_t *)region_host(f->ram) + gpa; }
+
+/* A running machine goes on after both. */
+static void test_saved(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = file(f, "state"), *save = g_strdup_printf("savevm \"%s\"", path);
+    g_autofree char *load = g_strdup_printf("loadvm \"%s\"", path);
+    struct stat st;
+    (void)data;
+
+    *memory_at(f, 0x9000) = 0x5a;
+    machine_resume(f->machine);
+    expect(f, save, "");
+    g_assert_cmpint(f->machine->run_state, ==, RUN_RUNNING);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmphex(st.st_mode & 0777, ==, 0600);
+    *memory_at(f, 0x9000) = *memory_at(f, 0xa000) = 0x77;
+    expect(f, load, "");
+    g_assert_cmpint(f->machine->run_state, ==, RUN_RUNNING);
+    machine_pause(f->machine);
+    g_assert_cmphex(*memory_at(f, 0x9000), ==, 0x5a);
+    g_assert_cmphex(*memory_at(f, 0xa000), ==, 0);
+}
+
+/* What cannot be read, and what can be read in part only, changes nothing. */
+static void test_saved_mistakes(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = file(f, "state"), *save = g_strdup_printf("savevm \"%s\"", path), *content = NULL;
+    g_autofree char *load = g_strdup_printf("loadvm \"%s\"", path);
+    g_autofree char *folder = g_strdup_printf("loadvm \"%s\"", f->folder);
+    g_autofree char *nowhere = g_strdup_printf("savevm \"%s/none/state\"", f->folder);
+    gsize size;
+    (void)data;
+
+    expect(f, "savevm", "usage: savevm FILE\n");
+    expect(f, "loadvm a b", "usage: loadvm FILE\n");
+    expect_part(f, nowhere, "No such file");
+    expect_part(f, load, "No such file");
+    expect_part(f, folder, "is no regular file");
+    expect(f, "loadvm /dev/zero", "loadvm: '/dev/zero' is no regular file\n");
+    f->cpu->rip = 0x1234;
+    write_file(f, "state", "MYNASAUE");
+    expect_part(f, load, "this is not a saved machine");
+    g_assert_cmphex(f->cpu->rip, ==, 0x1234);
+    expect(f, save, "");
+    g_assert_true(g_file_get_contents(path, &content, &size, NULL));
+    g_assert_true(g_file_set_contents(path, content, size - 1, NULL));
+    expect_part(f, load, "is cut off after");
+    g_assert_cmphex(f->cpu->rip, ==, 0x1234);
+    content[8] = 99;
+    g_assert_true(g_file_set_contents(path, content, size, NULL));
+    expect_part(f, load, "has version 99; this program reads version");
+}
+
 static void fuzz_line(Fixture *f, const char *line)
 {
     gsize start;
@@ -557,6 +615,8 @@ int main(int argc, char **argv)
     ADD("completed-files", test_completed_files);
     ADD("completed-stops", test_completed_stops);
     g_test_add_func("/monitor/common-prefix", test_common_prefix);
+    ADD("saved", test_saved);
+    ADD("saved-mistakes", test_saved_mistakes);
     ADD("fuzz", test_fuzz);
     return g_test_run();
 }

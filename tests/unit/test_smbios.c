@@ -89,6 +89,22 @@ static void test_structures(void)
     smbios_free(t);
 }
 
+/* What the user says of the system, in place of our words. */
+static void test_system(void)
+{
+    SmbiosConfig c = config_of(1, GiB, GiB);
+    c.system = (SmbiosSystem){ .product = "box", .serial = "S-1", .sku = "K", .family = "F" };
+    SmbiosTables *t = smbios_build(&c);
+    const uint8_t *p = find(t, 1, 0);
+
+    g_assert_cmpstr(string_of(p, p[4]), ==, "Myna");
+    g_assert_cmpstr(string_of(p, p[5]), ==, "box");
+    g_assert_cmpstr(string_of(p, p[7]), ==, "S-1");
+    g_assert_cmpstr(string_of(p, p[0x19]), ==, "K");
+    g_assert_cmpstr(string_of(p, p[0x1a]), ==, "F");
+    smbios_free(t);
+}
+
 /* Small, odd and huge memories. */
 static void test_memory_sizes(void)
 {
@@ -206,6 +222,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/smbios/structures", test_structures);
+    g_test_add_func("/smbios/system", test_system);
     g_test_add_func("/smbios/memory-sizes", test_memory_sizes);
     g_test_add_func("/smbios/install", test_install);
     g_test_add_func("/smbios/fw-cfg", test_fw_cfg);

@@ -37,6 +37,7 @@ typedef struct Thing {
     uint8_t *fixed;
     uint8_t *queue;
     uint32_t queue_length;
+    GByteArray *array;
 } Thing;
 
 static const StateField inner_state[] = {
@@ -50,7 +51,8 @@ static const StateField thing_state[] = {
     STATE_U64(Thing, s64), STATE_ARRAY_U64(Thing, array64), STATE_ARRAY_U32(Thing, array32),
     STATE_ARRAY_BOOL(Thing, bools), STATE_BYTES(Thing, raw), STATE_TIMER(Thing, timer), STATE_TIMER(Thing, no_timer),
     STATE_STRUCT_ARRAY(Thing, channel, channel_state), STATE_STRUCT(Thing, single, inner_state),
-    STATE_BUFFER(Thing, fixed, 100), STATE_VBUFFER(Thing, queue, queue_length, 16), STATE_END
+    STATE_BUFFER(Thing, fixed, 100), STATE_VBUFFER(Thing, queue, queue_length, 16), STATE_BYTE_ARRAY(Thing, array, 40),
+    STATE_END
 };
 
 static Clocks *clocks;
@@ -66,6 +68,7 @@ static Thing *thing_new(void)
     t->timer = timer_new(clocks, MYNA_CLOCK_VIRTUAL, no_action, NULL);
     t->fixed = g_malloc0(100);
     t->queue = g_malloc0(16);
+    t->array = g_byte_array_new();
     return t;
 }
 
@@ -74,6 +77,7 @@ static void thing_free(Thing *t)
     timer_free(t->timer);
     g_free(t->fixed);
     g_free(t->queue);
+    g_byte_array_unref(t->array);
     g_free(t);
 }
 
@@ -98,6 +102,7 @@ static Thing *thing_filled(void)
     memset(t->fixed, 0x5a, 100);
     memcpy(t->queue, "queue", 5);
     t->queue_length = 5;
+    g_byte_array_append(t->array, (const uint8_t *)"array", 5);
     return t;
 }
 
@@ -129,6 +134,7 @@ static void test_round_trip(void)
     g_byte_array_append(out, (const uint8_t *)"tail", 4);
     b->untouched = 42;
     b->queue_length = 16;
+    g_byte_array_append(b->array, (const uint8_t *)"what was there", 14);
     g_assert_true(state_load(thing_state, b, "thing", out->data, out->len, &pos, &error));
     g_assert_no_error(error);
     g_assert_cmpuint(pos, ==, end);
@@ -191,6 +197,7 @@ typedef struct Other {
     Inner part[2];
     uint8_t *buffer;
     uint32_t length;
+    GByteArray *array;
 } Other;
 
 static const StateField inner_u8_state[] = { STATE_BOOL(Inner, on), STATE_END };
@@ -208,6 +215,8 @@ static const StateField parts[] = { STATE_STRUCT_ARRAY(Other, part, inner_state)
 static const StateField parts_less[] = { STATE_STRUCT_ARRAY(Other, part, inner_u8_state), STATE_END };
 static const StateField large[] = { STATE_VBUFFER(Other, buffer, length, 8), STATE_END };
 static const StateField small[] = { STATE_VBUFFER(Other, buffer, length, 4), STATE_END };
+static const StateField long_array[] = { STATE_BYTE_ARRAY(Other, array, 8), STATE_END };
+static const StateField short_array[] = { STATE_BYTE_ARRAY(Other, array, 4), STATE_END };
 static const StateField fixed[] = { STATE_BUFFER(Other, buffer, 8), STATE_END };
 
 static void test_mismatches(void)
@@ -225,6 +234,7 @@ static void test_mismatches(void)
         { parts, parts_less, "o: the saved state lacks field 'part[0].on' (it has 'counts' there)" },
         { parts_less, parts, "o: the saved state lacks field 'part[0].counts' (it has 'on' there)" },
         { large, small, "o: field 'buffer' has 8 elements in the saved state, not at most 4" },
+        { long_array, short_array, "o: field 'array' has 5 elements in the saved state, not at most 4" },
         { small, fixed, "o: field 'buffer' has 4 elements in the saved state, not 8" },
     };
     uint8_t bytes[8] = { 0 };
@@ -232,7 +242,8 @@ static void test_mismatches(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GByteArray) out = g_byte_array_new();
         g_autoptr(GError) error = NULL;
-        Other o = { .buffer = bytes, .length = 99 }; /* a length beyond the buffer is cut */
+        g_autoptr(GByteArray) array = g_byte_array_new_take((guint8 *)g_strdup("array"), 5);
+        Other o = { .buffer = bytes, .length = 99, .array = array }; /* a length beyond the buffer is cut */
         size_t pos = 0;
         state_save(cases[i].saved, &o, out);
         g_assert_false(state_load(cases[i].loaded, &o, "o", out->data, out->len, &pos, &error));
@@ -256,6 +267,7 @@ static void test_damage(void)
             copy[g_test_rand_int_range(0, out->len)] ^= 1 << g_test_rand_int_range(0, 8);
         failures += !state_load(thing_state, b, "thing", copy, out->len, &pos, NULL);
         g_assert_cmpuint(b->queue_length, <=, 16);
+        g_assert_cmpuint(b->array->len, <=, 40);
         for (unsigned k = 0; k < 2; k++)
             g_assert_cmpint(*(uint8_t *)&b->bools[k], <=, 1);
     }
@@ -295,7 +307,8 @@ static void test_dump(void)
                     "    counts = 0x0 0x0 0x0 0x0 0x0 0x0\n"
                     "    on = true\n"
                     "fixed = 100 bytes, sha1 5d0a81d75188d5fcfb6b4e1bd88dac7c7077384a\n"
-                    "queue = 71 75 65 75 65\n");
+                    "queue = 71 75 65 75 65\n"
+                    "array = 61 72 72 61 79\n");
     thing_free(t);
 }
 
