@@ -2,8 +2,11 @@
 SRC ?= .
 BUILD ?= build
 
-FOLDERS = util core cpu tcg tcg/x86_64 hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi \
-          hw/misc hw/scsi hw/virtio hw/net backends/char backends/block backends/net backends/9p backends/audio hw/audio machines debugger
+FOLDERS = util core cpu tcg tcg/x86_64 \
+          hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi hw/misc hw/scsi hw/usb hw/virtio \
+          hw/net hw/audio \
+          backends/char backends/block backends/net backends/9p backends/audio \
+          machines debugger
 LIB_SOURCES = $(foreach f,$(FOLDERS),$(wildcard $(SRC)/$(f)/*.c))
 UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
 
@@ -122,7 +125,7 @@ endif
 # `make bench`.
 -include $(SRC)/tests/bench/bench.mk
 
-.PHONY: run guest guest-debug
+.PHONY: run run-desktop guest guest-debug
 guest:
 	@$(SRC)/scripts/make-guest $(BUILD)/guest
 # The same with a disk to start it from and the kernel's symbols, for tests/debug; what cannot be had is said and left out.
@@ -133,6 +136,10 @@ guest-debug: guest
 run: $(BUILD)/myna
 	@$(SRC)/scripts/install-deps
 	@KERNEL="$(KERNEL)" INITRD="$(INITRD)" APPEND="$(APPEND)" MAKE="$(MAKE)" $(SRC)/scripts/run-guest $(BUILD)
+
+run-desktop: $(BUILD)/myna
+	@$(SRC)/scripts/install-deps
+	@$(SRC)/scripts/run-desktop $(BUILD)
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 

@@ -5,11 +5,11 @@
 
 #include "util/bits.h"
 
-/* What an element of the list is: RAM as it is, or a buffer in place of what is not RAM. */
+/* What an element of the list is: RAM as it is, a buffer in place of what is not RAM, or memory of the caller's. */
 typedef struct DmaRange {
     uint64_t gpa;
     uint64_t pool_offset; /* of RAM */
-    bool bounce;
+    bool bounce, callers;
 } DmaRange;
 
 #define SIZE_MAX_ALL (UINT64_C(1) << 31)
@@ -85,6 +85,12 @@ bool dma_add(DmaList *d, uint64_t gpa, uint64_t size)
     return true;
 }
 
+void dma_add_buffer(DmaList *d, void *buf, uint64_t size)
+{
+    if (size)
+        append(d, buf, size, &(DmaRange){ .callers = true });
+}
+
 void dma_written(DmaList *d, uint64_t size)
 {
     for (unsigned k = 0; k < d->count && size; k++) {
@@ -92,7 +98,7 @@ void dma_written(DmaList *d, uint64_t size)
         uint64_t n = MIN(size, d->iov[k].iov_len);
         if (r->bounce)
             as_write_bytes(d->as, r->gpa, d->iov[k].iov_base, n);
-        else
+        else if (!r->callers)
             ram_mark_written(as_pool(d->as), r->pool_offset, n);
         size -= n;
     }

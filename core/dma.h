@@ -32,6 +32,8 @@ void dma_init(DmaList *d, AddressSpace *as, bool to_memory);
  * fetch gigabytes from registers: false, with nothing added, beyond.
  */
 bool dma_add(DmaList *d, uint64_t gpa, uint64_t size);
+/* Appends memory of the caller's, which stays and is not the guest's: for devices that gather what they transfer. */
+void dma_add_buffer(DmaList *d, void *buf, uint64_t size);
 /* The first `size` bytes were written by the transfer: the guest, caches of code and displays learn of it. */
 void dma_written(DmaList *d, uint64_t size);
 /* Empties it, for reuse; the memory's room is kept. */

@@ -1,4 +1,4 @@
-/* Commands that show devices and back ends: info irq, ioapic, pci, chardev, roms, clock. */
+/* Commands that show devices and back ends: info irq, ioapic, pci, usb, chardev, roms, clock. */
 #include <inttypes.h>
 
 #include "backends/char/char.h"
@@ -7,6 +7,7 @@
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "hw/pci/pci.h"
+#include "hw/usb/usb.h"
 #include "util/bits.h"
 #include "util/endian.h"
 
@@ -114,6 +115,8 @@ static void info_pci(MonitorCommand *c)
             print_pci(pci_bus_device(bus, devfn), c->out);
 }
 
+static void info_usb(MonitorCommand *c) { usb_print(c->machine, c->out); }
+
 /* ---- back ends ---- */
 
 static void info_chardev(MonitorCommand *c)
@@ -168,5 +171,6 @@ const CommandRow device_info[] = {
     { .name = "pci", .arguments = "", .help = "PCI devices and where their BARs are", .run = info_pci,
       .paused = true },
     { .name = "roms", .arguments = "", .help = "read-only memory", .run = info_roms },
+    { .name = "usb", .arguments = "", .help = "USB buses, and the devices on them", .run = info_usb },
     { .name = NULL },
 };

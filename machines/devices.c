@@ -38,6 +38,10 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/uhci.h"
+#include "hw/usb/usb_hid.h"
+#include "hw/usb/usb_storage.h"
+#include "hw/usb/xhci.h"
 #include "hw/virtio/virtio_9p.h"
 #include "hw/virtio/virtio_balloon.h"
 #include "hw/virtio/virtio_blk.h"
@@ -80,19 +84,27 @@ const DeviceType *const device_types[] = {
     &mc146818_type,
     &ne2k_isa_type,
     &ne2k_pci_type,
+    &nec_xhci_type,
     &nvme_type,
     &pc_testdev_type,
     &piix3_ide_type,
     &piix3_type,
+    &piix3_uhci_type,
     &piix4_pm_type,
+    &piix4_uhci_type,
     &port61_type,
     &port92_type,
+    &qemu_xhci_type,
     &rtl8139_type,
     &sb16_type,
     &scsi_cd_type,
     &scsi_hd_type,
     &secondary_vga_type,
     &serial_type,
+    &usb_kbd_type,
+    &usb_mouse_type,
+    &usb_storage_type,
+    &usb_tablet_type,
     &vga_type,
     &virtconsole_type,
     &virtio_9p_type,

@@ -61,9 +61,10 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, i8042, "i8042", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
+    OPTION_FIELD(MachineOptions, usb, "usb", OPTION_BOOL),
     OPTION_CHOICE(MachineOptions, vmport, "vmport", words_auto),
     OPTION_FIELD(MachineOptions, pcspk_audiodev, "pcspk-audiodev", OPTION_STRING),
-    OPTION_FIELD_IGNORED("kernel-irqchip"), OPTION_FIELD_IGNORED("usb"),
+    OPTION_FIELD_IGNORED("kernel-irqchip"),
     OPTION_FIELD_IGNORED("smm"), OPTION_FIELD_IGNORED("dump-guest-core"), OPTION_FIELD_IGNORED("mem-merge"),
     OPTION_FIELD_IGNORED("graphics"),
     OPTION_FIELD_END,
@@ -415,6 +416,17 @@ static gboolean set_device(Options *o, const char *argument, GError **err)
     return TRUE;
 }
 
+/* QEMU's short names of what -usb -device usb-... adds. */
+static gboolean set_usb_device(Options *o, const char *argument, GError **err)
+{
+    static const char *const known[] = {"keyboard", "mouse", "tablet", NULL};
+    if (!g_strv_contains(known, argument))
+        return error_unknown(err, "-usbdevice", "device", argument, known);
+    o->machine.usb = true;
+    g_ptr_array_add(o->devices, g_strconcat("usb-", strcmp(argument, "keyboard") ? argument : "kbd", NULL));
+    return TRUE;
+}
+
 static gboolean set_log(Options *o, const char *argument, GError **err)
 {
     (void)err;
@@ -459,6 +471,8 @@ static const Option table[] = {
     FIELDS("m", memory, "size", "SIZE", "memory, in MiB or with a suffix (default 128)"),
     STRING("name", name, "NAME", "name of the machine"),
     CALL("device", set_device, "TYPE[,PROP=VALUE]...", "adds a device (help: list; TYPE,help: its properties)"),
+    FLAG("usb", machine.usb, "a USB controller, for -device usb-kbd, usb-mouse, usb-tablet"),
+    CALL("usbdevice", set_usb_device, "keyboard|mouse|tablet", "the same, and that device"),
     LIST("global", globals, "TYPE.PROP=VALUE", "property of all devices of a type"),
     FLAG("nodefaults", nodefaults, "no devices but the board's own and those asked for"),
     FIELDS("smbios", smbios, NULL, "type=1[,manufacturer=TEXT][,product=TEXT][,version=TEXT][,serial=TEXT][,sku=TEXT]"

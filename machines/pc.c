@@ -23,6 +23,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "hw/usb/uhci.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
 #include "machines/sound.h"
@@ -285,6 +286,12 @@ static gboolean serials_create(Pc *pc, GError **err)
     return TRUE;
 }
 
+/* The USB function of the PIIX3, 2 of its slot. */
+static gboolean usb_create(Pc *pc, GError **err)
+{
+    return !pc->o->machine.usb || board_add_device(pc->m, pc->o, &piix3_uhci_type, NULL, err, "addr", "10", NULL);
+}
+
 static gboolean debugcons_create(Pc *pc, GError **err)
 {
     for (guint i = 0; i < pc->o->debugcons->len; i++) {
@@ -367,7 +374,8 @@ static gboolean parts_create(Pc *pc, GError **err)
            timers_create(pc, err) && legacy_create(pc, err) && pc_chipset_create(pc, err) && pc_display_create(pc, err) &&
            pc_fw_cfg_create(pc, err) && serials_create(pc, err) && debugcons_create(pc, err) && pc_drives_create(pc, err) &&
            networks_create(pc->m, pc->o, err) && objects_create(pc, err) && shares_open(pc->m, pc->o, err) &&
-           user_devices_create(pc, err) && sound_devices_create(pc->m, pc->o, err) && virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
+           usb_create(pc, err) && user_devices_create(pc, err) && sound_devices_create(pc->m, pc->o, err) &&
+           virtfs_create(pc->m, pc->o, err) && start_prepare(pc, err);
 }
 
 static void cpu_before_save(void *cpu) { cpu_pre_save(cpu); }

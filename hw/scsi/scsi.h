@@ -46,6 +46,8 @@ typedef void ScsiEventFn(void *opaque, unsigned target, unsigned lun, uint8_t as
 /* "ID.0" of the adapter's id, as bus= names it; the first one of a machine is used without bus=. */
 ScsiBus *scsi_bus_new(Device *adapter, ScsiEventFn *event, void *opaque);
 void scsi_bus_free(ScsiBus *bus);
+/* Devices without bus= do not go there: for adapters that come with their devices. */
+void scsi_bus_hide(ScsiBus *bus);
 bool scsi_bus_has_target(const ScsiBus *bus, unsigned target);
 bool scsi_bus_has_lun(const ScsiBus *bus, unsigned target, unsigned lun);
 /* Waits for all transfers of its devices. */

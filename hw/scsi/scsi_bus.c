@@ -48,6 +48,12 @@ void scsi_bus_free(ScsiBus *bus)
     g_free(bus);
 }
 
+void scsi_bus_hide(ScsiBus *bus)
+{
+    if (machine_find(bus->machine, FIRST_BUS) == bus)
+        machine_provide(bus->machine, FIRST_BUS, NULL);
+}
+
 /* ---- places ---- */
 
 static ScsiDevice *find(const ScsiBus *bus, unsigned target, unsigned lun)
