@@ -1021,7 +1021,7 @@ static void test_vbe_banks(void)
 
 /* ---- the other cards ---- */
 
-/* A card beside the VGA: no legacy addresses; bochs-display has no VGA registers either, and shows VBE's modes alone. */
+/* A card beside the VGA: no legacy addresses; bochs-display has no VGA registers either, and shows VBE's modes only. */
 static void test_other_cards(void)
 {
     static const DeviceType *const types[] = { &secondary_vga_type, &bochs_display_type };
