@@ -51,11 +51,12 @@ DECODE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/deco
 PIN_OBJECTS = $(BUILD)/tests/cpu/pins/main.o
 IMG_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/img/*.c))
 IO_OBJECTS = $(BUILD)/tests/img/io.o
+PICTURE_OBJECTS = $(patsubst $(SRC)/%.c,$(BUILD)/%.o,$(wildcard $(SRC)/tests/display/*.c))
 UNIT_TEST_OBJECTS = $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.o)
 .SECONDARY: $(UNIT_TEST_OBJECTS)
 -include $(patsubst %.o,%.d,$(BUILD)/main.o $(IMG_OBJECTS) $(LIB_OBJECTS) $(CPU_TEST_OBJECTS) $(FUZZ_OBJECTS) $(LIBFUZZER_OBJECTS) \
                             $(DECODE_OBJECTS) \
-                            $(PIN_OBJECTS) $(IO_OBJECTS) \
+                            $(PIN_OBJECTS) $(IO_OBJECTS) $(PICTURE_OBJECTS) \
                             $(FP_TEST_OBJECTS) $(UNIT_TEST_OBJECTS))
 
 # ---- programs ----
@@ -90,6 +91,10 @@ $(BUILD)/fuzz_program: $(BUILD)/tests/fuzz/fuzz_program.o $(FUZZ_PARTS) $(BUILD)
 $(BUILD)/fuzz_device: $(BUILD)/tests/fuzz/fuzz_device.o $(BUILD)/tests/fuzz/device_bench.o $(BUILD)/libmyna.a
 	$(LINK) -fsanitize=fuzzer
 $(BUILD)/decode-check: $(DECODE_OBJECTS) $(BUILD)/libmyna.a
+	$(LINK)
+# The display cases and their model (tests/display).
+$(BUILD)/tests/unit/test_vga_modes: $(BUILD)/tests/display/cases.o $(BUILD)/tests/display/model.o
+$(BUILD)/tests/display/picture: $(PICTURE_OBJECTS)
 	$(LINK)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmyna.a
 	$(LINK)
@@ -138,7 +143,7 @@ run-desktop: $(BUILD)/myna
 
 # ---- tests (docs/testing.md); tests/run counts and sums up ----
 
-SUITES ?= layers unit fp decode cpu fuzz guest debug disk net hosts
+SUITES ?= layers unit fp decode cpu fuzz guest debug disk net display hosts
 CASES ?= 50
 PROGRAMS ?= 4000
 STRINGS ?= 1000000
@@ -171,6 +176,8 @@ SUITE_disk = 'disk=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/disk/run-small $(B
              'disk/formats=BUILD=$(abspath $(BUILD)) SEQUENCES=1 $(SRC)/tests/disk/formats'
 SUITE_net = 'net/cards=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-cards $(BUILD)/net' \
             'net/shares=MYNA=$(abspath $(BUILD))/myna $(SRC)/tests/net/run-share $(BUILD)/share'
+SUITE_display = 'display/modes=MYNA=$(abspath $(BUILD))/myna GUESTS=$(abspath $(GUEST_BUILD)) \
+                PICTURE=$(abspath $(BUILD))/tests/display/picture $(SRC)/tests/display/run-modes'
 SUITE_hosts = '+hosts=$(SRC)/scripts/check-hosts $(BUILD)'
 BUILT_FOR_unit = unit-tests
 BUILT_FOR_fp = $(if $(CONFIG_MPFR_LIBS),$(BUILD)/fp-tests)
@@ -181,10 +188,12 @@ BUILT_FOR_guest = all guests
 BUILT_FOR_debug = all guests
 BUILT_FOR_disk = all $(BUILD)/myna-io
 BUILT_FOR_net = all
+BUILT_FOR_display = all guests $(BUILD)/tests/display/picture
 BUILT_FOR_hosts = all cpu-tests $(if $(GUEST_CC),guests)
 
 .PHONY: check check-layers check-unit check-fp check-decode check-cpu check-fuzz check-pins pins fuzz-cpu \
-        fuzz-decode fuzz-programs fuzz-formats fuzz-images fuzz-devices check-debug check-disk check-net check-hosts check-kut
+        fuzz-decode fuzz-programs fuzz-formats fuzz-images fuzz-devices check-debug check-disk check-net check-display \
+        check-hosts check-kut
 check: $(sort $(foreach s,$(SUITES),$(BUILT_FOR_$(s))))
 	+@$(SRC)/tests/run $(foreach s,$(SUITES),$(SUITE_$(s)))
 
@@ -223,6 +232,8 @@ check-disk: $(BUILT_FOR_disk)
 	@$(SRC)/tests/run $(SUITE_disk)
 check-net: $(BUILT_FOR_net)
 	@$(SRC)/tests/run $(SUITE_net)
+check-display: $(BUILT_FOR_display)
+	@$(SRC)/tests/run $(SUITE_display)
 check-hosts: $(BUILT_FOR_hosts)
 	+@$(SRC)/scripts/check-hosts $(BUILD)
 
@@ -236,7 +247,7 @@ help:
 ## make run             set-up, build, and a guest in this terminal; KERNEL=, INITRD=, APPEND= replace the guest
 ## make guest-debug     that guest with a disk and the kernel's symbols, for check-debug
 ## make check           set-up, build, and all tests; SUITES="layers unit fp decode ..." chooses
-## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net, check-hosts  one each
+## make check-layers, check-unit, check-fp, check-cpu, check-fuzz, check-guest, check-debug, check-disk, check-net, check-display, check-hosts  one each
 ## make check-cpu CASES=N                  N random cases for each instruction and code size [50]
 ## make conformance CASES=N                writes docs/conformance.md of the same comparison
 ## make check-fp CASES=N                   N random cases for each floating-point operation, against MPFR [1000]

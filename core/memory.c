@@ -122,22 +122,36 @@ static void tell_dirty_cleared(RamPool *pool)
     }
 }
 
-bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask)
+/* Sequentially consistent: whoever clears the bit reads the bytes afterwards (see ram_note_page). */
+static bool page_take_dirty(RamPool *pool, uint64_t page, uint8_t mask)
 {
+    if (!(atomic_load_explicit(&pool->page_flags[page], memory_order_relaxed) & mask))
+        return false;
+    atomic_fetch_and(&pool->page_flags[page], (uint8_t)~mask);
+    return true;
+}
+
+bool ram_take_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask, uint8_t *taken)
+{
+    uint64_t first = offset >> RAM_PAGE_BITS;
     bool dirty = false;
 
     if (!size)
         return false;
-    for (uint64_t page = offset >> RAM_PAGE_BITS; page <= (offset + size - 1) >> RAM_PAGE_BITS; page++) {
-        if (!(atomic_load_explicit(&pool->page_flags[page], memory_order_relaxed) & mask))
-            continue;
-        /* Sequentially consistent: whoever clears the bit reads the bytes afterwards (see ram_note_page). */
-        atomic_fetch_and(&pool->page_flags[page], (uint8_t)~mask);
-        dirty = true;
+    for (uint64_t page = first; page <= (offset + size - 1) >> RAM_PAGE_BITS; page++) {
+        bool now = page_take_dirty(pool, page, mask);
+        if (taken)
+            taken[page - first] = now;
+        dirty |= now;
     }
     if (dirty)
         tell_dirty_cleared(pool);
     return dirty;
+}
+
+bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask)
+{
+    return ram_take_dirty(pool, offset, size, mask, NULL);
 }
 
 /*

@@ -55,6 +55,9 @@ void ram_remove_dirty_listener(RamPool *pool, RamClearedFn *fn, void *opaque);
 /* Clears `mask` dirty bits of the pages of [offset, offset+size); true when any was set (that is, was written since). */
 bool ram_test_and_clear_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask);
 
+/* The same, and taken[n] is whether the nth of these pages had one.  Listeners are told once for all. */
+bool ram_take_dirty(RamPool *pool, uint64_t offset, uint64_t size, uint8_t mask, uint8_t *taken);
+
 /* Notes a finished write of size bytes at a pool offset that went past the functions below: dirty bits, listeners. */
 void ram_mark_written(RamPool *pool, uint64_t offset, uint64_t size);
 

@@ -14,6 +14,7 @@
 #include "hw/block/nvme.h"
 #include "hw/char/debugcon.h"
 #include "hw/char/serial.h"
+#include "hw/display/cirrus.h"
 #include "hw/display/vga.h"
 #include "hw/input/i8042.h"
 #include "hw/input/vmmouse.h"
@@ -57,6 +58,8 @@ const DeviceType *const device_types[] = {
     &ac97_type,
     &adlib_type,
     &ahci_type,
+    &bochs_display_type,
+    &cirrus_vga_type,
     &debug_exit_type,
     &debugcon_type,
     &e1000_type,
@@ -99,6 +102,7 @@ const DeviceType *const device_types[] = {
     &sb16_type,
     &scsi_cd_type,
     &scsi_hd_type,
+    &secondary_vga_type,
     &serial_type,
     &usb_ehci_type,
     &usb_hub_type,

@@ -44,7 +44,7 @@ typedef struct Option {
 
 static const char *const words_rtc_clock[] = {"host", "vm", "rt", NULL};
 static const char *const words_display[] = {"none", NULL};
-static const char *const words_vga[] = {"std", "virtio", "none", NULL};
+static const char *const words_vga[] = {"std", "cirrus", "virtio", "none", NULL};
 static const char *const words_auto[] = {"auto", "on", "off", NULL};
 static const char *const words_smbios[] = {"1", NULL};
 static const char *const words_thread[] = {"multi", "single", NULL};

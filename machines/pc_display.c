@@ -5,6 +5,7 @@
 #include "cpu/model.h"
 #include "cpu/system.h"
 #include "cpu/topology.h"
+#include "hw/display/cirrus.h"
 #include "hw/display/vga.h"
 #include "hw/virtio/virtio_gpu.h"
 #include "machines/pc.h"
@@ -17,15 +18,33 @@ static bool vga_wanted(const Options *o)
     return o->vga ? strcmp(o->vga, "none") != 0 : !o->nodefaults;
 }
 
+/* -vga, and the image of the card's BIOS. */
+typedef struct VideoCard {
+    const char *name;
+    const DeviceType *type;
+    const char *rom;
+} VideoCard;
+
+static const VideoCard *video_card(const char *name)
+{
+    static const VideoCard cards[] = {
+        { "std", &vga_type, "vgabios-stdvga.bin" }, { "cirrus", &cirrus_vga_type, "vgabios-cirrus.bin" },
+        { "virtio", &virtio_vga_type, "vgabios-virtio.bin" },
+    };
+    for (unsigned n = 1; n < G_N_ELEMENTS(cards); n++)
+        if (!g_strcmp0(name, cards[n].name))
+            return &cards[n];
+    return &cards[0];
+}
+
 gboolean pc_display_create(Pc *pc, GError **err)
 {
-    bool virtio = !g_strcmp0(pc->o->vga, "virtio");
-    const DeviceType *type = virtio ? &virtio_vga_type : &vga_type;
+    const VideoCard *card = video_card(pc->o->vga);
     if (!vga_wanted(pc->o))
         return TRUE;
-    g_autofree char *rom = pc_firmware_find(pc, virtio ? "vgabios-virtio.bin" : "vgabios-stdvga.bin");
-    pc->vga = rom ? board_add_device(pc->m, pc->o, type, NULL, err, "romfile", rom, NULL)
-                  : board_add_device(pc->m, pc->o, type, NULL, err, NULL);
+    g_autofree char *rom = pc_firmware_find(pc, card->rom);
+    pc->vga = rom ? board_add_device(pc->m, pc->o, card->type, NULL, err, "romfile", rom, NULL)
+                  : board_add_device(pc->m, pc->o, card->type, NULL, err, NULL);
     return pc->vga != NULL;
 }
 

@@ -1,81 +1,28 @@
 /*
- * The standard VGA as a device (vga.h): PCI functions 1234h:1111h with frame buffer, registers and ROM (QEMU
- * docs/specs/standard-vga), legacy ports, state.
+ * The cards of the Bochs VBE interface (vga.h): "VGA"; "secondary-vga", which leaves the legacy ports and addresses to
+ * another card; "bochs-display", which has a frame buffer and no VGA at all (QEMU docs/specs/standard-vga and
+ * docs/system/devices: the registers in BAR 2).
  *
  * Known to be inexact: a direct window (vga_state.h) does not load the latches; there is no vertical interrupt; the
  * border is not shown; the video DAC is not slower than the processor.
  */
 #include "hw/display/vga.h"
 
-#include <string.h>
-
 #include "core/error.h"
-#include "core/log.h"
 #include "core/machine.h"
 #include "hw/display/vga_state.h"
 #include "util/bits.h"
 
 enum { MMIO_SIZE = 0x1000, MMIO_PORTS = 0x400, MMIO_PORTS_SIZE = 0x20, MMIO_VBE = 0x500 };
-enum { VBE_PORT = 0x1ce, VBE_VERSION = 0xb0c5, ROM_MIN = 2048, ROM_MAX = 16 << 20 };
-enum { START_WIDTH = 640, START_HEIGHT = 480, LINE_DOTS = 260 * 16 };
-
-/* ---- ports ---- */
-
-static uint64_t mono_read(void *opaque, uint64_t offset, unsigned size)
-{
-    (void)size;
-    return vga_port_read(opaque, 0x3b0 + offset);
-}
-
-static void mono_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-    (void)size;
-    vga_port_write(opaque, 0x3b0 + offset, value);
-}
-
-static uint64_t color_read(void *opaque, uint64_t offset, unsigned size)
-{
-    (void)size;
-    return vga_port_read(opaque, 0x3c0 + offset);
-}
-
-static void color_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-    (void)size;
-    vga_port_write(opaque, 0x3c0 + offset, value);
-}
-
-/* Index at 1CEh, data at 1CFh and, for processors that need it aligned, at 1D0h; words only. */
-static uint64_t vbe_port_read(void *opaque, uint64_t offset, unsigned size)
-{
-    const Vga *v = opaque;
-    if (size != 2)
-        return ~UINT64_C(0);
-    return offset == 0 ? v->vbe_index : vbe_read(v, v->vbe_index);
-}
-
-static void vbe_port_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-    Vga *v = opaque;
-    if (size != 2)
-        log_guest_error("VGA: write of a byte to VBE port 0x%x dropped: it takes words", (unsigned)(VBE_PORT + offset));
-    else if (offset == 0)
-        v->vbe_index = value;
-    else
-        vbe_write(v, v->vbe_index, value);
-}
-
-static const RegionOps mono_ops = { .read = mono_read, .write = mono_write, .min_size = 1, .max_size = 1 };
-static const RegionOps color_ops = { .read = color_read, .write = color_write, .min_size = 1, .max_size = 1 };
-static const RegionOps vbe_ops = { .read = vbe_port_read, .write = vbe_port_write, .min_size = 1, .max_size = 2 };
+enum { CLASS_VGA = 0x030000, CLASS_DISPLAY = 0x038000 };
 
 /* ---- registers in memory ---- */
 
 static uint8_t mmio_read_byte(Vga *v, uint64_t offset)
 {
-    if (offset < VGA_EDID_SIZE)
+    if (offset < EDID_SIZE)
         return v->edid[offset];
-    if (offset - MMIO_PORTS < MMIO_PORTS_SIZE)
+    if (!v->legacy_free && offset - MMIO_PORTS < MMIO_PORTS_SIZE)
         return vga_port_read(v, 0x3c0 + offset - MMIO_PORTS);
     return 0xff;
 }
@@ -83,7 +30,7 @@ static uint8_t mmio_read_byte(Vga *v, uint64_t offset)
 static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
     uint64_t value = 0;
-    if (size == 2 && offset - MMIO_VBE < 2 * VBE_COUNT)
+    if (size == 2 && offset - MMIO_VBE <= 2 * VBE_DDC)
         return vbe_read(opaque, (offset - MMIO_VBE) / 2);
     for (unsigned k = 0; k < size; k++)
         value |= (uint64_t)mmio_read_byte(opaque, offset + k) << 8 * k;
@@ -92,213 +39,81 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 
 static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
-    if (size == 2 && offset - MMIO_VBE < 2 * VBE_COUNT) {
+    const Vga *v = opaque;
+    if (size == 2 && offset - MMIO_VBE <= 2 * VBE_DDC) {
         vbe_write(opaque, (offset - MMIO_VBE) / 2, value);
         return;
     }
-    for (unsigned k = 0; k < size; k++)
+    for (unsigned k = 0; k < size && !v->legacy_free; k++)
         if (offset + k - MMIO_PORTS < MMIO_PORTS_SIZE)
             vga_port_write(opaque, 0x3c0 + offset + k - MMIO_PORTS, value >> 8 * k);
 }
 
 static const RegionOps mmio_ops = { .read = mmio_read, .write = mmio_write, .min_size = 1, .max_size = 2 };
 
-/* ---- making ---- */
+/* ---- the device ---- */
 
-static gboolean memory_make(Vga *v, GError **err)
+void vga_bars_add(Vga *v, PciDevice *pci)
 {
+    v->mmio = region_new_io("vga-mmio", MMIO_SIZE, &mmio_ops, v);
+    pci_add_bar(pci, 0, PCI_BAR_PREFETCH, v->vram);
+    pci_add_bar(pci, 2, PCI_BAR_MEMORY, v->mmio);
+}
+
+static gboolean card_create(Vga *v, uint32_t class_code, unsigned parts, GError **err)
+{
+    PciId id = { .vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4, .subsystem = 0x1100,
+                 .class_code = class_code, .revision = 2 };
     if (!is_power_of_2(v->vgamem_mb))
         return error_set(err, "device '%s': property 'vgamem_mb' takes a power of 2, not %u", v->pci.dev.id,
                          v->vgamem_mb);
     v->size = v->vgamem_mb * MiB;
-    v->vram = region_new_ram(v->pci.dev.machine->pool, "vga.vram", v->size, err);
-    if (!v->vram)
+    if (!vga_card_create(v, &id, parts, err))
         return FALSE;
-    v->memory = region_host(v->vram);
+    vga_bars_add(v, &v->pci);
     return TRUE;
-}
-
-/* The ROM BAR's size is a power of two, what the file leaves is 0. */
-static gboolean rom_make(Vga *v, GError **err)
-{
-    g_autofree char *image = NULL;
-    gsize size;
-    if (!v->romfile || !*v->romfile)
-        return TRUE;
-    if (!g_file_get_contents(v->romfile, &image, &size, err)) {
-        g_prefix_error(err, "device '%s': property 'romfile': ", v->pci.dev.id);
-        return FALSE;
-    }
-    if (!size || size > ROM_MAX)
-        return error_set(err, "device '%s': property 'romfile': '%s' has %" G_GSIZE_FORMAT
-                         " bytes; a ROM has 1 byte to 16 MiB", v->pci.dev.id, v->romfile, size);
-    v->rom = region_new_rom(v->pci.dev.machine->pool, "vga.rom",
-                            MAX(BIT(bit_highest(size) + !is_power_of_2(size)), ROM_MIN), err);
-    if (!v->rom)
-        return FALSE;
-    memcpy(region_host(v->rom), image, size);
-    return TRUE;
-}
-
-static void ports_add(Vga *v)
-{
-    static const struct { uint16_t port, size; const RegionOps *ops; const char *name; } places[] = {
-        { 0x3b0, 12, &mono_ops, "vga-mono" }, { 0x3c0, 32, &color_ops, "vga-color" }, { VBE_PORT, 4, &vbe_ops, "vbe" },
-    };
-    for (unsigned n = 0; n < ARRAY_SIZE(places); n++) {
-        v->ports[n] = region_new_io(places[n].name, places[n].size, places[n].ops, v);
-        region_add(as_root(v->pci.dev.machine->ports), places[n].port, v->ports[n], 0);
-    }
-}
-
-static void picture_create(Vga *v)
-{
-    v->console.ops = &vga_console_ops;
-    v->console.opaque = v;
-    console_resize(&v->console, START_WIDTH, START_HEIGHT);
-    console_announce(&v->console, v->pci.dev.machine);
-}
-
-void vga_parts_free(Vga *v)
-{
-    vga_memory_destroy(v);
-    for (unsigned n = 0; n < ARRAY_SIZE(v->ports); n++)
-        region_free(v->ports[n]);
-    region_free(v->mmio);
-    region_free(v->rom);
-    region_free(v->vram);
-    g_free(v->page_changed);
-    g_free(v->page_again);
-    g_free(v->cells);
-    g_free(v->line);
-}
-
-gboolean vga_parts_create(Vga *v, GError **err)
-{
-    if (!memory_make(v, err) || !rom_make(v, err)) {
-        vga_parts_free(v);
-        return FALSE;
-    }
-    v->page_changed = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
-    v->page_again = g_new0(uint8_t, v->size >> RAM_PAGE_BITS);
-    v->line = g_new0(uint32_t, LINE_DOTS);
-    vga_edid_make(v->edid, v->xres, v->yres);
-    v->mmio = region_new_io("vga-mmio", MMIO_SIZE, &mmio_ops, v);
-    ports_add(v);
-    vga_memory_create(v);
-    return TRUE;
-}
-
-void vga_bars_add(Vga *v, PciDevice *pci)
-{
-    pci_add_bar(pci, 0, PCI_BAR_PREFETCH, v->vram);
-    pci_add_bar(pci, 2, PCI_BAR_MEMORY, v->mmio);
-    if (v->rom)
-        pci_add_bar(pci, 6, PCI_BAR_MEMORY, v->rom);
 }
 
 static gboolean vga_create(Device *dev, GError **err)
 {
-    static const PciId id = { .vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4, .subsystem = 0x1100,
-                              .class_code = 0x030000, .revision = 2 };
-    Vga *v = (Vga *)dev;
-    if (!pci_device_init(&v->pci, &id, err))
-        return FALSE;
-    if (!vga_parts_create(v, err)) {
-        pci_device_exit(&v->pci);
-        return FALSE;
-    }
-    vga_bars_add(v, &v->pci);
-    picture_create(v);
-    return TRUE;
+    return card_create((Vga *)dev, CLASS_VGA, VGA_LEGACY | VGA_VBE_PORTS, err);
 }
 
-static void vga_destroy(Device *dev)
+static gboolean secondary_create(Device *dev, GError **err) { return card_create((Vga *)dev, CLASS_DISPLAY, 0, err); }
+
+static gboolean bochs_create(Device *dev, GError **err)
 {
-    Vga *v = (Vga *)dev;
-    pci_device_exit(&v->pci);
-    console_withdraw(&v->console, dev->machine);
-    vga_parts_free(v);
+    ((Vga *)dev)->legacy_free = true;
+    return card_create((Vga *)dev, CLASS_DISPLAY, 0, err);
 }
 
-/* Memory keeps its contents, as a reset does not stop its refresh. */
-void vga_registers_reset(Vga *v)
-{
-    v->misc = v->feature = v->sr_index = v->gr_index = v->cr_index = v->ar_index = 0;
-    v->enabled = 1;
-    memset(v->sr, 0, sizeof v->sr);
-    memset(v->gr, 0, sizeof v->gr);
-    memset(v->cr, 0, sizeof v->cr);
-    memset(v->ar, 0, sizeof v->ar);
-    memset(v->palette, 0, sizeof v->palette);
-    memset(v->dac_latch, 0, sizeof v->dac_latch);
-    memset(v->vbe, 0, sizeof v->vbe);
-    v->ar_data = false;
-    v->dac_read_index = v->dac_write_index = v->dac_sub = v->dac_state = 0;
-    v->pel_mask = 0xff;
-    v->latch = 0;
-    v->vbe_index = 0;
-    v->vbe[VBE_ID] = VBE_VERSION;
-    v->vbe[VBE_MEMORY_64K] = MIN(v->size >> 16, UINT16_MAX);
-    vga_window_update(v);
-    vga_draw_forget(v);
-}
+static void vga_destroy(Device *dev) { vga_card_destroy((Vga *)dev); }
 
-static void vga_reset(Device *dev)
-{
-    Vga *v = (Vga *)dev;
-    pci_device_reset(&v->pci);
-    vga_registers_reset(v);
-}
-
-/* ---- state ---- */
-
-/* Numbers that index something are within it, whatever the saved state says. */
-gboolean vga_registers_loaded(Vga *v, GError **err)
-{
-    if (v->layout >= LAYOUT_COUNT || v->dac_sub > 2)
-        return error_set(err, "%s: the saved state has no such layout or DAC state", v->pci.dev.id);
-    vbe_restored(v);
-    vga_window_update(v);
-    vga_draw_forget(v);
-    return TRUE;
-}
-
-static gboolean vga_post_load(Device *dev, GError **err)
-{
-    pci_device_restored((PciDevice *)dev);
-    return vga_registers_loaded((Vga *)dev, err);
-}
-
-const StateField vga_registers_state[] = {
-    STATE_U8(Vga, misc), STATE_U8(Vga, feature), STATE_U8(Vga, enabled), STATE_U8(Vga, sr_index), STATE_BYTES(Vga, sr),
-    STATE_U8(Vga, gr_index), STATE_BYTES(Vga, gr), STATE_U8(Vga, cr_index), STATE_BYTES(Vga, cr),
-    STATE_U8(Vga, ar_index), STATE_BYTES(Vga, ar), STATE_BOOL(Vga, ar_data), STATE_BYTES(Vga, palette),
-    STATE_U8(Vga, dac_read_index), STATE_U8(Vga, dac_write_index), STATE_U8(Vga, dac_sub), STATE_U8(Vga, dac_state),
-    STATE_BYTES(Vga, dac_latch), STATE_U8(Vga, pel_mask), STATE_U32(Vga, latch), STATE_U16(Vga, vbe_index),
-    STATE_ARRAY_U16(Vga, vbe), STATE_U8(Vga, layout), STATE_END
-};
-
-static const StateField vga_state[] = {
-    STATE_STRUCT(Vga, pci, pci_device_state),
-    { .name = "registers", .type = STATE_TYPE_STRUCT, .size = sizeof(Vga), .count = 1, .fields = vga_registers_state },
-    STATE_END
-};
+static void vga_reset(Device *dev) { vga_card_reset((Vga *)dev); }
+static gboolean vga_post_load(Device *dev, GError **err) { return vga_card_post_load((Vga *)dev, err); }
 
 static const Property vga_properties[] = {
     PCI_ADDR_PROPERTY(Vga),
     { .name = "vgamem_mb", .type = PROP_U32, .offset = offsetof(Vga, vgamem_mb), .initial = 16, .min = 1, .max = 256,
       .help = "video memory in MiB, a power of 2" },
-    { .name = "xres", .type = PROP_U32, .offset = offsetof(Vga, xres), .initial = 1280, .min = 320, .max = 4088,
-      .help = "width that the monitor prefers" },
-    { .name = "yres", .type = PROP_U32, .offset = offsetof(Vga, yres), .initial = 800, .min = 200, .max = 4088,
-      .help = "height that the monitor prefers" },
-    PROPERTY(Vga, romfile, "romfile", PROP_STRING, 0, "file of the video BIOS; none: the card has no ROM"),
+    VGA_PROPERTIES(Vga, ),
     PROPERTY_END
 };
 
 const DeviceType vga_type = {
     .name = "VGA", .description = "standard VGA with Bochs VBE", .bus = "pci", .size = sizeof(Vga), .user = true,
     .properties = vga_properties, .create = vga_create, .reset = vga_reset, .destroy = vga_destroy,
-    .state = vga_state, .post_load = vga_post_load,
+    .state = vga_card_state, .post_load = vga_post_load,
+};
+
+const DeviceType secondary_vga_type = {
+    .name = "secondary-vga", .description = "standard VGA beside another card, without legacy addresses", .bus = "pci",
+    .size = sizeof(Vga), .user = true, .properties = vga_properties, .create = secondary_create, .reset = vga_reset,
+    .destroy = vga_destroy, .state = vga_card_state, .post_load = vga_post_load,
+};
+
+const DeviceType bochs_display_type = {
+    .name = "bochs-display", .description = "frame buffer with Bochs VBE registers, without a VGA", .bus = "pci",
+    .size = sizeof(Vga), .user = true, .properties = vga_properties, .create = bochs_create, .reset = vga_reset,
+    .destroy = vga_destroy, .state = vga_card_state, .post_load = vga_post_load,
 };

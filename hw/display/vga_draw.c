@@ -13,9 +13,6 @@
 #include "util/bits.h"
 
 enum { MODE_SHIFT_INTERLEAVED = 0x20, MODE_SHIFT_256 = 0x40 };
-enum { CR_MODE_ROW_13 = 1, CR_MODE_ROW_14 = 2, CR_MODE_LINES_TIMES_2 = 4, CR_MODE_COUNT_2 = 8, CR_MODE_WRAP = 0x20,
-       CR_MODE_BYTE = 0x40, CR_UNDERLINE_COUNT_4 = 0x20, CR_UNDERLINE_DWORD = 0x40 };
-enum { AR_MODE_SPLIT_UNPANNED = 0x20, AR_MODE_COLOR_SELECT = 0x80 };
 
 void vga_draw_forget(Vga *v) { v->drawn = false; }
 
@@ -23,16 +20,19 @@ unsigned vga_dot_repeat(const Vga *v) { return v->sr[SR_CLOCKING] & 8 ? 2 : 1; }
 
 /* ---- dirty pages ---- */
 
+/* One take for all pages: each makes processors look up their pages anew. */
 bool vga_pages_collect(Vga *v, uint64_t offset, uint64_t size)
 {
-    RamPool *pool = v->pci.dev.machine->pool;
-    uint64_t base = region_pool_offset(v->vram), end = MIN(offset + size, v->size);
-    bool any = false;
-    for (uint64_t page = offset >> RAM_PAGE_BITS; page << RAM_PAGE_BITS < end; page++) {
-        bool dirty = ram_test_and_clear_dirty(pool, base + (page << RAM_PAGE_BITS), 1, PAGE_DIRTY_DISPLAY);
-        v->page_changed[page] = dirty || v->page_again[page];
-        v->page_again[page] = dirty;
-        any |= v->page_changed[page];
+    uint64_t first = offset >> RAM_PAGE_BITS, end = MIN(offset + size, v->size);
+    uint64_t pages = ((end - 1) >> RAM_PAGE_BITS) - first + 1, base = region_pool_offset(v->vram);
+    uint8_t *changed = v->page_changed + first, *again = v->page_again + first;
+    bool any = ram_take_dirty(v->pci.dev.machine->pool, base + (first << RAM_PAGE_BITS), pages << RAM_PAGE_BITS,
+                              PAGE_DIRTY_DISPLAY, changed);
+    for (uint64_t n = 0; n < pages; n++) {
+        bool before = again[n];
+        again[n] = changed[n];
+        changed[n] |= before;
+        any |= before;
     }
     return any;
 }
@@ -54,15 +54,12 @@ static bool place_changed(const Vga *v, uint32_t place)
 
 /* ---- colours ---- */
 
-/* Six bits become eight by repeating the lowest one, as on QEMU, so that pictures compare. */
-static unsigned widen(uint8_t c) { return c << 2 | (c & 1 ? 3 : 0); }
-
 static uint32_t dac_color(const Vga *v, uint8_t index)
 {
     const uint8_t *c = v->palette + 3 * (index & v->pel_mask);
     if (v->vbe[VBE_ENABLE] & VBE_8BIT_DAC)
         return (uint32_t)c[0] << 16 | c[1] << 8 | c[2];
-    return widen(c[0] & 63) << 16 | widen(c[1] & 63) << 8 | widen(c[2] & 63);
+    return vga_widen(c[0]) << 16 | vga_widen(c[1]) << 8 | vga_widen(c[2]);
 }
 
 /* The attribute controller's way from four bits to eight. */
@@ -74,33 +71,35 @@ static uint8_t attribute_color(const Vga *v, unsigned n)
     return c | (select & 12) << 4;
 }
 
-static bool colors_256(const Vga *v)
+/* bpp: of a frame buffer, 0: none. */
+static void colors_make(Vga *v, unsigned bpp)
 {
-    return vga_vbe_on(v) ? v->vbe[VBE_BPP] == 8 : vga_graphics(v) && v->gr[GR_MODE] & MODE_SHIFT_256;
-}
-
-static void colors_make(Vga *v)
-{
-    bool all = colors_256(v);
+    bool all = bpp ? bpp == 8 : vga_graphics(v) && v->gr[GR_MODE] & MODE_SHIFT_256;
     for (unsigned n = 0; n < (all ? 256 : 16); n++)
         v->rgb[n] = dac_color(v, all ? n : attribute_color(v, n));
 }
 
 /* ---- the CRTC's addresses ---- */
 
+static unsigned byte_panning(const Vga *v) { return v->cr[CR_PRESET_ROW] >> 5 & 3; }
+
 VgaScan vga_scan_first(const Vga *v)
 {
     unsigned start = v->cr[CR_START_HIGH] << 8 | v->cr[CR_START_LOW];
-    return (VgaScan){ .address = start + (v->cr[CR_PRESET_ROW] >> 5 & 3), .row = v->cr[CR_PRESET_ROW] & 31 };
+    return (VgaScan){ .address = start + byte_panning(v), .row = v->cr[CR_PRESET_ROW] & 31 };
 }
 
-/* The line after s: below the line of comparison addresses begin at 0; each row is as high as register 9 says. */
+/*
+ * The line after s: below the line of comparison addresses begin at 0, panned or not; each row is as high as register 9
+ * says.
+ */
 void vga_scan_next(const Vga *v, VgaScan *s)
 {
     unsigned times = v->cr[CR_MODE] & CR_MODE_LINES_TIMES_2 ? 2 : 1;
     s->y++;
     if (!s->split && s->y == (vga_line_compare(v) + 1) * times) {
-        *s = (VgaScan){ .split = true, .y = s->y, .text_row = s->text_row + 1 };
+        *s = (VgaScan){ .address = v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED ? 0 : byte_panning(v), .split = true,
+                        .y = s->y, .text_row = s->text_row + 1 };
         return;
     }
     if (v->cr[CR_MAX_SCAN] & 0x80 && !s->doubled) {
@@ -132,7 +131,7 @@ uint32_t vga_place(const Vga *v, uint16_t address, unsigned row)
     return place & 0xffff;
 }
 
-static unsigned count_shift(const Vga *v)
+unsigned vga_count_shift(const Vga *v)
 {
     return v->cr[CR_UNDERLINE] & CR_UNDERLINE_COUNT_4 ? 2 : v->cr[CR_MODE] & CR_MODE_COUNT_2 ? 1 : 0;
 }
@@ -177,9 +176,12 @@ static DotsFn *dots_choose(const Vga *v)
     return mode & MODE_SHIFT_256 ? dots_256 : mode & MODE_SHIFT_INTERLEAVED ? dots_interleaved : dots_planar;
 }
 
+/* Of 256 colours a dot is two clocks wide, and panning is by dots. */
 static unsigned pan_of(const Vga *v, const VgaScan *s)
 {
-    return s->split && v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED ? 0 : v->ar[AR_PANNING] & 7;
+    if (s->split && v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED)
+        return 0;
+    return v->ar[AR_PANNING] & (v->gr[GR_MODE] & MODE_SHIFT_256 ? 6 : 7);
 }
 
 /* Twice as wide, from the end so that it may be done in place. */
@@ -191,7 +193,7 @@ static void dots_double(uint32_t *dots, unsigned n)
 
 static void graphics_line(Vga *v, const VgaScan *s, unsigned columns, uint32_t *to)
 {
-    unsigned shift = count_shift(v), repeat = vga_dot_repeat(v), pan = pan_of(v, s);
+    unsigned shift = vga_count_shift(v), repeat = vga_dot_repeat(v), pan = pan_of(v, s);
     DotsFn *dots = dots_choose(v);
     for (unsigned c = 0; c < columns + (pan != 0); c++)
         dots(vga_fetch(v, vga_place(v, s->address + (c >> shift), s->row)), v->rgb, v->line + 8 * c);
@@ -202,7 +204,7 @@ static void graphics_line(Vga *v, const VgaScan *s, unsigned columns, uint32_t *
 
 static bool graphics_line_changed(const Vga *v, const VgaScan *s, unsigned columns)
 {
-    unsigned shift = count_shift(v);
+    unsigned shift = vga_count_shift(v);
     for (unsigned c = 0; c < columns + (pan_of(v, s) != 0); c++)
         if (place_changed(v, vga_place(v, s->address + (c >> shift), s->row)))
             return true;
@@ -239,7 +241,7 @@ static void draw_graphics(Vga *v, bool all)
     }
 }
 
-/* ---- VBE ---- */
+/* ---- frame buffers ---- */
 
 typedef void LineFn(const uint8_t *from, const uint32_t *rgb, uint32_t *to, unsigned n);
 
@@ -317,38 +319,86 @@ static const uint8_t *line_gather(Vga *v, uint64_t at, unsigned bytes)
     return gathered;
 }
 
-static bool vbe_line_changed(const Vga *v, uint64_t at, unsigned bytes)
+/* A line that goes on at the memory's beginning; size of memory: at least as long as a line. */
+static const uint8_t *line_wrap(Vga *v, uint64_t at, unsigned bytes)
 {
-    bool scattered = v->vbe[VBE_BPP] == 4 && v->layout != LAYOUT_PLANAR && at < VGA_PLANES_SIZE;
+    uint8_t *gathered = (uint8_t *)(v->line);
+    unsigned first = v->size - at;
+    memcpy(gathered, v->memory + at, first);
+    memcpy(gathered + first, v->memory, bytes - first);
+    return gathered;
+}
+
+static const uint8_t *line_bytes(Vga *v, const VgaFrame *f, uint64_t at, unsigned bytes)
+{
+    if (f->bpp == 4)
+        return line_gather(v, at, bytes);
+    return at + bytes > v->size ? line_wrap(v, at, bytes) : v->memory + at;
+}
+
+static bool frame_line_changed(const Vga *v, const VgaFrame *f, uint64_t at, unsigned bytes)
+{
+    bool scattered = f->bpp == 4 && v->layout != LAYOUT_PLANAR && at < VGA_PLANES_SIZE;
+    if (at + bytes > v->size)
+        return bytes_changed(v, at, v->size - at) || bytes_changed(v, 0, at + bytes - v->size);
     return bytes_changed(v, at, bytes) || (scattered && bytes_changed(v, 0, VGA_PLANES_SIZE));
 }
 
-static void draw_vbe(Vga *v, bool all)
+/* Which pages were written: of all memory when the picture is not one piece of it. */
+static bool frame_pages_collect(Vga *v, const VgaFrame *f, unsigned bytes)
 {
-    const uint16_t *r = v->vbe;
-    bool planes = r[VBE_BPP] == 4;
-    unsigned width = r[VBE_XRES], height = r[VBE_YRES], scale = planes ? 4 : 1, pixel = (r[VBE_BPP] + 7) / 8;
-    uint64_t stride = (uint64_t)vbe_line_bytes(v) * scale, bytes = planes ? width / 2 : (uint64_t)width * pixel;
-    uint64_t at = r[VBE_Y_OFFSET] * stride + (planes ? r[VBE_X_OFFSET] / 8 * 4 : (uint64_t)r[VBE_X_OFFSET] * pixel);
-    LineFn *line = line_choose(r[VBE_BPP]);
-    all |= console_resize(&v->console, width, height);
-    bool any = planes && vga_pages_collect(v, 0, v->size);
-    if (!planes)
-        any = vga_pages_collect(v, at, (height - 1) * stride + bytes);
-    if (!all && !any)
+    uint64_t size = (uint64_t)((f->height - 1) / f->repeat) * f->stride + bytes;
+    if (f->bpp == 4 || f->start + size > v->size)
+        return vga_pages_collect(v, 0, v->size);
+    return vga_pages_collect(v, f->start, size);
+}
+
+static void draw_frame(Vga *v, const VgaFrame *f, bool all)
+{
+    const VgaExtension *x = v->extension;
+    unsigned bytes = f->bpp == 4 ? f->width / 2 : f->width * ((f->bpp + 7) / 8);
+    LineFn *line = line_choose(f->bpp);
+    all |= console_resize(&v->console, f->width, f->height);
+    bool pointer = x && x->pointer_look(v, all);
+    if (!frame_pages_collect(v, f, bytes) && !all && !pointer)
         return;
     uint32_t *to = v->console.surface.pixels;
-    for (unsigned y = 0; y < height; y++, at += stride, to += width)
-        if (all || vbe_line_changed(v, at, bytes)) {
-            line(planes ? line_gather(v, at, bytes) : v->memory + at, v->rgb, to, width);
-            console_mark_lines(&v->console, y, 1);
-        }
+    for (unsigned y = 0; y < f->height; y++, to += f->width) {
+        uint64_t place = (f->start + (uint64_t)(y / f->repeat) * f->stride) % v->size;
+        if (!all && !frame_line_changed(v, f, place, bytes) && !(x && x->pointer_changed(v, y)))
+            continue;
+        line(line_bytes(v, f, place, bytes), v->rgb, to, f->width);
+        if (x)
+            x->pointer_draw(v, y, to, f->width);
+        console_mark_lines(&v->console, y, 1);
+    }
 }
 
 /* ---- all modes ---- */
 
+/* The frame buffer that is shown; bpp 0: the VGA's own modes are. */
+static VgaFrame frame_now(const Vga *v)
+{
+    VgaFrame f = { .bpp = 0 };
+    if (vga_vbe_on(v))
+        f = vbe_frame(v);
+    else if (v->extension)
+        v->extension->frame(v, &f);
+    return f;
+}
+
+static void key_frame(uint8_t *to, const VgaFrame *f)
+{
+    st32le(to, f->width);
+    st32le(to + 4, f->height);
+    st32le(to + 8, f->bpp);
+    st32le(to + 12, f->start);
+    st32le(to + 16, f->stride);
+    st32le(to + 20, f->repeat);
+}
+
 /* In text, start address and cursor place only say which cells are shown: those are compared one by one. */
-static VgaKey key_make(const Vga *v, bool on)
+static VgaKey key_make(const Vga *v, const VgaFrame *f, bool on)
 {
     VgaKey key;
     memset(&key, 0, sizeof key);
@@ -357,41 +407,45 @@ static VgaKey key_make(const Vga *v, bool on)
     memcpy(key.ar, v->ar, sizeof key.ar);
     memcpy(key.palette, v->palette, sizeof key.palette);
     key.sr[SR_MAP_MASK] = key.sr[SR_MEMORY] = 0;
-    if (!vga_vbe_on(v) && !vga_graphics(v))
+    if (!f->bpp && !vga_graphics(v))
         key.cr[CR_START_HIGH] = key.cr[CR_START_LOW] = 0;
     key.cr[CR_CURSOR_HIGH] = key.cr[CR_CURSOR_LOW] = 0;
     key.gr_mode = v->gr[GR_MODE] & (MODE_SHIFT_256 | MODE_SHIFT_INTERLEAVED);
     key.gr_misc = vga_graphics(v);
     key.on = on;
     key.pel_mask = v->pel_mask;
-    for (unsigned n = VBE_XRES; n < VBE_COUNT; n++)
-        if (n != VBE_BANK && (vga_vbe_on(v) || n == VBE_ENABLE))
-            st16le(key.vbe + 2 * n, v->vbe[n]);
+    key.dac_8bit = v->vbe[VBE_ENABLE] & VBE_8BIT_DAC;
+    key_frame(key.frame, f);
     return key;
 }
 
-static void draw_black(Vga *v)
+/* The sequencer makes the screen black; without its palette registers the attribute controller shows the border. */
+static void draw_off(Vga *v)
 {
     Surface *s = &v->console.surface;
-    memset(s->pixels, 0, (size_t)s->width * s->height * sizeof *s->pixels);
+    uint32_t color = v->sr[SR_CLOCKING] & SR_CLOCKING_OFF ? 0 : dac_color(v, v->ar[AR_OVERSCAN]);
+    for (size_t n = 0; n < (size_t)s->width * s->height; n++)
+        s->pixels[n] = color;
     console_mark_lines(&v->console, 0, s->height);
 }
 
 static void vga_update(void *opaque, bool all)
 {
     Vga *v = opaque;
-    bool on = v->ar_index & AR_INDEX_SCREEN_ON && !(v->sr[SR_CLOCKING] & 0x20);
-    VgaKey key = key_make(v, on);
+    bool on = !v->legacy_free ? v->ar_index & AR_INDEX_SCREEN_ON && !(v->sr[SR_CLOCKING] & SR_CLOCKING_OFF)
+                              : vga_vbe_on(v);
+    VgaFrame f = frame_now(v);
+    VgaKey key = key_make(v, &f, on);
     all |= !v->drawn || memcmp(&key, &v->key, sizeof key);
     v->key = key;
     v->drawn = true;
     if (all)
-        colors_make(v);
+        colors_make(v, f.bpp);
     if (!on) {
         if (all)
-            draw_black(v);
-    } else if (vga_vbe_on(v)) {
-        draw_vbe(v, all);
+            draw_off(v);
+    } else if (f.bpp) {
+        draw_frame(v, &f, all);
     } else if (vga_graphics(v)) {
         draw_graphics(v, all);
     } else {
@@ -403,9 +457,16 @@ static void vga_update(void *opaque, bool all)
 static bool vga_text(void *opaque, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells)
 {
     const Vga *v = opaque;
-    if (!(v->ar_index & AR_INDEX_SCREEN_ON) || vga_vbe_on(v) || vga_graphics(v))
+    if (!(v->ar_index & AR_INDEX_SCREEN_ON) || frame_now(v).bpp || vga_graphics(v))
         return false;
     return vga_text_read(v, columns, rows, cells, max_cells);
 }
 
-const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text };
+static void vga_fit(void *opaque, unsigned width, unsigned height)
+{
+    Vga *v = opaque;
+    edid_fit(&width, &height, v->size);
+    vga_prefer(v, width, height);
+}
+
+const ConsoleOps vga_console_ops = { .update = vga_update, .text = vga_text, .fit = vga_fit };

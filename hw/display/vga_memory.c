@@ -79,6 +79,9 @@ static uint8_t read_byte(Vga *v, uint32_t offset)
 {
     uint32_t address = window_address(v, offset);
     unsigned plane;
+    uint8_t value;
+    if (v->extension && v->extension->window_read(v, offset, &value))
+        return value;
     if (address == OUTSIDE)
         return 0xff;
     if (vbe_linear(v))
@@ -165,7 +168,7 @@ static void write_byte(Vga *v, uint32_t offset, uint8_t byte)
 {
     uint32_t address = window_address(v, offset);
     unsigned planes;
-    if (address == OUTSIDE)
+    if ((v->extension && v->extension->window_write(v, offset, byte)) || address == OUTSIDE)
         return;
     if (vbe_linear(v)) {
         uint64_t at = bank_offset(v) + address;
@@ -212,13 +215,16 @@ static bool bytes_pass_unchanged(const Vga *v)
            v->gr[GR_BIT_MASK] == 0xff;
 }
 
-/* The direct window that the present mode allows, and the layout it needs. */
-static VgaDirect direct_choose(const Vga *v, VgaLayout *layout)
+/* The direct window that the present mode allows, what it shows, and the layout it needs. */
+static VgaDirect direct_choose(const Vga *v, VgaLayout *layout, uint64_t *offset)
 {
     unsigned map = v->gr[GR_MISC] >> 2 & 3;
     *layout = v->layout;
+    *offset = vga_vbe_on(v) ? bank_offset(v) : 0;
     if (!v->enabled || !(v->misc & MISC_RAM_ENABLE))
         return DIRECT_NONE;
+    if (v->extension && v->extension->window_own(v))
+        return v->extension->window_direct(v, offset) ? DIRECT_A0 : DIRECT_NONE;
     if (vga_vbe_on(v))
         return vbe_linear(v) && bank_offset(v) + 0x10000 <= v->size ? DIRECT_A0 : DIRECT_NONE;
     if (!bytes_pass_unchanged(v))
@@ -237,14 +243,17 @@ void vga_window_update(Vga *v)
 {
     AddressSpace *as = v->pci.dev.machine->memory;
     VgaLayout layout;
-    VgaDirect direct = direct_choose(v, &layout);
+    uint64_t offset;
+    if (!v->window)
+        return;
+    VgaDirect direct = direct_choose(v, &layout, &offset);
     as_batch_begin(as);
     if (direct != v->direct_now && v->direct_now)
         region_set_enabled(v->direct[v->direct_now], false);
     if (direct && layout != v->layout)
         layout_change(v, layout);
     if (direct)
-        region_set_alias_offset(v->direct[direct], vga_vbe_on(v) ? bank_offset(v) : 0);
+        region_set_alias_offset(v->direct[direct], offset);
     if (direct && direct != v->direct_now)
         region_set_enabled(v->direct[direct], true);
     v->direct_now = direct;

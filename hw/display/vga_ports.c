@@ -50,6 +50,12 @@ static Timing timing_of_registers(const Vga *v)
     t.retrace_lines = ((v->cr[CR_V_RETRACE_END] - t.retrace_start - 1) & 15) + 1;
     if (v->sr[SR_CLOCKING] & 8)
         t.hz /= 2;
+    if (v->cr[CR_MODE] & CR_MODE_LINES_TIMES_2) {
+        t.v_total *= 2;
+        t.v_display *= 2;
+        t.retrace_start *= 2;
+        t.retrace_lines *= 2;
+    }
     return t;
 }
 
@@ -187,11 +193,15 @@ static unsigned port_fold(unsigned port)
 
 uint8_t vga_port_read(Vga *v, unsigned port)
 {
+    uint8_t value;
     if (port == 0x3c3)
         return v->enabled;
     if (port_hidden(v, port))
         return 0xff;
-    switch (port_fold(port)) {
+    port = port_fold(port);
+    if (v->extension && v->extension->port_read(v, port, &value))
+        return value;
+    switch (port) {
     case 0x3c0: return v->ar_data ? attribute_read(v) : v->ar_index;
     case 0x3c1: return attribute_read(v);
     case 0x3c2: return 0; /* input status 0: no interrupt is pending, no switch is set */
@@ -216,7 +226,10 @@ void vga_port_write(Vga *v, unsigned port, uint8_t value)
 {
     if (port != 0x3c3 && port_hidden(v, port))
         return;
-    switch (port_fold(port)) {
+    port = port_fold(port);
+    if (v->extension && v->extension->port_write(v, port, value))
+        return;
+    switch (port) {
     case 0x3c0: attribute_write(v, value); break;
     case 0x3c2: misc_write(v, value); break;
     case 0x3c3: enable_write(v, value); break;

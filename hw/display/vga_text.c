@@ -2,8 +2,8 @@
  * Text modes of the standard VGA (IBM PS/2 Hardware Interface Technical Reference, "Alphanumeric Modes"): characters in
  * plane 0, attributes in plane 1, fonts in plane 2, cursor, underline, blinking.
  *
- * Cells are compared with what was drawn; a changed font draws all.  Linux and BIOSes write text through the direct
- * window, so nothing is noted when they do.
+ * When a page was written, or cursor or blinking are in another phase, all cells are compared with what was drawn, and
+ * those that differ are drawn; a changed font draws all.
  */
 #include <string.h>
 
@@ -11,7 +11,8 @@
 #include "util/bits.h"
 
 enum { CELL_CURSOR = 1 << 16, CELL_HIDDEN = 1 << 17, CELL_UNKNOWN = UINT32_MAX };
-enum { MODE_LINE_GRAPHICS = 4, MODE_BLINK = 8, MODE_SPLIT_UNPANNED = 0x20, CURSOR_OFF = 0x20, ATTRIBUTE_FONT = 8 };
+enum { CURSOR_OFF = 0x20, ATTRIBUTE_FONT = 8 };
+enum { ROW_LINES_MAX = 128 }; /* the row counter runs to 31 and round to register 9's value, each line twice */
 
 static unsigned cell_dots(const Vga *v) { return v->sr[SR_CLOCKING] & 1 ? 8 : 9; }
 
@@ -41,11 +42,20 @@ static bool font_read(Vga *v, unsigned font)
     return true;
 }
 
-/* Looks whether the fonts changed; in the paired layout planes 2 and 3 have pages of their own. */
+/* In the paired layout planes 2 and 3 have pages of their own. */
+static bool font_pages_changed(const Vga *v)
+{
+    unsigned page = (v->layout == LAYOUT_PAIRED ? VGA_PLANES_SIZE / 2 : 0) >> RAM_PAGE_BITS;
+    while (page < VGA_PLANES_SIZE >> RAM_PAGE_BITS)
+        if (v->page_changed[page++])
+            return true;
+    return false;
+}
+
+/* Looks whether the fonts changed. */
 static bool fonts_read(Vga *v, bool all)
 {
-    unsigned start = v->layout == LAYOUT_PAIRED ? VGA_PLANES_SIZE / 2 : 0;
-    if (!vga_pages_collect(v, start, VGA_PLANES_SIZE - start) && !all)
+    if (!font_pages_changed(v) && !all)
         return false;
     bool first = font_read(v, 0), second = font_read(v, 1);
     return first || second;
@@ -53,25 +63,30 @@ static bool fonts_read(Vga *v, bool all)
 
 /* ---- cells ---- */
 
-typedef struct Phase {
-    uint16_t cursor;        /* address */
-    bool cursor_on, hidden; /* hidden: characters that blink are not seen now */
-} Phase;
+static unsigned cursor_skew(const Vga *v) { return v->cr[CR_CURSOR_END] >> 5 & 3; }
 
 /* The cursor changes each 8 frames, characters each 16. */
-static Phase phase_now(const Vga *v)
+static VgaTextPhase phase_now(const Vga *v)
 {
     int64_t frame = vga_frame(v);
-    return (Phase){ .cursor = v->cr[CR_CURSOR_HIGH] << 8 | v->cr[CR_CURSOR_LOW],
-                    .cursor_on = !(v->cr[CR_CURSOR_START] & CURSOR_OFF) && !(frame & 8), .hidden = frame & 16 };
+    return (VgaTextPhase){ .start = v->cr[CR_START_HIGH] << 8 | v->cr[CR_START_LOW],
+                           .cursor = (v->cr[CR_CURSOR_HIGH] << 8 | v->cr[CR_CURSOR_LOW]) + cursor_skew(v),
+                           .cursor_on = !(v->cr[CR_CURSOR_START] & CURSOR_OFF) && !(frame & 8),
+                           .hidden = frame & 16 && v->ar[AR_MODE] & AR_MODE_BLINK };
 }
 
-static uint32_t cell_read(const Vga *v, const Phase *phase, uint16_t address)
+static bool phase_same(const VgaTextPhase *a, const VgaTextPhase *b)
+{
+    return a->start == b->start && a->cursor_on == b->cursor_on && a->hidden == b->hidden &&
+           (a->cursor == b->cursor || !a->cursor_on);
+}
+
+static uint32_t cell_read(const Vga *v, const VgaTextPhase *phase, uint16_t address)
 {
     uint32_t cell = vga_fetch(v, vga_place(v, address, 0)) & 0xffff;
     if (phase->cursor_on && address == phase->cursor)
         cell |= CELL_CURSOR;
-    if (phase->hidden && cell & 0x8000 && v->ar[AR_MODE] & MODE_BLINK)
+    if (phase->hidden && cell & 0x8000)
         cell |= CELL_HIDDEN;
     return cell;
 }
@@ -82,7 +97,7 @@ static unsigned cell_row(const Vga *v, uint32_t cell, unsigned row)
     unsigned code = cell & 0xff, attribute = cell >> 8 & 0xff;
     unsigned first = v->cr[CR_CURSOR_START] & 31, last = v->cr[CR_CURSOR_END] & 31;
     unsigned bits = v->font[(attribute & ATTRIBUTE_FONT) != 0][code * 32 + row] << 1;
-    if ((code & 0xe0) == 0xc0 && v->ar[AR_MODE] & MODE_LINE_GRAPHICS)
+    if ((code & 0xe0) == 0xc0 && v->ar[AR_MODE] & AR_MODE_LINE_GRAPHICS)
         bits |= bits >> 1 & 1;
     if (cell & CELL_HIDDEN)
         bits = 0;
@@ -93,54 +108,75 @@ static unsigned cell_row(const Vga *v, uint32_t cell, unsigned row)
     return bits;
 }
 
-/* Where the cells of a group of lines begin, in dots, and what they are drawn into. */
-typedef struct Place {
-    uint32_t *pixels;       /* of the line */
-    unsigned width;
-    int x;                  /* of the cell; may be left of the screen, or partly right of it */
-} Place;
-
-static void cell_draw_row(const Vga *v, uint32_t cell, unsigned row, const Place *p)
+/* Nine or eight dots; wide: each twice. */
+static void dots_put(uint32_t *to, unsigned bits, unsigned dots, uint32_t fore, uint32_t back)
 {
-    unsigned bits = cell_row(v, cell, row), attribute = cell >> 8 & 0xff, dots = cell_dots(v);
-    uint32_t fore = v->rgb[attribute & 15], back = v->rgb[attribute >> 4 & (v->ar[AR_MODE] & MODE_BLINK ? 7 : 15)];
-    int x = p->x, end = p->width;
     for (unsigned d = 0; d < dots; d++)
-        for (unsigned k = vga_dot_repeat(v); k--; x++)
-            if (x >= 0 && x < end)
-                p->pixels[x] = bits >> (8 - d) & 1 ? fore : back;
+        to[d] = bits >> (8 - d) & 1 ? fore : back;
+}
+
+static void dots_put_wide(uint32_t *to, unsigned bits, unsigned dots, uint32_t fore, uint32_t back)
+{
+    for (unsigned d = 0; d < dots; d++)
+        to[2 * d] = to[2 * d + 1] = bits >> (8 - d) & 1 ? fore : back;
+}
+
+/* A cell's dots of one line at x, which may be left of the screen, or the cell partly right of it. */
+static void cell_put(uint32_t *line, int width, int x, const uint32_t *dots, int count)
+{
+    int from = MAX(-x, 0), to = MIN(count, width - x);
+    if (from < to)
+        memcpy(line + x + from, dots + from, (to - from) * sizeof *dots);
 }
 
 /* ---- rows ---- */
+
+/* The lines of a row of characters: its first, and for each the line within the characters. */
+typedef struct TextRow {
+    VgaScan first;
+    unsigned lines;
+    uint8_t row[ROW_LINES_MAX];
+} TextRow;
 
 /* With nine dots a value of 8 is no shift and 0 one dot; with eight it is the shift itself. */
 static unsigned pan_of(const Vga *v, const VgaScan *s)
 {
     unsigned pan = v->ar[AR_PANNING];
-    if (s->split && v->ar[AR_MODE] & MODE_SPLIT_UNPANNED)
+    if (s->split && v->ar[AR_MODE] & AR_MODE_SPLIT_UNPANNED)
         return 0;
     return cell_dots(v) == 8 ? pan & 7 : pan >= 8 ? 0 : pan + 1;
 }
 
-/* Draws one cell on all lines of a row, which begins at the scan s. */
-static void cell_draw(Vga *v, uint32_t cell, unsigned column, VgaScan s, unsigned lines)
+/* Draws one cell on all lines of its row. */
+static void cell_draw(Vga *v, uint32_t cell, unsigned column, const TextRow *r)
 {
-    unsigned width = v->console.surface.width, repeat = vga_dot_repeat(v);
-    Place p = { v->console.surface.pixels + (size_t)s.y * width, width,
-                ((int)(column * cell_dots(v)) - (int)pan_of(v, &s)) * (int)repeat };
-    for (; lines--; p.pixels += width) {
-        cell_draw_row(v, cell, s.row, &p);
-        vga_scan_next(v, &s);
+    unsigned width = v->console.surface.width, repeat = vga_dot_repeat(v), dots = cell_dots(v);
+    unsigned attribute = cell >> 8 & 0xff;
+    uint32_t fore = v->rgb[attribute & 15], back = v->rgb[attribute >> 4 & (v->ar[AR_MODE] & AR_MODE_BLINK ? 7 : 15)];
+    uint32_t *line = v->console.surface.pixels + (size_t)r->first.y * width, drawn[2 * 9];
+    int x = ((int)(column * dots) - (int)pan_of(v, &r->first)) * (int)repeat;
+    bool inside = x >= 0 && x + dots * repeat <= width;
+    for (unsigned k = 0; k < r->lines; k++, line += width) {
+        uint32_t *to = inside ? line + x : drawn;
+        unsigned bits = cell_row(v, cell, r->row[k]);
+        if (repeat == 2)
+            dots_put_wide(to, bits, dots, fore, back);
+        else
+            dots_put(to, bits, dots, fore, back);
+        if (!inside)
+            cell_put(line, width, x, drawn, dots * repeat);
     }
 }
 
-/* Lines from s to the end of its row of characters; *next is the first of the following row. */
-static unsigned row_lines(const Vga *v, VgaScan s, VgaScan *next)
+/* The row of characters that begins at s; s becomes the first line of the following one. */
+static void row_take(const Vga *v, VgaScan *s, TextRow *r)
 {
-    *next = s;
-    while (next->text_row == s.text_row && next->y < v->console.surface.height)
-        vga_scan_next(v, next);
-    return next->y - s.y;
+    r->first = *s;
+    r->lines = 0;
+    while (s->text_row == r->first.text_row && s->y < v->console.surface.height && r->lines < ROW_LINES_MAX) {
+        r->row[r->lines++] = s->row;
+        vga_scan_next(v, s);
+    }
 }
 
 static uint32_t *cells_reserve(Vga *v, unsigned n)
@@ -154,33 +190,38 @@ static uint32_t *cells_reserve(Vga *v, unsigned n)
     return v->cells;
 }
 
-static void row_draw(Vga *v, const Phase *phase, VgaScan s, unsigned lines)
+static void row_draw(Vga *v, const VgaTextPhase *phase, const TextRow *r)
 {
-    unsigned room = text_columns(v) + 1, columns = text_columns(v) + (pan_of(v, &s) != 0);
-    uint32_t *drawn = cells_reserve(v, (s.text_row + 1) * room) + s.text_row * room;
+    const VgaScan *s = &r->first;
+    unsigned room = text_columns(v) + 1, columns = text_columns(v) + (pan_of(v, s) != 0), shift = vga_count_shift(v);
+    uint32_t *drawn = cells_reserve(v, (s->text_row + 1) * room) + s->text_row * room;
     bool changed = false;
     for (unsigned c = 0; c < columns; c++) {
-        uint32_t cell = cell_read(v, phase, s.address + c);
+        uint32_t cell = cell_read(v, phase, s->address + (c >> shift));
         if (cell == drawn[c])
             continue;
         drawn[c] = cell;
-        cell_draw(v, cell, c, s, lines);
+        cell_draw(v, cell, c, r);
         changed = true;
     }
     if (changed)
-        console_mark_lines(&v->console, s.y, lines);
+        console_mark_lines(&v->console, s->y, r->lines);
 }
 
 void vga_text_draw(Vga *v, bool all)
 {
-    Phase phase = phase_now(v);
-    VgaScan s = vga_scan_first(v), next;
+    VgaTextPhase phase = phase_now(v);
+    bool written = vga_pages_collect(v, 0, VGA_PLANES_SIZE);
+    if (!all && !written && phase_same(&phase, &v->text_phase))
+        return;
+    v->text_phase = phase;
     if (fonts_read(v, all) || all)
         for (unsigned k = 0; k < v->cell_count; k++)
             v->cells[k] = CELL_UNKNOWN;
-    for (; s.y < v->console.surface.height; s = next) {
-        unsigned lines = row_lines(v, s, &next);
-        row_draw(v, &phase, s, lines);
+    TextRow row;
+    for (VgaScan s = vga_scan_first(v); s.y < v->console.surface.height;) {
+        row_take(v, &s, &row);
+        row_draw(v, &phase, &row);
     }
 }
 

@@ -3,7 +3,7 @@
 
 #include "core/log.h"
 #include "core/machine.h"
-#include "hw/display/vga_state.h"
+#include "hw/display/edid.h"
 #include "hw/virtio/virtio_gpu_private.h"
 
 enum {
@@ -62,8 +62,8 @@ static GpuAnswer do_edid(Command *c)
 
     if (!s)
         return GPU_WRONG;
-    st32le(c->answer + HEAD_SIZE, VGA_EDID_SIZE);
-    vga_edid_make(c->answer + HEAD_SIZE + 8, s->width, s->height);
+    st32le(c->answer + HEAD_SIZE, EDID_SIZE);
+    edid_make(c->answer + HEAD_SIZE + 8, s->width, s->height, UINT64_MAX);
     c->answer_size = HEAD_SIZE + 8 + EDID_ROOM;
     return GPU_OK_EDID;
 }

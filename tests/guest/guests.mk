@@ -10,7 +10,7 @@ GUEST_OBJCOPY := $(shell case "$(GUEST_CC)" in (*-gcc) echo "$(GUEST_CC:gcc=objc
 
 GUESTS = $(patsubst $(GUEST_SOURCE)/%.c,%,$(wildcard $(GUEST_SOURCE)/*.c))
 # What one of the two modes does not have, and what does not depend on the mode.
-GUESTS_ONLY_32 = small tasks segments paging_legacy triple modes devices storage cet_tasks
+GUESTS_ONLY_32 = small tasks segments paging_legacy triple modes devices storage cet_tasks display
 GUESTS_ONLY_64 = segments_long paging_long paging_la57 pkeys cet
 GUEST_IMAGES = $(patsubst %,$(GUEST_BUILD)/%-32.elf,$(filter-out $(GUESTS_ONLY_64),$(GUESTS))) \
     $(patsubst %,$(GUEST_BUILD)/%-64.elf,$(filter-out $(GUESTS_ONLY_32),$(GUESTS)))
@@ -49,6 +49,8 @@ $(GUEST_BUILD)/old.bin: $(GUEST_SOURCE)/old_bios.S
 	@mkdir -p $(@D)
 	@echo "  GUEST   old"
 	@$(GUEST_CC) -m32 -nostdlib -static -no-pie -Wl,-Ttext=0,-e,0,--build-id=none,--oformat=binary -o $@ $<
+
+$(GUEST_BUILD)/display-32.elf: $(SRC)/tests/display/cases.c $(SRC)/tests/display/cases.h $(SRC)/tests/display/bus.h
 
 # Multiboot asks for an ELF file of class 32.
 $(GUEST_BUILD)/%-64.elf: $(GUEST_SOURCE)/%.c $(GUEST_OBJECTS_64) $(GUEST_HEADERS) $(wildcard $(GUEST_SOURCE)/*.S)

@@ -32,12 +32,13 @@ static inline void bench_a20(void *cpu, bool enabled)
     ((Bench *)cpu)->a20 = enabled;
 }
 
-static inline void bench_init(Bench *b, CpuPort *port)
+/* With so much room for memory. */
+static inline void bench_init_sized(Bench *b, CpuPort *port, uint64_t pool)
 {
     GError *err = NULL;
 
     memset(b, 0, sizeof *b);
-    b->m = machine_new(16 * MiB, &err);
+    b->m = machine_new(pool, &err);
     g_assert_no_error(err);
     b->isa.memory = b->m->memory;
     b->isa.ports = b->m->ports;
@@ -48,6 +49,11 @@ static inline void bench_init(Bench *b, CpuPort *port)
     *port = (CpuPort){ .cpu = b, .a20 = bench_a20 };
     b->m->cpu_ports[0] = port;
     b->m->cpu_count = 1;
+}
+
+static inline void bench_init(Bench *b, CpuPort *port)
+{
+    bench_init_sized(b, port, 16 * MiB);
 }
 
 static inline void bench_exit(Bench *b)

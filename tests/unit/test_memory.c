@@ -401,6 +401,20 @@ static void test_flags(Fixture *f, gconstpointer data)
     ram_test_and_clear_dirty(f->pool, base + 0x5000, 1, PAGE_DIRTY_ALL); /* nothing to clear: no call */
     g_assert_cmpuint(log.cleared, ==, 1);
     g_assert_cmpuint(other.cleared, ==, 2);
+    /* of several pages, each is told, and listeners once */
+    uint8_t taken[4];
+    ram_mark_written(f->pool, base + 0x3ffe, 1);
+    ram_mark_written(f->pool, base + 0x5000, 1);
+    ram_test_and_clear_dirty(f->pool, base + 0x2000, 0x1000, PAGE_DIRTY_ALL);
+    ram_test_and_clear_dirty(f->pool, base + 0x4000, 0x1000, PAGE_DIRTY_ALL);
+    other.cleared = 0;
+    g_assert_true(ram_take_dirty(f->pool, base + 0x2000, 0x4000, PAGE_DIRTY_DISPLAY, taken));
+    g_assert_cmpmem(taken, 4, "\0\1\0\1", 4);
+    g_assert_cmpuint(other.cleared, ==, 1);
+    g_assert_false(ram_take_dirty(f->pool, base + 0x2000, 0x4000, PAGE_DIRTY_DISPLAY, taken));
+    g_assert_cmpmem(taken, 4, "\0\0\0\0", 4);
+    g_assert_true(ram_take_dirty(f->pool, base + 0x3000, 1, PAGE_DIRTY_SAVE, NULL));
+    g_assert_cmpuint(other.cleared, ==, 2);
     region_free(ram);
 }
 

@@ -59,7 +59,7 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-drive file=x,media=cdrm", "-drive media=: unknown value 'cdrm' (did you mean 'cdrom'?); known: disk, cdrom"},
     {"-drive file=x,index=a", "-drive index=: 'a' is not a number"},
     {"-display gtk", "-display: unknown display 'gtk'; known: none"},
-    {"-vga cirrus", "-vga: unknown card 'cirrus'; known: std, virtio, none"},
+    {"-vga qxl", "-vga: unknown card 'qxl'; known: std, cirrus, virtio, none"},
     {"-object filter-dmup,id=f", "-object: unknown type 'filter-dmup' (did you mean 'filter-dump'?); known: filter-dump, throttle-group"},
     {"-device isa-serail,help", "-device: unknown device 'isa-serail' (did you mean 'isa-serial'?); known: isa-serial"},
     {"-device bridge,help", "-device: 'bridge' is part of a board and cannot be added"},

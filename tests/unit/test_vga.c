@@ -23,7 +23,7 @@ typedef struct Card {
 
 static void card_init(Card *c, const char *property, const char *value)
 {
-    bench_init(&c->b, &c->port);
+    bench_init_sized(&c->b, &c->port, 100 * MiB);
     c->bus = pci_bus_new(c->b.m, c->b.m->memory, c->b.m->ports);
     c->dev = bench_add(&c->b, &vga_type, property, value);
     c->con = machine_find(c->b.m, "console0");
@@ -299,7 +299,142 @@ static void test_timing(void)
     }
     g_assert_cmpuint(retraces, ==, 70);
     g_assert_cmpuint(lines, ==, 70 * 400 + 39); /* each displayed line of whole frames, and of the begun one */
+    /* lines counted twice make a frame last twice as long */
+    crtc(&c, 0x17, 0xa7);
+    retraces = 0;
+    for (int64_t ns = SECOND(2); ns < SECOND(4); ns += 20000) {
+        at(&c.b, ns);
+        unsigned now = in(&c.b, 0x3da);
+        retraces += (now & 8) && !(before & 8);
+        before = now;
+    }
+    g_assert_cmpuint(retraces, ==, 70);
     card_exit(&c);
+}
+
+/* ---- the monitor ---- */
+
+static unsigned edid_width(const uint8_t *timing) { return timing[2] | (timing[4] & 0xf0) << 4; }
+static unsigned edid_height(const uint8_t *timing) { return timing[5] | (timing[7] & 0xf0) << 4; }
+
+static void edid_read(Card *c, uint8_t edid[256])
+{
+    uint8_t sum[2] = { 0, 0 };
+    for (unsigned n = 0; n < 256; n++) {
+        edid[n] = peek(c, MMIO + n, 1);
+        sum[n / 128] += edid[n];
+    }
+    g_assert_cmpuint(sum[0] | sum[1], ==, 0);
+}
+
+/* A viewer's size becomes what the monitor prefers, as far as memory goes; the others are up to 3840 x 2160. */
+static void test_edid(void)
+{
+    Card c;
+    uint8_t edid[256];
+    card_init(&c, "vgamem_mb", "64");
+    edid_read(&c, edid);
+    g_assert_cmpuint(edid_width(edid + 54), ==, 1280);
+    g_assert_cmpuint(edid_height(edid + 54), ==, 800);
+    g_assert_cmphex(edid[38], ==, 1920 / 8 - 31);
+    g_assert_cmpuint(edid[126], ==, 1);
+    g_assert_cmphex(edid[128], ==, 2);
+    g_assert_cmpuint(edid_width(edid + 135), ==, 3840);
+    g_assert_cmpuint(edid_height(edid + 135), ==, 2160);
+    g_assert_cmpuint(ld16le(edid + 135), ==, 53325); /* 533.25 MHz: CVT 1.1, reduced blanking */
+    g_assert_true(console_fit(c.con, 3846, 2160));
+    edid_read(&c, edid);
+    g_assert_cmpuint(edid_width(edid + 54), ==, 3840);
+    g_assert_cmpuint(edid_height(edid + 54), ==, 2160);
+    g_assert_true(console_fit(c.con, 1, 100000));
+    edid_read(&c, edid);
+    g_assert_cmpuint(edid_width(edid + 54), ==, 640);
+    g_assert_cmpuint(edid_height(edid + 54), ==, 4088);
+    card_exit(&c);
+    card_init(&c, "vgamem_mb", "1");
+    g_assert_true(console_fit(c.con, 1920, 1080));
+    edid_read(&c, edid);
+    g_assert_cmpuint(edid_width(edid + 54) * edid_height(edid + 54) * 8, <=, MiB);
+    g_assert_cmpuint(edid_width(edid + 54), >=, 400);
+    g_assert_cmphex(edid[38], ==, 1);
+    g_assert_cmpuint(edid_width(edid + 135), ==, 0);
+    card_exit(&c);
+}
+
+enum { DDC_REGISTER = 11 };
+
+static void ddc_wires(Card *c, bool clock, bool data) { vbe(c, DDC_REGISTER, 0x80 | clock | data << 1); }
+
+static bool ddc_bit(Card *c, bool data)
+{
+    ddc_wires(c, false, data);
+    ddc_wires(c, true, data);
+    bool got = vbe_get(c, DDC_REGISTER) & 8;
+    ddc_wires(c, false, data);
+    return got;
+}
+
+static void ddc_start(Card *c)
+{
+    ddc_wires(c, false, true);
+    ddc_wires(c, true, true);
+    ddc_wires(c, true, false);
+    ddc_wires(c, false, false);
+}
+
+/* Whether it is acknowledged. */
+static bool ddc_put(Card *c, uint8_t byte)
+{
+    for (unsigned n = 8; n--;)
+        ddc_bit(c, byte >> n & 1);
+    return !ddc_bit(c, true);
+}
+
+static uint8_t ddc_get(Card *c, bool last)
+{
+    uint8_t byte = 0;
+    for (unsigned n = 8; n--;)
+        byte = byte << 1 | ddc_bit(c, true);
+    ddc_bit(c, last);
+    return byte;
+}
+
+/* The same EDID over the monitor's wires, bit by bit; saved and restored amid a byte. */
+static void test_ddc(void)
+{
+    Card c, d;
+    GError *err = NULL;
+    uint8_t edid[256];
+    card_init(&c, NULL, NULL);
+    card_init(&d, NULL, NULL);
+    edid_read(&c, edid);
+    g_assert_cmphex(vbe_get(&c, DDC_REGISTER), ==, 0x0f);
+    ddc_start(&c);
+    g_assert_false(ddc_put(&c, 0xa4)); /* nobody at 52h */
+    ddc_start(&c);
+    g_assert_true(ddc_put(&c, 0xa0));
+    g_assert_true(ddc_put(&c, 0x00));
+    ddc_start(&c);
+    g_assert_true(ddc_put(&c, 0xa1));
+    for (unsigned n = 0; n < 256; n++)
+        g_assert_cmphex(ddc_get(&c, false), ==, edid[n]);
+    for (unsigned n = 0; n < 8; n++)
+        g_assert_cmphex(ddc_get(&c, false), ==, edid[n]);
+    for (unsigned n = 0; n < 3; n++)
+        ddc_bit(&c, true);
+    g_autoptr(GByteArray) saved = machine_save(c.b.m);
+    g_assert_true(machine_load(d.b.m, saved->data, saved->len, &err));
+    uint8_t rest = 0;
+    for (unsigned n = 0; n < 5; n++)
+        rest = rest << 1 | ddc_bit(&d, true);
+    ddc_bit(&d, false);
+    g_assert_cmphex(rest, ==, edid[8] & 0x1f);
+    g_assert_cmphex(ddc_get(&d, true), ==, edid[9]);
+    g_assert_cmphex(ddc_get(&d, true), ==, 0xff); /* not asked to go on, it has let go */
+    vbe(&c, DDC_REGISTER, 0);
+    g_assert_cmphex(vbe_get(&c, DDC_REGISTER), ==, 0x0f);
+    card_exit(&c);
+    card_exit(&d);
 }
 
 /* ---- memory ---- */
@@ -774,7 +909,7 @@ static void test_vbe_registers(void)
     vbe(&c, 0, 0x1234);
     g_assert_cmphex(vbe_get(&c, 0), ==, 0xb0c2);
     g_assert_cmpuint(vbe_get(&c, 10), ==, 128);
-    g_assert_cmpuint(vbe_get(&c, 11), ==, 0);
+    g_assert_cmpuint(vbe_get(&c, 12), ==, 0);
     vbe(&c, 4, 2);
     g_assert_cmpuint(vbe_get(&c, 1), ==, 16000);
     g_assert_cmpuint(vbe_get(&c, 3), ==, 32);
@@ -882,6 +1017,50 @@ static void test_vbe_banks(void)
         assert_dots(&c, 0, 2, "f0");
     }
     card_exit(&c);
+}
+
+/* ---- the other cards ---- */
+
+/* A card beside the VGA: no legacy addresses; bochs-display has no VGA registers either, and shows VBE's modes alone. */
+static void test_other_cards(void)
+{
+    static const DeviceType *const types[] = { &secondary_vga_type, &bochs_display_type };
+    for (unsigned n = 0; n < G_N_ELEMENTS(types); n++) {
+        Card c;
+        GError *err = NULL;
+        uint32_t slot = (3 << 3) << 8, lfb = 0xd0000000, mmio = 0xe9000000;
+        card_init(&c, NULL, NULL);
+        set_mode(&c, &text_80);
+        Device *dev = device_add(c.b.m, types[n], NULL, &err, "xres", "1920", "yres", "1080", NULL);
+        g_assert_no_error(err);
+        dev->type->reset(dev);
+        Console *con = console_nth(c.b.m, 1);
+        pci_bus_config_write(c.bus, slot | PCI_BAR0, lfb, 4);
+        pci_bus_config_write(c.bus, slot | (PCI_BAR0 + 8), mmio, 4);
+        pci_bus_config_write(c.bus, slot | PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2);
+        g_assert_cmphex(pci_bus_config_read(c.bus, slot, 4), ==, 0x11111234);
+        g_assert_cmphex(pci_bus_config_read(c.bus, slot | 8, 4) >> 8, ==, 0x038000);
+        g_assert_cmphex(peek(&c, mmio + 56, 1), ==, 1920 & 0xff);
+        poke(&c, mmio + 0x404, 0x0f02, 2); /* the map mask */
+        g_assert_cmphex(peek(&c, mmio + 0x405, 1), ==, n ? 0xff : 0x0f);
+        out(&c.b, 0x3c4, 2);
+        g_assert_cmphex(in(&c.b, 0x3c5), ==, 3);
+        static const uint16_t mode[] = { 640, 480, 32, 0x41 };
+        for (unsigned k = 0; k < 4; k++)
+            poke(&c, mmio + 0x502 + 2 * k, mode[k], 2);
+        peek(&c, mmio + 0x41a, 1);
+        poke(&c, mmio + 0x400, 0x20, 1);
+        poke(&c, lfb + 4 * 641, 0x123456, 4);
+        console_update(con, false);
+        g_assert_cmpuint(con->surface.width, ==, 640);
+        g_assert_cmphex(con->surface.pixels[641], ==, 0x123456);
+        poke(&c, mmio + 0x508, 0, 2);
+        console_update(con, false);
+        if (n)
+            g_assert_cmphex(con->surface.pixels[641], ==, 0);
+        device_remove(dev);
+        card_exit(&c);
+    }
 }
 
 /* ---- the rest ---- */
@@ -1045,6 +1224,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/bad-properties", test_bad_properties);
     g_test_add_func("/vga/registers", test_registers);
     g_test_add_func("/vga/timing", test_timing);
+    g_test_add_func("/vga/edid", test_edid);
+    g_test_add_func("/vga/ddc", test_ddc);
     g_test_add_func("/vga/write-modes", test_write_modes);
     g_test_add_func("/vga/read-mode-1", test_read_mode_1);
     g_test_add_func("/vga/window", test_window);
@@ -1058,6 +1239,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/vbe-registers", test_vbe_registers);
     g_test_add_func("/vga/vbe-depths", test_vbe_depths);
     g_test_add_func("/vga/vbe-banks", test_vbe_banks);
+    g_test_add_func("/vga/other-cards", test_other_cards);
     g_test_add_func("/vga/save", test_save);
     g_test_add_func("/vga/reset", test_reset);
     g_test_add_func("/vga/start", test_start);

@@ -174,8 +174,8 @@ static void test_display_info(void)
     g_assert_cmpuint(mread(&g.d, ANSWER_AT + HEAD + 24 + 16, 4), ==, 1);
 
     g_assert_cmphex(COMMAND(&g, GET_EDID, 0, 0), ==, OK_EDID);
-    g_assert_cmpuint(mread(&g.d, ANSWER_AT + HEAD, 4), ==, 128);
-    uint8_t edid[128], sum = 0;
+    g_assert_cmpuint(mread(&g.d, ANSWER_AT + HEAD, 4), ==, 256);
+    uint8_t edid[256], sum = 0;
     as_read_bytes(g.d.m->memory, ANSWER_AT + HEAD + 8, edid, sizeof edid);
     for (unsigned n = 0; n < sizeof edid; n++)
         sum += edid[n];
