@@ -63,6 +63,7 @@ static const OptionField machine_fields[] = {
     OPTION_FIELD(MachineOptions, hpet, "hpet", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, acpi, "acpi", OPTION_BOOL),
     OPTION_FIELD(MachineOptions, usb, "usb", OPTION_BOOL),
+    OPTION_FIELD(MachineOptions, tablet, "tablet", OPTION_BOOL),
     OPTION_CHOICE(MachineOptions, vmport, "vmport", words_auto),
     OPTION_FIELD(MachineOptions, pcspk_audiodev, "pcspk-audiodev", OPTION_STRING),
     OPTION_FIELD_IGNORED("kernel-irqchip"),
@@ -679,7 +680,7 @@ static Options *options_new(void)
     Options *o = g_new0(Options, 1);
     lists_make(o);
     o->board = boards[0];
-    o->machine = (MachineOptions){.pit = true, .i8042 = true, .hpet = true, .acpi = true};
+    o->machine = (MachineOptions){.pit = true, .i8042 = true, .hpet = true, .acpi = true, .tablet = true};
     o->accel.avx512 = true;
     o->memory.size = 128 * MiB;
     o->smp.cpus = 1;

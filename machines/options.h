@@ -18,6 +18,7 @@ typedef struct MachineOptions {
     char *type, *accel, *pcspk_audiodev;
     char *vmport;              /* "auto", "on" or "off"; NULL: auto */
     uint64_t max_ram_below_4g; /* 0: the board's choice */
+    bool tablet;               /* a USB tablet where there is a screen to look at */
     bool pit, i8042, hpet, acpi, usb;
 } MachineOptions;
 

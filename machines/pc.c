@@ -24,6 +24,8 @@
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
 #include "hw/usb/uhci.h"
+#include "hw/usb/usb_hid.h"
+#include "hw/usb/xhci.h"
 #include "machines/networks.h"
 #include "machines/sharing.h"
 #include "machines/sound.h"
@@ -286,10 +288,32 @@ static gboolean serials_create(Pc *pc, GError **err)
     return TRUE;
 }
 
-/* The USB function of the PIIX3, 2 of its slot. */
+/* Whether somebody is to sit before the screen, as far as the command line says. */
+static bool has_viewer(const Options *o)
+{
+    bool any = !o->displays->len && !o->nographic;
+    for (guint i = 0; i < o->displays->len; i++) {
+        const char *name = g_ptr_array_index(o->displays, i);
+        any |= strcmp(name, "none") && !g_str_has_prefix(name, "curses");
+    }
+    return any;
+}
+
+/* So that the pointer is where the user's is, without being asked for: a tablet, at a controller that rests with it. */
+static gboolean tablet_create(Pc *pc, GError **err)
+{
+    if (!pc->o->machine.tablet || pc->o->nodefaults || !pc->vga || !has_viewer(pc->o))
+        return TRUE;
+    return board_add_device(pc->m, pc->o, &qemu_xhci_type, NULL, err, "addr", "232" /* 1d.0 */, NULL) &&
+           board_add_device(pc->m, pc->o, &usb_tablet_type, NULL, err, NULL);
+}
+
+/* The USB function of the PIIX3, 2 of its slot; and the pointer. */
 static gboolean usb_create(Pc *pc, GError **err)
 {
-    return !pc->o->machine.usb || board_add_device(pc->m, pc->o, &piix3_uhci_type, NULL, err, "addr", "10", NULL);
+    if (pc->o->machine.usb && !board_add_device(pc->m, pc->o, &piix3_uhci_type, NULL, err, "addr", "10", NULL))
+        return FALSE;
+    return tablet_create(pc, err);
 }
 
 static gboolean debugcons_create(Pc *pc, GError **err)

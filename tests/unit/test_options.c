@@ -32,7 +32,8 @@ static const struct { const char *line, *error; } mistakes[] = {
     {"-initrd x", "-initrd needs -kernel"},
     {"-M pcc", "-machine: unknown machine 'pcc' (did you mean 'pc'?); known: pc"},
     {"-M pc,pti=off", "-machine: unknown property 'pti' (did you mean 'pit'?); known: type, accel, max-ram-below-4g, pit, "
-                      "i8042, hpet, acpi, usb, vmport, pcspk-audiodev, kernel-irqchip, smm, dump-guest-core, mem-merge, graphics"},
+                      "i8042, hpet, acpi, usb, tablet, vmport, pcspk-audiodev, kernel-irqchip, smm, dump-guest-core, mem-merge, "
+                      "graphics"},
     {"-M pc,pit=maybe", "-machine pit=: 'maybe' is neither on nor off"},
     {"-M pc,accel", "-machine: property 'accel' needs a value"},
     {"-M pc,accel=kvm", "-accel: 'kvm' is not built yet; known: tcg, interp"},
