@@ -1,6 +1,7 @@
 /*
- * The Cirrus card as a device (cirrus.h): PCI function 1013h:00B8h.  BAR 0 has the linear frame buffer, and 16 MiB behind
- * it a window whose only purpose is to take the bytes of blits; BAR 1 the VGA's ports and the blitter's registers.
+ * The Cirrus card as a device (cirrus.h): PCI function 1013h:00B8h.  BAR 0 has the linear frame buffer, and 16 MiB
+ * behind it a window whose only purpose is to take the bytes of blits; BAR 1 the VGA's ports and the blitter's
+ * registers.
  */
 #include "hw/display/cirrus.h"
 
@@ -8,7 +9,8 @@
 #include "hw/display/cirrus_state.h"
 #include "util/bits.h"
 
-enum { BAR_SIZE = 32 << 20, FEED_AT = 16 << 20, FEED_SIZE = 4 << 20, MMIO_SIZE = 0x1000, PLAIN_PRIORITY = 1, FED_NS = 50000000 };
+enum { BAR_SIZE = 32 << 20, FEED_AT = 16 << 20, FEED_SIZE = 4 << 20, MMIO_SIZE = 0x1000, PLAIN_PRIORITY = 1,
+       FED_NS = 50000000 };
 
 /* ---- memory ---- */
 
@@ -147,14 +149,16 @@ static gboolean cirrus_post_load(Device *dev, GError **err)
 }
 
 static const StateField feed_state[] = {
-    STATE_U32(CirrusFeed, need), STATE_U32(CirrusFeed, have), STATE_U32(CirrusFeed, lines), STATE_U32(CirrusFeed, line),
-    STATE_U32(CirrusFeed, total), STATE_U8(CirrusFeed, drop), STATE_BYTES(CirrusFeed, bytes), STATE_END
+    STATE_U32(CirrusFeed, need), STATE_U32(CirrusFeed, have), STATE_U32(CirrusFeed, lines),
+    STATE_U32(CirrusFeed, line), STATE_U32(CirrusFeed, total), STATE_U8(CirrusFeed, drop),
+    STATE_BYTES(CirrusFeed, bytes), STATE_END
 };
 
 static const StateField cirrus_state[] = {
-    STATE_STRUCT(Cirrus, vga, vga_card_state), STATE_BYTES(Cirrus, sr), STATE_BYTES(Cirrus, gr), STATE_BYTES(Cirrus, cr),
-    STATE_U8(Cirrus, dac_reads), STATE_U8(Cirrus, dac_hidden), STATE_BYTES(Cirrus, pointer_palette),
-    STATE_U16(Cirrus, pointer_x), STATE_U16(Cirrus, pointer_y), STATE_STRUCT(Cirrus, feed, feed_state), STATE_END
+    STATE_STRUCT(Cirrus, vga, vga_card_state), STATE_BYTES(Cirrus, sr), STATE_BYTES(Cirrus, gr),
+    STATE_BYTES(Cirrus, cr), STATE_U8(Cirrus, dac_reads), STATE_U8(Cirrus, dac_hidden),
+    STATE_BYTES(Cirrus, pointer_palette), STATE_U16(Cirrus, pointer_x), STATE_U16(Cirrus, pointer_y),
+    STATE_STRUCT(Cirrus, feed, feed_state), STATE_END
 };
 
 static const Property cirrus_properties[] = {

@@ -38,7 +38,8 @@ static Blit blit_of(const Cirrus *c)
     Blit b = {
         .width = (register_16(c, GR_BLIT_WIDTH) & 0x1fff) + 1, .height = (register_16(c, GR_BLIT_HEIGHT) & 0x7ff) + 1,
         .to = register_24(c, GR_BLIT_TO) & cirrus_mask(), .from = register_24(c, GR_BLIT_FROM) & cirrus_mask(),
-        .to_pitch = register_16(c, GR_BLIT_TO_PITCH) & 0x1fff, .from_pitch = register_16(c, GR_BLIT_FROM_PITCH) & 0x1fff,
+        .to_pitch = register_16(c, GR_BLIT_TO_PITCH) & 0x1fff,
+        .from_pitch = register_16(c, GR_BLIT_FROM_PITCH) & 0x1fff,
         .mode = c->gr[GR_BLIT_MODE], .mode_2 = c->gr[GR_BLIT_MODE_2], .rop = c->gr[GR_BLIT_ROP],
         .pixel = (c->gr[GR_BLIT_MODE] >> 4 & 3) + 1, .skip = c->gr[GR_BLIT_CLIP] & 7,
         .foreground = cirrus_foreground(c), .background = cirrus_background(c),
@@ -323,8 +324,8 @@ void cirrus_blit_feed(Cirrus *c, uint8_t byte)
 bool cirrus_blit_restored(Cirrus *c)
 {
     const CirrusFeed *f = &c->feed;
-    return f->need <= CIRRUS_LINE_MAX && f->drop < 4 && f->have <= f->need && f->lines <= 2048 && !f->need == !f->lines &&
-           (!f->need || f->have < f->need);
+    return f->need <= CIRRUS_LINE_MAX && f->drop < 4 && f->lines <= 2048 && !f->need == !f->lines &&
+           (f->need ? f->have < f->need : !f->have);
 }
 
 /* ---- the engine ---- */

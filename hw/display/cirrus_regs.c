@@ -1,8 +1,9 @@
 /*
- * The Cirrus card's registers beyond the VGA's: in the sequencer, the graphics controller, the CRTC and the DAC, and the
- * blitter's in memory (TRM, "Extension Registers", "Memory-Mapped I/O"), and the frame buffers that they describe.
+ * The Cirrus card's registers beyond the VGA's: in the sequencer, the graphics controller, the CRTC and the DAC, and
+ * the blitter's in memory (TRM, "Extension Registers", "Memory-Mapped I/O"), and the frame buffers that they describe.
  *
- * Known to be inexact: the extensions need no key in SR6; video overlays are not there; the video clocks are not heeded.
+ * Known to be inexact: the extensions need no key in SR6; video overlays are not there; the video clocks are not
+ * heeded.
  */
 #include <string.h>
 

@@ -10,6 +10,7 @@
 
 enum { BLOCK = 128, REFRESH_HZ = 60, STANDARD = 38, STANDARD_COUNT = 8, DETAILED = 54, TIMING = 18 };
 enum { FIT_WIDTH = 640, FIT_HEIGHT = 480 }; /* guests can do with that */
+enum { SIZE_MAX_12 = 4095 }; /* a detailed timing's sizes have 12 bits */
 enum { H_BLANK = 160, H_FRONT = 48, H_SYNC = 32, V_FRONT = 3, V_BACK_MIN = 6, BLANK_MIN_US = 460 };
 enum { CTA_TAG = 2, CTA_REVISION = 3, CTA_UNDERSCAN = 0x80, CTA_DATA = 4, CTA_DETAILED = 7 };
 
@@ -132,7 +133,7 @@ static void put_base(uint8_t *edid, unsigned width, unsigned height, const Size 
 /* CTA-861-G, sections 7.3 and 7.5: large modes, as detailed timings. */
 static void put_extension(uint8_t *block, const Size *screen, uint64_t memory)
 {
-    static const uint8_t capabilities[] = { 0xe2, 0x00, 0x4a }; /* section 7.5.6: range of RGB selectable, underscanned */
+    static const uint8_t capabilities[] = { 0xe2, 0x00, 0x4a }; /* 7.5.6: range of RGB selectable, underscanned */
     static const Size modes[] = { { 3840, 2160 }, { 3440, 1440 }, { 2560, 1600 }, { 2560, 1440 }, { 2048, 1536 } };
     uint8_t *p = block + CTA_DETAILED;
     block[0] = CTA_TAG;
@@ -150,6 +151,8 @@ static void put_extension(uint8_t *block, const Size *screen, uint64_t memory)
 
 void edid_make(uint8_t edid[EDID_SIZE], unsigned width, unsigned height, uint64_t memory)
 {
+    width = MIN(width, SIZE_MAX_12);
+    height = MIN(height, SIZE_MAX_12);
     Size screen = { millimetres(width), millimetres(height) };
     memset(edid, 0, EDID_SIZE);
     put_base(edid, width, height, &screen, memory);

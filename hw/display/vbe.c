@@ -90,8 +90,8 @@ static uint16_t capability(unsigned index)
 }
 
 /*
- * The monitor's wires (Bochs 2.6.10): bit 7 turns the register on; the guest drives the clock by bit 0 and data by bit 1,
- * and finds both in bits 2 and 3.
+ * The monitor's wires (Bochs 2.6.10): bit 7 turns the register on; the guest drives the clock by bit 0 and data by bit
+ * 1, and finds both in bits 2 and 3.
  */
 static uint16_t ddc_read(const Vga *v)
 {

@@ -465,6 +465,10 @@ static bool vga_text(void *opaque, unsigned *columns, unsigned *rows, uint16_t *
 static void vga_fit(void *opaque, unsigned width, unsigned height)
 {
     Vga *v = opaque;
+    if (!width || !height) { /* the viewer has gone */
+        vga_prefer(v, v->xres, v->yres);
+        return;
+    }
     edid_fit(&width, &height, v->size);
     vga_prefer(v, width, height);
 }

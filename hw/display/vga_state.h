@@ -75,8 +75,8 @@ typedef struct VgaTextPhase {
 typedef struct Vga Vga;
 
 /*
- * What a card does beyond the VGA.  Functions that answer a bool take part only when they return true; port is 3C0h..3DFh
- * also for the monochrome addresses, offset within A0000h..BFFFFh.
+ * What a card does beyond the VGA.  Functions that answer a bool take part only when they return true; port is
+ * 3C0h..3DFh also for the monochrome addresses, offset within A0000h..BFFFFh.
  */
 typedef struct VgaExtension {
     bool (*port_read)(Vga *v, unsigned port, uint8_t *value);

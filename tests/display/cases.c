@@ -1,8 +1,8 @@
 /*
  * The display cases (cases.h).  This file is also part of a bare guest: no library, no floating point.
  *
- * The register tables are those of IBM's video BIOS (PS/2 Hardware Interface Technical Reference, "Mode tables"); Mode X
- * and its relatives as in M. Abrash, "Graphics Programming Black Book", chapters 47 to 49.
+ * The register tables are those of IBM's video BIOS (PS/2 Hardware Interface Technical Reference, "Mode tables"); Mode
+ * X and its relatives as in M. Abrash, "Graphics Programming Black Book", chapters 47 to 49.
  */
 #include "cases.h"
 

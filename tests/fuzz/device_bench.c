@@ -34,11 +34,11 @@ static const struct { const char *name, *needs; } needs[] = {
 
 /* Properties that are not to have their defaults; any: of each device that has it. */
 static const struct { const char *name, *property, *value; } settings[] = {
-    { "mc146818rtc", "clock", "vm" }, { "mc146818rtc", "base", "2001-02-03" }, { "VGA", "vgamem_mb", "1" },
+    { "mc146818rtc", "clock", "vm" }, { "mc146818rtc", "base", "2001-02-03" }, { "any", "vgamem_mb", "1" },
     { "virtio-9p-pci", "fsdev", "share" }, { "virtio-9p-pci", "mount_tag", "tag" }, { "any", "packed", "on" },
     { "virtio-balloon-pci", "free-page-reporting", "on" }, { "virtio-serial-pci", "max_ports", "4" },
     { "virtserialport", "name", "port" }, { "nvme", "max_ioqpairs", "4" }, { "any", "max_hostmem", "4M" },
-    { "any", "max_outputs", "2" }, { "virtio-vga", "vgamem_mb", "1" },
+    { "any", "max_outputs", "2" },
 };
 
 const DeviceType *device_bench_type(const char *name)

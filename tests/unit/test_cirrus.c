@@ -149,7 +149,7 @@ static uint8_t source_of(const Want *w, const uint8_t *memory, const uint8_t *fe
     return from[y * (fed ? (w->width + 3) / 4 * 4 : w->from_pitch) + x * bytes + k];
 }
 
-/* What memory is afterwards.  Copies are taken from how it was before: they do not overlap, or in the right direction. */
+/* What memory is afterwards.  Copies are taken from how it was before: if they overlap, the direction is right for it. */
 static void blit_plainly(const Want *w, uint8_t *memory, const uint8_t *fed)
 {
     g_autofree uint8_t *before = g_memdup2(memory, MEMORY);
@@ -219,11 +219,12 @@ static void memory_compare(Card *c, const uint8_t *memory, const Want *w)
     for (unsigned n = 0; n < MEMORY; n++)
         if (got[n] != memory[n])
             g_error("mode %02x/%02x rop %02x clip %u, %u x %u: byte %06x (to %06x, pitch %u) is %02x instead of %02x",
-                    w->mode, w->mode_2, w->rop, w->clip, w->width, w->height, n, w->to, w->to_pitch, got[n], memory[n]);
+                    w->mode, w->mode_2, w->rop, w->clip, w->width, w->height, n, w->to, w->to_pitch, got[n],
+                    memory[n]);
 }
 
-static const uint8_t rop_codes[16] = { 0x00, 0x05, 0x06, 0x09, 0x0b, 0x0d, 0x0e, 0x50, 0x59, 0x6d, 0x90, 0x95, 0xad, 0xd0,
-                                       0xd6, 0xda };
+static const uint8_t rop_codes[16] = { 0x00, 0x05, 0x06, 0x09, 0x0b, 0x0d, 0x0e, 0x50, 0x59, 0x6d, 0x90, 0x95, 0xad,
+                                       0xd0, 0xd6, 0xda };
 
 static Want want_random(Card *c, unsigned round, unsigned mode)
 {
@@ -272,8 +273,8 @@ static void test_overlap(void)
     mode_set(&c, 80, 480, 8);
     memory_random(&c, memory);
     for (unsigned n = 0; n < 2; n++) {
-        Want w = { .width = 300, .height = 50, .to_pitch = 640, .from_pitch = 640, .mode = n ? BACKWARD : 0, .rop = 0x0d,
-                   .to = n ? 0x10000 + 643 : 0x10000, .from = n ? 0x10000 : 0x10000 + 643 };
+        Want w = { .width = 300, .height = 50, .to_pitch = 640, .from_pitch = 640, .mode = n ? BACKWARD : 0,
+                   .rop = 0x0d, .to = n ? 0x10000 + 643 : 0x10000, .from = n ? 0x10000 : 0x10000 + 643 };
         blit_start(&c, &w, true);
         blit_plainly(&w, memory, NULL);
         memory_compare(&c, memory, &w);
@@ -307,7 +308,8 @@ static void feed(Card *c, const uint8_t *bytes, unsigned from, unsigned to, unsi
 
 static void test_from_system(void)
 {
-    static const uint8_t modes[] = { 0, TRANSPARENT, PATTERN_MODE, EXPAND, EXPAND | TRANSPARENT, EXPAND | PATTERN_MODE };
+    static const uint8_t modes[] = { 0, TRANSPARENT, PATTERN_MODE, EXPAND, EXPAND | TRANSPARENT,
+                                     EXPAND | PATTERN_MODE };
     g_autofree uint8_t *memory = g_malloc(MEMORY), *fed = g_malloc(MEMORY);
     Card c;
     card_init(&c);
@@ -351,8 +353,8 @@ static void test_save(void)
     g_autofree uint8_t *memory = g_malloc(MEMORY), *fed = g_malloc(MEMORY);
     GError *err = NULL;
     Card a, b;
-    Want w = { .width = 200, .height = 30, .to_pitch = 640, .mode = FROM_SYSTEM | EXPAND | 0x10, .rop = 0x59, .to = 0x5000,
-               .foreground = 0x1234, .background = 0x9876, .mode_2 = 1 };
+    Want w = { .width = 200, .height = 30, .to_pitch = 640, .mode = FROM_SYSTEM | EXPAND | 0x10, .rop = 0x59,
+               .to = 0x5000, .foreground = 0x1234, .background = 0x9876, .mode_2 = 1 };
     card_init(&a);
     card_init(&b);
     mode_set(&a, 80, 480, 16);
@@ -559,7 +561,8 @@ static void test_pointer(void)
 /* Any registers, any accesses: nothing breaks, and a picture drawn bit by bit is the one drawn anew. */
 static void test_random(void)
 {
-    static const uint16_t ports[] = { 0x3c0, 0x3c2, 0x3c4, 0x3c5, 0x3c6, 0x3c8, 0x3c9, 0x3ce, 0x3cf, 0x3d4, 0x3d5, 0x3da };
+    static const uint16_t ports[] = { 0x3c0, 0x3c2, 0x3c4, 0x3c5, 0x3c6, 0x3c8, 0x3c9, 0x3ce, 0x3cf, 0x3d4, 0x3d5,
+                                      0x3da };
     Card c;
     card_init(&c);
     for (unsigned round = 0; round < 300; round++) {

@@ -1,7 +1,7 @@
 /*
  * The display cases (tests/display) on the standard VGA: the picture is, dot by dot, what the model makes of the same
- * accesses.  Text is looked at in two phases of its blinking; of VBE's many sizes and depths each seventh is enough here
- * (tests/display/run-modes shows all).
+ * accesses.  Text is looked at in two phases of its blinking; of VBE's many sizes and depths each seventh is enough
+ * here (tests/display/run-modes shows all).
  */
 #include "hw/display/console.h"
 #include "hw/display/vga.h"
@@ -88,7 +88,8 @@ static void picture_compare(Bus *b, unsigned n, unsigned phase)
     console_update(b->con, false);
     g_autofree uint32_t *want = model_picture(b->model, phase, &width, &height);
     if (s->width != width || s->height != height)
-        g_error("%s/%u: %u x %u instead of %u x %u", case_family(n), case_number(n), s->width, s->height, width, height);
+        g_error("%s/%u: %u x %u instead of %u x %u", case_family(n), case_number(n), s->width, s->height, width,
+                height);
     for (gsize k = 0; k < (gsize)width * height; k++)
         if (s->pixels[k] != want[k])
             g_error("%s/%u phase %u: the dot at %u,%u of %u x %u is %06x instead of %06x", case_family(n),
