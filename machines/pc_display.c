@@ -9,6 +9,7 @@
 #include "hw/display/vga.h"
 #include "hw/virtio/virtio_gpu.h"
 #include "machines/pc.h"
+#include "util/bits.h"
 
 /* Where kernels look for the SMBIOS entry point; the tables follow it. */
 #define SMBIOS_AT UINT64_C(0xf0000)
@@ -18,33 +19,33 @@ static bool vga_wanted(const Options *o)
     return o->vga ? strcmp(o->vga, "none") != 0 : !o->nodefaults;
 }
 
-/* -vga, and the image of the card's BIOS. */
-typedef struct VideoCard {
-    const char *name;
+typedef struct Card {
+    const char *name; /* of -vga */
     const DeviceType *type;
     const char *rom;
-} VideoCard;
+} Card;
 
-static const VideoCard *video_card(const char *name)
+static const Card *card_chosen(const Options *o)
 {
-    static const VideoCard cards[] = {
+    static const Card cards[] = {
         { "std", &vga_type, "vgabios-stdvga.bin" }, { "cirrus", &cirrus_vga_type, "vgabios-cirrus.bin" },
         { "virtio", &virtio_vga_type, "vgabios-virtio.bin" },
     };
-    for (unsigned n = 1; n < G_N_ELEMENTS(cards); n++)
-        if (!g_strcmp0(name, cards[n].name))
+    for (unsigned n = 1; n < ARRAY_SIZE(cards); n++)
+        if (!g_strcmp0(o->vga, cards[n].name))
             return &cards[n];
     return &cards[0];
 }
 
 gboolean pc_display_create(Pc *pc, GError **err)
 {
-    const VideoCard *card = video_card(pc->o->vga);
+    const Card *card = card_chosen(pc->o);
     if (!vga_wanted(pc->o))
         return TRUE;
+    const DeviceType *type = card->type;
     g_autofree char *rom = pc_firmware_find(pc, card->rom);
-    pc->vga = rom ? board_add_device(pc->m, pc->o, card->type, NULL, err, "romfile", rom, NULL)
-                  : board_add_device(pc->m, pc->o, card->type, NULL, err, NULL);
+    pc->vga = rom ? board_add_device(pc->m, pc->o, type, NULL, err, "romfile", rom, NULL)
+                  : board_add_device(pc->m, pc->o, type, NULL, err, NULL);
     return pc->vga != NULL;
 }
 

@@ -95,6 +95,8 @@ static void bars_add(Cirrus *c)
     c->linear_plain = true;
     pci_add_bar(&c->vga.pci, 0, PCI_BAR_PREFETCH, c->bar);
     pci_add_bar(&c->vga.pci, 1, PCI_BAR_MEMORY, c->mmio);
+    if (c->vga.rom)
+        pci_add_bar(&c->vga.pci, 6, PCI_BAR_MEMORY, c->vga.rom);
 }
 
 /* ---- the device ---- */

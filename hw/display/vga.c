@@ -58,16 +58,14 @@ void vga_bars_add(Vga *v, PciDevice *pci)
     v->mmio = region_new_io("vga-mmio", MMIO_SIZE, &mmio_ops, v);
     pci_add_bar(pci, 0, PCI_BAR_PREFETCH, v->vram);
     pci_add_bar(pci, 2, PCI_BAR_MEMORY, v->mmio);
+    if (v->rom)
+        pci_add_bar(pci, 6, PCI_BAR_MEMORY, v->rom);
 }
 
 static gboolean card_create(Vga *v, uint32_t class_code, unsigned parts, GError **err)
 {
     PciId id = { .vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4, .subsystem = 0x1100,
                  .class_code = class_code, .revision = 2 };
-    if (!is_power_of_2(v->vgamem_mb))
-        return error_set(err, "device '%s': property 'vgamem_mb' takes a power of 2, not %u", v->pci.dev.id,
-                         v->vgamem_mb);
-    v->size = v->vgamem_mb * MiB;
     if (!vga_card_create(v, &id, parts, err))
         return FALSE;
     vga_bars_add(v, &v->pci);
@@ -88,7 +86,6 @@ static gboolean bochs_create(Device *dev, GError **err)
 }
 
 static void vga_destroy(Device *dev) { vga_card_destroy((Vga *)dev); }
-
 static void vga_reset(Device *dev) { vga_card_reset((Vga *)dev); }
 static gboolean vga_post_load(Device *dev, GError **err) { return vga_card_post_load((Vga *)dev, err); }
 

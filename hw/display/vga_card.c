@@ -75,6 +75,11 @@ void vga_prefer(Vga *v, unsigned width, unsigned height)
 
 static gboolean memory_make(Vga *v, GError **err)
 {
+    if (v->vgamem_mb && !is_power_of_2(v->vgamem_mb))
+        return error_set(err, "device '%s': property 'vgamem_mb' takes a power of 2, not %u", v->pci.dev.id,
+                         v->vgamem_mb);
+    if (v->vgamem_mb)
+        v->size = v->vgamem_mb * MiB;
     v->vram = region_new_ram(v->pci.dev.machine->pool, "vga.vram", v->size, err);
     if (!v->vram)
         return FALSE;
@@ -162,8 +167,6 @@ gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err)
         pci_device_exit(&v->pci);
         return FALSE;
     }
-    if (v->rom)
-        pci_add_bar(&v->pci, 6, PCI_BAR_MEMORY, v->rom);
     picture_create(v);
     return TRUE;
 }

@@ -211,14 +211,24 @@ void vga_text_draw(Vga *v, bool all);
 int vga_text_cursor(const Vga *v);
 bool vga_text_read(const Vga *v, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
 
-/* vga_card.c: what cards are made of; the property vgamem_mb is the card's own, v->size its bytes */
+/*
+ * vga_card.c: what cards are made of.  The property vgamem_mb says how much memory there is; 0: v->size does.
+ * A card may have a Vga inside and be another PCI function: the inner pci.dev has type, machine and id of the whole
+ * then, pci is nothing else, and the card announces its console itself; it uses vga_parts_ and vga_registers_.
+ */
 enum { VGA_LEGACY = 1, VGA_VBE_PORTS = 2 }; /* ports and window of the VGA; ports of VBE */
-gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err); /* memory, ROM, console; no BARs */
+gboolean vga_card_create(Vga *v, const PciId *id, unsigned parts, GError **err); /* function, parts, console */
 void vga_card_destroy(Vga *v);
 void vga_card_reset(Vga *v);
 gboolean vga_card_post_load(Vga *v, GError **err);
-void vga_prefer(Vga *v, unsigned width, unsigned height); /* the monitor prefers that mode from now on */
 extern const StateField vga_card_state[];
+gboolean vga_parts_create(Vga *v, unsigned parts, GError **err); /* memory, ROM, and the parts named */
+void vga_parts_free(Vga *v);
+void vga_bars_add(Vga *v, PciDevice *pci); /* vga.c; 0: memory, 2: registers, 6: ROM */
+void vga_registers_reset(Vga *v);
+gboolean vga_registers_loaded(Vga *v, GError **err);
+extern const StateField vga_registers_state[];
+void vga_prefer(Vga *v, unsigned width, unsigned height); /* the monitor prefers that mode from now on */
 
 /*
  * The same for a card that is a standard VGA among other things.  Such a one has a Vga inside, whose pci.dev has type,

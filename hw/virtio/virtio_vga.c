@@ -2,7 +2,6 @@
  * virtio-vga: a virtio graphics card that is a standard VGA until its driver shows something (QEMU
  * hw/display/virtio-vga.c).  BARs 0 and 2 and the ROM are the VGA's, 1 and 4 virtio's, which drivers find by their capabilities.
  */
-#include "core/error.h"
 #include "core/machine.h"
 #include "hw/display/vga_state.h"
 #include "hw/virtio/virtio_gpu_private.h"
@@ -42,10 +41,6 @@ static gboolean vga_inside_create(VirtioVga *s, GError **err)
     s->vga.pci.dev = s->gpu.virtio.pci.dev;
     s->vga.xres = s->gpu.xres;
     s->vga.yres = s->gpu.yres;
-    s->vga.size = s->vga.vgamem_mb * MiB;
-    if (!is_power_of_2(s->vga.vgamem_mb))
-        return error_set(err, "device '%s': property 'vgamem_mb' takes a power of 2, not %u", s->vga.pci.dev.id,
-                         s->vga.vgamem_mb);
     return vga_parts_create(&s->vga, VGA_LEGACY | VGA_VBE_PORTS, err);
 }
 
@@ -63,8 +58,6 @@ static gboolean virtio_vga_create(Device *dev, GError **err)
         return FALSE;
     }
     vga_bars_add(&s->vga, &s->gpu.virtio.pci);
-    if (s->vga.rom)
-        pci_add_bar(&s->gpu.virtio.pci, 6, PCI_BAR_MEMORY, s->vga.rom);
     return TRUE;
 }
 
