@@ -159,7 +159,8 @@ static const StateField feed_state[] = {
 static const StateField cirrus_state[] = {
     STATE_STRUCT(Cirrus, vga, vga_card_state), STATE_BYTES(Cirrus, sr), STATE_BYTES(Cirrus, gr),
     STATE_BYTES(Cirrus, cr), STATE_U8(Cirrus, dac_reads), STATE_U8(Cirrus, dac_hidden),
-    STATE_BYTES(Cirrus, pointer_palette), STATE_U16(Cirrus, pointer_x), STATE_U16(Cirrus, pointer_y), STATE_STRUCT(Cirrus, feed, feed_state), STATE_END
+    STATE_BYTES(Cirrus, pointer_palette), STATE_U16(Cirrus, pointer_x), STATE_U16(Cirrus, pointer_y),
+    STATE_STRUCT(Cirrus, feed, feed_state), STATE_END
 };
 
 static const Property cirrus_properties[] = {

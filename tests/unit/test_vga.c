@@ -350,6 +350,9 @@ static void test_edid(void)
     edid_read(&c, edid);
     g_assert_cmpuint(edid_width(edid + 54), ==, 640);
     g_assert_cmpuint(edid_height(edid + 54), ==, 4088);
+    g_assert_true(console_fit(c.con, 0, 0)); /* the viewer has gone */
+    edid_read(&c, edid);
+    g_assert_cmpuint(edid_width(edid + 54), ==, 1280);
     card_exit(&c);
     card_init(&c, "vgamem_mb", "1");
     g_assert_true(console_fit(c.con, 1920, 1080));
