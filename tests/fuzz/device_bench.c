@@ -14,6 +14,7 @@
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3_ide.h"
 #include "hw/timer/hpet.h"
+#include "hw/usb/usb_storage.h"
 #include "machines/devices.h"
 #include "util/bits.h"
 
@@ -23,7 +24,7 @@ enum { FIRST_PORT = 0xc000, FIRST_MEMORY = 0xe0000000, APIC_AT = 0xfee00000, MSR
 /* Who makes a bus that is neither ISA nor PCI: a device of the bus gets the first; each gets a device of each kind. */
 static const struct { const char *bus, *controller; } controllers[] = {
     { "ide", "piix3-ide" }, { "ide", "ahci" }, { "ide", "ich9-ahci" }, { "scsi", "virtio-scsi-pci" },
-    { "virtio-serial-bus", "virtio-serial-pci" },
+    { "virtio-serial-bus", "virtio-serial-pci" }, { "usb", "qemu-xhci" }, { "usb", "piix3-usb-uhci" },
 };
 
 /* Devices that do nothing without another. */
@@ -305,7 +306,8 @@ static void set(Device *dev, const char *property, const char *value)
 static void set_backend(DeviceBench *b, Device *dev, const Property *p)
 {
     bool cdrom = g_str_has_suffix(dev->type->name, "-cd");
-    g_autofree char *id = p->type == PROP_DRIVE ? new_drive(b, cdrom) : p->type == PROP_NET ? new_network(b)
+    bool drive = p->type == PROP_DRIVE || (dev->type == &usb_storage_type && !strcmp(p->name, "drive"));
+    g_autofree char *id = drive ? new_drive(b, cdrom) : p->type == PROP_NET ? new_network(b)
                           : p->type == PROP_CHAR ? new_chars(b) : NULL;
     if (id)
         set(dev, p->name, id);
