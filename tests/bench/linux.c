@@ -1,6 +1,7 @@
 /*
  * The benchmark's Linux guest: a static program that the kernel starts as /init.  The kernel's command line says what
- * to do: "rows=NAME,..." (all, none) and "msecs=N".  Each row is sized to about N milliseconds by the guest's clock,
+ * to do: "rows=NAME,..." (all, none), "msecs=N", "scroll=1" (a process writes to the screen all the while) and "idle=N"
+ * (a row of that name which sleeps for N seconds, last).  Each row is sized to about N milliseconds by the guest's clock,
  * then announced, run and reported; the host times what stands between the lines, so that a wrong clock flatters nobody:
  *
  *   BENCH up MICROSECONDS                        the guest's clock, here and at the end
@@ -113,6 +114,28 @@ static const char *argument(const char *key, const char *otherwise)
     return otherwise;
 }
 
+/* A process that fills the screen with lines, each other than the one before, as fast as it goes. */
+static void scroll(void)
+{
+    mkdir("/dev", 0755);
+    mount("dev", "/dev", "devtmpfs", 0, NULL);
+    if (fork())
+        return;
+    FILE *screen = fopen("/dev/tty0", "w");
+    for (unsigned long n = 0; screen; n++)
+        fprintf(screen, "%8lu the quick brown fox jumps over the lazy dog %08lx\n", n, n * 2654435761UL);
+    _exit(1);
+}
+
+static void run_idle(unsigned seconds)
+{
+    printf("BENCH start idle\n");
+    say();
+    sleep(seconds);
+    printf("BENCH end idle 1 1\n");
+    say();
+}
+
 static void be_init(void)
 {
     mkdir("/proc", 0755);
@@ -121,7 +144,11 @@ static void be_init(void)
     mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
     printf("BENCH up %.0f\n", now() * 1e6);
     say();
+    if (atoi(argument("scroll", "0")))
+        scroll();
     run_listed(argument("rows", "none"), atof(argument("msecs", "300")) / 1000);
+    if (atoi(argument("idle", "0")))
+        run_idle(atoi(argument("idle", "0")));
     printf("BENCH done %.0f\n", now() * 1e6);
     say();
     reboot(RB_POWER_OFF);
