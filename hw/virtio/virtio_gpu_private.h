@@ -77,10 +77,9 @@ struct Gpu {
     uint64_t hostmem;        /* what they take */
     GByteArray *saved;       /* the resources while a machine is saved or loaded */
     int64_t turn;            /* bytes that may yet be moved before others have theirs */
-    /* What is on the first screen while the driver shows nothing there; NULL: nothing. */
-    void (*idle_update)(Gpu *g, bool all);
-    bool (*idle_text)(Gpu *g, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells);
-    void (*idle_fit)(Gpu *g, unsigned width, unsigned height);
+    /* What is on the first screen while the driver shows nothing there: a VGA, which has all of these; NULL: nothing. */
+    const ConsoleOps *idle;
+    void *idle_opaque;
 };
 
 /* ---- virtio_gpu.c ---- */

@@ -75,8 +75,8 @@ static void draw_idle(GpuScanout *s, bool all)
 {
     const Surface *surface = &s->console->surface;
 
-    if (is_first(s) && s->gpu->idle_update) {
-        s->gpu->idle_update(s->gpu, all || s->shown);
+    if (is_first(s) && s->gpu->idle) {
+        s->gpu->idle->update(s->gpu->idle_opaque, all || s->shown);
     } else if (!surface->pixels || s->shown || all) {
         console_resize(s->console, IDLE_WIDTH, IDLE_HEIGHT);
         memset(surface->pixels, 0, sizeof(uint32_t) * surface->width * surface->height);
@@ -91,11 +91,18 @@ static void scanout_update(void *opaque, bool all)
     (is_idle(s) ? draw_idle : draw)(s, all);
 }
 
+static bool shows_vga(const GpuScanout *s) { return is_idle(s) && is_first(s) && s->gpu->idle; }
+
 static bool scanout_text(void *opaque, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells)
 {
-    GpuScanout *s = opaque;
-    bool vga = is_idle(s) && is_first(s) && s->gpu->idle_text;
-    return vga && s->gpu->idle_text(s->gpu, columns, rows, cells, max_cells);
+    const Gpu *g = ((GpuScanout *)opaque)->gpu;
+    return shows_vga(opaque) && g->idle->text(g->idle_opaque, columns, rows, cells, max_cells);
+}
+
+static int scanout_text_cursor(void *opaque)
+{
+    const Gpu *g = ((GpuScanout *)opaque)->gpu;
+    return shows_vga(opaque) ? g->idle->text_cursor(g->idle_opaque) : -1;
 }
 
 /* A viewer without a size has gone: its monitor is not there any more, unless it is the only one. */
@@ -104,8 +111,8 @@ static void scanout_fit(void *opaque, unsigned width, unsigned height)
     GpuScanout *s = opaque;
     bool connected = is_first(s) || (width && height);
 
-    if (is_first(s) && s->gpu->idle_fit)
-        s->gpu->idle_fit(s->gpu, width, height);
+    if (is_first(s) && s->gpu->idle)
+        s->gpu->idle->fit(s->gpu->idle_opaque, width, height);
     if (width && height) {
         width = CLAMP(width, SIDE_FIT_MIN, SIDE_FIT_MAX);
         height = CLAMP(height, SIDE_FIT_MIN, SIDE_FIT_MAX);
@@ -121,7 +128,9 @@ static void scanout_fit(void *opaque, unsigned width, unsigned height)
     gpu_display_event(s->gpu);
 }
 
-static const ConsoleOps scanout_ops = { .update = scanout_update, .text = scanout_text, .fit = scanout_fit };
+static const ConsoleOps scanout_ops = {
+    .update = scanout_update, .text = scanout_text, .text_cursor = scanout_text_cursor, .fit = scanout_fit,
+};
 
 /* ---- the pointer ---- */
 

@@ -13,27 +13,6 @@ typedef struct VirtioVga {
 
 Device *virtio_vga_inner(Device *dev) { return &((VirtioVga *)dev)->vga.pci.dev; }
 
-/* ---- what is on the screen without the driver ---- */
-
-static void idle_update(Gpu *g, bool all)
-{
-    Vga *v = &((VirtioVga *)g)->vga;
-    if (all)
-        vga_draw_forget(v);
-    vga_console_ops.update(v, all);
-}
-
-static bool idle_text(Gpu *g, unsigned *columns, unsigned *rows, uint16_t *cells, unsigned max_cells)
-{
-    return vga_console_ops.text(&((VirtioVga *)g)->vga, columns, rows, cells, max_cells);
-}
-
-static void idle_fit(Gpu *g, unsigned width, unsigned height)
-{
-    if (vga_console_ops.fit)
-        vga_console_ops.fit(&((VirtioVga *)g)->vga, width, height);
-}
-
 /* ---- life ---- */
 
 static gboolean vga_inside_create(VirtioVga *s, GError **err)
@@ -50,9 +29,8 @@ static gboolean virtio_vga_create(Device *dev, GError **err)
 
     if (!vga_inside_create(s, err))
         return FALSE;
-    s->gpu.idle_update = idle_update;
-    s->gpu.idle_text = idle_text;
-    s->gpu.idle_fit = idle_fit;
+    s->gpu.idle = &vga_console_ops;
+    s->gpu.idle_opaque = &s->vga;
     if (!gpu_init(&s->gpu, &s->vga.console, err)) {
         vga_parts_free(&s->vga);
         return FALSE;
