@@ -65,7 +65,8 @@ static gboolean check_fixed(const Qcow2 *q, const char *who, GError **err)
         return bad(q, who, 24, "size", h->size, err);
     if (h->backing_size > QCOW2_BACKING_MAX)
         return bad(q, who, 16, "backing_file_size", h->backing_size, err);
-    if (h->backing_at && (h->backing_at < h->length || h->backing_at > BIT(h->cluster_bits) - h->backing_size))
+    if (h->backing_at && (h->backing_at < h->length || h->backing_at > BIT(h->cluster_bits) ||
+                          h->backing_size > BIT(h->cluster_bits) - h->backing_at))
         return bad(q, who, 8, "backing_file_offset", h->backing_at, err);
     return TRUE;
 }

@@ -697,6 +697,18 @@ static void test_lazy(Fixture *f, gconstpointer unused)
     assert_sound(f->base);
 }
 
+/* In clusters of 512 bytes a name may be longer than its cluster. */
+static void test_backing_name(Fixture *f, gconstpointer unused)
+{
+    static const uint8_t size[4] = { 0, 0, 3, 0xe8 };
+    (void)unused;
+    make_filled(f->file, "cluster_size=512");
+    file_poke64(f->file, 8, 256);
+    file_poke(f->file, 16, size, 4);
+    g_autofree char *text = open_error(f->file, false);
+    assert_mentions(text, "backing_file_offset");
+}
+
 static void test_features(Fixture *f, gconstpointer unused)
 {
     (void)unused;
@@ -1038,6 +1050,7 @@ int main(int argc, char **argv)
     TEST("repair-counts", test_repair_counts, NULL);
     TEST("repair-table", test_repair_table, NULL);
     TEST("lazy", test_lazy, NULL);
+    TEST("backing-name", test_backing_name, NULL);
     TEST("features", test_features, NULL);
     TEST("threads", test_threads, "");
     TEST("threads-small", test_threads, "cluster_size=4096");
