@@ -276,6 +276,9 @@ static void pm_destroy(Device *dev)
     pci_device_exit(&pm->pci);
 }
 
+/* A timer's overflow that nobody has asked for yet is in the status that is saved. */
+static void pm_pre_save(Device *dev) { update_timer_status((Piix4Pm *)dev); }
+
 static gboolean pm_post_load(Device *dev, GError **err)
 {
     Piix4Pm *pm = (Piix4Pm *)dev;
@@ -297,5 +300,5 @@ static const Property pm_properties[] = { PCI_ADDR_PROPERTY(Piix4Pm), PROPERTY_E
 const DeviceType piix4_pm_type = {
     .name = "PIIX4_PM", .description = "Intel 82371AB power management", .bus = "system", .size = sizeof(Piix4Pm),
     .properties = pm_properties, .create = pm_create, .reset = pm_reset, .destroy = pm_destroy, .state = pm_state,
-    .post_load = pm_post_load,
+    .pre_save = pm_pre_save, .post_load = pm_post_load,
 };
