@@ -25,6 +25,7 @@ enum { FIRST_PORT = 0xc000, FIRST_MEMORY = 0xe0000000, APIC_AT = 0xfee00000, MSR
 static const struct { const char *bus, *controller; } controllers[] = {
     { "ide", "piix3-ide" }, { "ide", "ahci" }, { "ide", "ich9-ahci" }, { "scsi", "virtio-scsi-pci" },
     { "virtio-serial-bus", "virtio-serial-pci" }, { "usb", "qemu-xhci" }, { "usb", "piix3-usb-uhci" },
+    { "HDA", "intel-hda" },
 };
 
 /* Devices that do nothing without another. */
