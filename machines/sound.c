@@ -64,7 +64,6 @@ static gboolean audio_open_nth(Machine *m, const char *argument, unsigned n, GEr
 {
     g_autoptr(GPtrArray) pairs = option_pairs_parse(argument, "driver");
     g_autofree char *model = option_pairs_take(pairs, "model"), *id = audio_id(n);
-    g_autoptr(GString) text = g_string_new(NULL);
     if (model && !model_find(model, err))
         return FALSE;
     if (!option_pairs_get(pairs, "id"))
