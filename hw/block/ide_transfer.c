@@ -106,6 +106,7 @@ bool ide_image_done(IdeDrive *d)
     if (!d->stale)
         return true;
     d->stale = false;
+    d->phase = IDE_IDLE; /* also while the reset is held, which does the rest when it ends */
     ide_reset_drive(d);
     return false;
 }
