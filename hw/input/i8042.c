@@ -344,9 +344,16 @@ static bool ps2_port_valid(const Ps2Port *p)
     return p->head < PS2_QUEUE_SIZE && p->count <= PS2_QUEUE_SIZE && p->reply_count <= PS2_REPLY_SIZE;
 }
 
+/* Commands with a parameter: lights, scan set, rate, and how the keys that follow behave. */
+static bool awaits_parameter(uint8_t command)
+{
+    return command == 0xed || command == 0xf0 || command == 0xf3 || (command >= 0xfb && command <= 0xfd);
+}
+
 static bool keyboard_valid(const Ps2Keyboard *k)
 {
-    return ps2_port_valid(&k->port) && k->scan_set >= 1 && k->scan_set <= 3;
+    return ps2_port_valid(&k->port) && k->scan_set >= 1 && k->scan_set <= 3 &&
+           (!k->command || awaits_parameter(k->command));
 }
 
 static gboolean i8042_post_load(Device *dev, GError **err)
