@@ -112,7 +112,7 @@ static void write_port(Ehci *s, unsigned n, uint32_t v)
 
 static void controller_reset(Ehci *s)
 {
-    ehci_cancel(s);
+    usb_laters_cancel(&s->later);
     timer_cancel(s->timer);
     s->usbcmd = CMD_INITIAL;
     s->usbsts = EHCI_STS_HALTED;
@@ -226,7 +226,7 @@ static gboolean ehci_create(Device *dev, GError **err)
     s->registers = region_new_io("ehci", REGISTERS_SIZE, &registers_ops, s);
     pci_add_bar(&s->pci, 0, PCI_BAR_MEMORY, s->registers);
     s->timer = timer_new(dev->machine->clocks, MYNA_CLOCK_VIRTUAL, timer_fired, s);
-    ehci_packets_init(s);
+    usb_laters_init(&s->later, pci_memory(&s->pci), ehci_ended, s);
     s->bus = usb_bus_new(dev);
     for (unsigned n = 0; n < EHCI_PORTS; n++)
         usb_port_add(s->bus, &s->port[n], NULL, n + 1, USB_SPEED_HIGH, &port_ops, s);
@@ -245,12 +245,12 @@ static void ehci_destroy(Device *dev)
 {
     Ehci *s = (Ehci *)dev;
     s->usbcmd = 0;
-    ehci_cancel(s);
+    usb_laters_cancel(&s->later);
     usb_bus_free(s->bus);
     pci_device_exit(&s->pci);
     region_free(s->registers);
     timer_free(s->timer);
-    ehci_packets_clear(s);
+    usb_laters_clear(&s->later);
 }
 
 static gboolean ehci_post_load(Device *dev, GError **err)
@@ -259,7 +259,7 @@ static gboolean ehci_post_load(Device *dev, GError **err)
     if (s->frindex > 0x3fff || s->periodic_list & 0xfff || s->async_list & 31 || s->frame_at < 0 ||
         s->frame_at > INT64_MAX / 2)
         return error_set(err, "%s: the saved state has lists that cannot be", dev->id);
-    ehci_cancel(s);
+    usb_laters_cancel(&s->later);
     pci_device_restored(&s->pci);
     return TRUE;
 }

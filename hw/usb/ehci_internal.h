@@ -11,19 +11,11 @@
 #include "core/clock.h"
 #include "hw/pci/pci.h"
 #include "hw/usb/ehci.h"
-#include "hw/usb/usb.h"
+#include "hw/usb/usb_later.h"
 
-enum { EHCI_PORTS = 6, EHCI_LATER = 16 };
+enum { EHCI_PORTS = 6 };
 
 typedef struct Ehci Ehci;
-
-/* A transfer that a device takes its time for (USB_ASYNC). */
-typedef struct EhciLater {
-    Ehci *controller;
-    uint32_t td, token;      /* its descriptor and token as they were then; 0: free */
-    unsigned unseen;         /* walks since the schedules last led to it */
-    UsbPacket packet;
-} EhciLater;
 
 struct Ehci {
     PciDevice pci;
@@ -36,7 +28,7 @@ struct Ehci {
     bool doorbell;           /* the guest wants to know when the asynchronous schedule has been left (4.8.2) */
     uint32_t quiet;          /* frames since a transfer came to an end */
     bool busy;               /* private: the schedules are being walked */
-    EhciLater later[EHCI_LATER];
+    UsbLaters later;
 };
 
 enum { EHCI_RUN = 1 << 0, EHCI_RESET = 1 << 1, EHCI_PERIODIC = 1 << 4, EHCI_ASYNC = 1 << 5, EHCI_DOORBELL = 1 << 6 };
@@ -54,8 +46,7 @@ void ehci_update_irq(Ehci *s);
 /* Walks the schedules for the frames that have begun, and sets the timer for the next. */
 void ehci_catch_up(Ehci *s);
 void ehci_start(Ehci *s);
-void ehci_cancel(Ehci *s);
-void ehci_packets_init(Ehci *s);
-void ehci_packets_clear(Ehci *s);
+/* A device is done with a transfer (UsbLaters.ended). */
+void ehci_ended(void *controller);
 
 #endif

@@ -17,7 +17,7 @@ enum { TOKEN_BABBLE = 1 << 4, TOKEN_TRANSACTION = 1 << 3, TOKEN_HALTED = 1 << 6,
        TOKEN_INTERRUPT = 1 << 15 };
 #define TOKEN_TOGGLE UINT32_C(0x80000000)
 enum { QUEUES_MAX = 128 /* of a walk */, STEPS_MAX = 64 /* transfers of a queue in a walk */, LINKS_MAX = 64,
-       UNSEEN_MAX = 64, SETUP_BYTES = 8, TRANSFER_MAX = PAGES * PAGE_BYTES };
+       SETUP_BYTES = 8, TRANSFER_MAX = PAGES * PAGE_BYTES };
 
 /* ---- memory ---- */
 
@@ -100,66 +100,26 @@ static bool packet_fill(Ehci *s, UsbPacket *p, const Queue *q, const Td *td)
     return td_bytes(td) == SETUP_BYTES && !td_page(td);
 }
 
-static EhciLater *later_find(Ehci *s, uint32_t td)
+void ehci_ended(void *controller)
 {
-    for (unsigned n = 0; n < EHCI_LATER; n++)
-        if (s->later[n].td == td)
-            return &s->later[n];
-    return NULL;
-}
-
-static void later_done(UsbPacket *p)
-{
-    Ehci *s = ((EhciLater *)p->opaque)->controller;
+    Ehci *s = controller;
     s->quiet = 0;
     ehci_catch_up(s);
 }
 
-static void later_drop(EhciLater *l)
-{
-    usb_cancel(&l->packet);
-    l->td = 0;
-}
-
-static void later_age(Ehci *s)
-{
-    for (unsigned n = 0; n < EHCI_LATER; n++)
-        if (s->later[n].td && s->later[n].unseen++ >= UNSEEN_MAX)
-            later_drop(&s->later[n]);
-}
-
-void ehci_cancel(Ehci *s)
-{
-    for (unsigned n = 0; n < EHCI_LATER; n++)
-        later_drop(&s->later[n]);
-}
-
-/* As of UHCI (uhci_schedule.c): each descriptor has a packet of its own while its device is at it. */
+/* Hands the transfer to its device; USB_ASYNC: it is under way. */
 static UsbStatus submit(Ehci *s, const Queue *q, const Td *td, uint32_t *actual)
 {
-    EhciLater *l = later_find(s, td->at);
-    if (l && l->token != td->token) {
-        later_drop(l);
-        l = NULL;
-    }
-    if (l && l->packet.status == USB_ASYNC) {
-        l->unseen = 0;
-        return USB_ASYNC;
-    }
+    UsbLater *l = usb_later_find(&s->later, td->at, td->token);
     if (!l) {
-        if (!(l = later_find(s, 0)))
+        if (!(l = usb_later_new(&s->later, td->at, td->token)))
             return USB_NAK;
-        l->token = td->token;
-        l->td = td->at;
-        l->unseen = 0;
-        if (!packet_fill(s, &l->packet, q, td))
+        if (packet_fill(s, &l->packet, q, td))
+            usb_submit(find_device(s, q->characteristics & 0x7f), &l->packet);
+        else
             l->packet.status = USB_ERROR;
-        else if (usb_submit(find_device(s, q->characteristics & 0x7f), &l->packet) == USB_ASYNC)
-            return USB_ASYNC;
     }
-    *actual = l->packet.actual;
-    l->td = 0;
-    return l->packet.status;
+    return usb_later_result(l, actual);
 }
 
 /* ---- a descriptor comes to its end (4.10.3, 4.10.4) ---- */
@@ -290,7 +250,7 @@ static void walk(Ehci *s)
         s->doorbell = false;
         s->usbsts |= EHCI_STS_ADVANCE;
     }
-    later_age(s);
+    usb_laters_age(&s->later);
 }
 
 /* ---- time ---- */
@@ -341,18 +301,4 @@ void ehci_start(Ehci *s)
     s->frame_at = now(s) + FRAME;
     s->quiet = 0;
     set_timer(s);
-}
-
-void ehci_packets_init(Ehci *s)
-{
-    for (unsigned n = 0; n < EHCI_LATER; n++) {
-        s->later[n].controller = s;
-        usb_packet_init(&s->later[n].packet, pci_memory(&s->pci), later_done, &s->later[n]);
-    }
-}
-
-void ehci_packets_clear(Ehci *s)
-{
-    for (unsigned n = 0; n < EHCI_LATER; n++)
-        usb_packet_clear(&s->later[n].packet);
 }

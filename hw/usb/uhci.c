@@ -101,7 +101,7 @@ static void write_port(Uhci *s, unsigned n, uint16_t v)
 
 static void controller_reset(Uhci *s)
 {
-    uhci_cancel(s);
+    usb_laters_cancel(&s->later);
     timer_cancel(s->timer);
     s->command = s->enabled = s->frame = 0;
     s->status = UHCI_STS_HALTED;
@@ -231,7 +231,7 @@ static gboolean uhci_create(Device *dev, GError **err)
     s->registers = region_new_io("uhci", REGISTERS_SIZE, &registers_ops, s);
     pci_add_bar(&s->pci, BAR, PCI_BAR_IO, s->registers);
     s->timer = timer_new(dev->machine->clocks, MYNA_CLOCK_VIRTUAL, timer_fired, s);
-    uhci_packets_init(s);
+    usb_laters_init(&s->later, pci_memory(&s->pci), uhci_ended, s);
     ports_create(s);
     return TRUE;
 }
@@ -248,12 +248,12 @@ static void uhci_destroy(Device *dev)
 {
     Uhci *s = (Uhci *)dev;
     s->command = 0;
-    uhci_cancel(s);
+    usb_laters_cancel(&s->later);
     usb_bus_free(s->bus);
     pci_device_exit(&s->pci);
     region_free(s->registers);
     timer_free(s->timer);
-    uhci_packets_clear(s);
+    usb_laters_clear(&s->later);
 }
 
 static gboolean uhci_post_load(Device *dev, GError **err)
@@ -261,7 +261,7 @@ static gboolean uhci_post_load(Device *dev, GError **err)
     Uhci *s = (Uhci *)dev;
     if (s->frame > 0x7ff || s->frame_list & 0xfff || s->frame_at < 0 || s->frame_at > INT64_MAX / 2)
         return error_set(err, "%s: the saved state has a frame number or list that cannot be", dev->id);
-    uhci_cancel(s);
+    usb_laters_cancel(&s->later);
     pci_device_restored(&s->pci);
     return TRUE;
 }

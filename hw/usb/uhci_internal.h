@@ -11,20 +11,11 @@
 #include "core/clock.h"
 #include "hw/pci/pci.h"
 #include "hw/usb/uhci.h"
-#include "hw/usb/usb.h"
+#include "hw/usb/usb_later.h"
 
-enum { UHCI_PORTS = 2, UHCI_LATER = 16 };
+enum { UHCI_PORTS = 2 };
 
 typedef struct Uhci Uhci;
-
-/* A transfer that a device takes its time for (USB_ASYNC). */
-typedef struct UhciLater {
-    Uhci *controller;
-    uint32_t td;             /* its descriptor; 0: free */
-    uint32_t token;          /* as it was then */
-    unsigned unseen;         /* frames since the schedule last led to it */
-    UsbPacket packet;
-} UhciLater;
 
 struct Uhci {
     PciDevice pci;
@@ -39,7 +30,7 @@ struct Uhci {
     bool interrupt_done, interrupt_short; /* why USBINT is set */
     uint32_t quiet;          /* frames since a transfer came to an end */
     bool busy;               /* private: the schedule is being walked */
-    UhciLater later[UHCI_LATER];
+    UsbLaters later;
 };
 
 enum { UHCI_RUN = 0x01, UHCI_RESET = 0x02, UHCI_GLOBAL_RESET = 0x04, UHCI_GLOBAL_SUSPEND = 0x08 };
@@ -58,9 +49,7 @@ void uhci_update_irq(Uhci *s);
 /* Walks the frames that have begun, and sets the timer for the next. */
 void uhci_catch_up(Uhci *s);
 void uhci_start(Uhci *s);
-/* Takes back what devices still have. */
-void uhci_cancel(Uhci *s);
-void uhci_packets_init(Uhci *s);
-void uhci_packets_clear(Uhci *s);
+/* A device is done with a transfer (UsbLaters.ended). */
+void uhci_ended(void *controller);
 
 #endif

@@ -12,7 +12,7 @@ enum { LINK_END = 1, LINK_QUEUE = 2, LINK_DEPTH = 4 };
 enum { TD_LENGTH = 0x7ff, TD_TIMEOUT = 1 << 18, TD_NAK = 1 << 19, TD_BABBLE = 1 << 20, TD_STALLED = 1 << 22,
        TD_ACTIVE = 1 << 23, TD_INTERRUPT = 1 << 24, TD_SHORT = 1 << 29 };
 enum { BYTES_MAX = 1280 /* of a packet, and of full speed in a frame */, STEPS_MAX = 512 /* of a frame */,
-       QUEUES_MAX = 128, UNSEEN_MAX = 64 /* frames */, SETUP_BYTES = 8 };
+       QUEUES_MAX = 128, SETUP_BYTES = 8 };
 
 /* ---- memory ---- */
 
@@ -67,70 +67,26 @@ static bool packet_fill(Uhci *s, UsbPacket *p, const Td *td)
     return td_bytes(td) == SETUP_BYTES;
 }
 
-static UhciLater *later_find(Uhci *s, uint32_t td)
+void uhci_ended(void *controller)
 {
-    for (unsigned n = 0; n < UHCI_LATER; n++)
-        if (s->later[n].td == td)
-            return &s->later[n];
-    return NULL;
-}
-
-static void later_done(UsbPacket *p)
-{
-    Uhci *s = ((UhciLater *)p->opaque)->controller;
+    Uhci *s = controller;
     s->quiet = 0;
     uhci_catch_up(s);
 }
 
-static void later_drop(UhciLater *l)
-{
-    usb_cancel(&l->packet);
-    l->td = 0;
-}
-
-/* Descriptors that the guest has taken away, or used for something else, are nobody's any more. */
-static void later_age(Uhci *s)
-{
-    for (unsigned n = 0; n < UHCI_LATER; n++)
-        if (s->later[n].td && s->later[n].unseen++ >= UNSEEN_MAX)
-            later_drop(&s->later[n]);
-}
-
-void uhci_cancel(Uhci *s)
-{
-    for (unsigned n = 0; n < UHCI_LATER; n++)
-        later_drop(&s->later[n]);
-}
-
-/*
- * Hands the transfer to its device; USB_ASYNC: it is under way.  A packet that may last is the device's until then, so
- * each such descriptor has one of its own; without one that is free it has to be asked again.
- */
+/* Hands the transfer to its device; USB_ASYNC: it is under way. */
 static UsbStatus submit(Uhci *s, const Td *td, uint32_t *actual)
 {
-    UhciLater *l = later_find(s, td->at);
-    if (l && l->token != td->token) {
-        later_drop(l);
-        l = NULL;
-    }
-    if (l && l->packet.status == USB_ASYNC) {
-        l->unseen = 0;
-        return USB_ASYNC;
-    }
+    UsbLater *l = usb_later_find(&s->later, td->at, td->token);
     if (!l) {
-        if (!(l = later_find(s, 0)))
+        if (!(l = usb_later_new(&s->later, td->at, td->token)))
             return USB_NAK;
-        l->token = td->token;
-        l->td = td->at;
-        l->unseen = 0;
-        if (!packet_fill(s, &l->packet, td))
+        if (packet_fill(s, &l->packet, td))
+            usb_submit(find_device(s, td->token >> 8 & 0x7f), &l->packet);
+        else
             l->packet.status = USB_ERROR;
-        else if (usb_submit(find_device(s, td->token >> 8 & 0x7f), &l->packet) == USB_ASYNC)
-            return USB_ASYNC;
     }
-    *actual = l->packet.actual;
-    l->td = 0;
-    return l->packet.status;
+    return usb_later_result(l, actual);
 }
 
 /* ---- what becomes of a descriptor (3.2.2) ---- */
@@ -239,7 +195,7 @@ static void walk_frame(Uhci *s)
     uint32_t link = read32(s, s->frame_list + s->frame % FRAMES * 4);
     while (!(link & LINK_END) && s->command & UHCI_RUN && w.steps++ < STEPS_MAX && w.bytes < BYTES_MAX)
         link = link & LINK_QUEUE ? walk_queue(s, &w, link) : walk_td(s, &w, link);
-    later_age(s);
+    usb_laters_age(&s->later);
     if (s->interrupt_done || s->interrupt_short)
         s->status |= UHCI_STS_INTERRUPT;
 }
@@ -287,18 +243,4 @@ void uhci_start(Uhci *s)
     s->frame_at = now(s) + FRAME;
     s->quiet = 0;
     set_timer(s);
-}
-
-void uhci_packets_init(Uhci *s)
-{
-    for (unsigned n = 0; n < UHCI_LATER; n++) {
-        s->later[n].controller = s;
-        usb_packet_init(&s->later[n].packet, pci_memory(&s->pci), later_done, &s->later[n]);
-    }
-}
-
-void uhci_packets_clear(Uhci *s)
-{
-    for (unsigned n = 0; n < UHCI_LATER; n++)
-        usb_packet_clear(&s->later[n].packet);
 }
