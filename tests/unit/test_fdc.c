@@ -7,6 +7,7 @@
 #include "hw/block/fdc.h"
 #include "hw/misc/i8237.h"
 #include "tests/unit/bench.h"
+#include "tests/unit/damaged_state.h"
 
 enum { DOR = 0x3f2, MSR = 0x3f4, DSR = 0x3f4, FIFO = 0x3f5, CHANGE = 0x3f7, CCR = 0x3f7, DATA_AT = 0x10000 };
 enum { TRACK = 18 };
@@ -506,14 +507,9 @@ static void test_save_broken(void)
     SEND(&f, 0xe6, 0, 0, 0, 1, 2, TRACK, 0x1b, 0xff);
     GByteArray *saved = machine_save(f.b.m);
     for (unsigned round = 0; round < 200; round++) {
-        g_autofree uint8_t *bad = g_memdup2(saved->data, saved->len);
-        for (unsigned n = 0; n < 4; n++)
-            bad[g_rand_int_range(random, 0, saved->len)] ^= 1 << g_rand_int_range(random, 0, 8);
-        GError *err = NULL;
-        if (machine_load(f.b.m, bad, saved->len, &err))
+        if (load_damaged(f.b.m, saved, 4, random))
             for (unsigned n = 0; n < 100; n++)
                 random_access(&f, random);
-        g_clear_error(&err);
         block_drain_all(f.b.m);
         machine_reset(f.b.m);
     }

@@ -1,5 +1,6 @@
 /* An NVMe controller as a driver sees it: registers, queues in memory, doorbells, messages (NVM Express 1.4). */
 #include "hw/block/nvme.h"
+#include "tests/unit/damaged_state.h"
 #include "tests/unit/disk_bench.h"
 
 enum { CC = 0x14, CSTS = 0x1c, INTMS = 0x0c, INTMC = 0x10, AQA = 0x24, ASQ = 0x28, ACQ = 0x30, DOORBELL = 0x1000 };
@@ -523,14 +524,9 @@ static void test_save_broken(Fixture *f, gconstpointer unused)
     queue_create(f, 1, false);
     GByteArray *saved = machine_save(f->b.m);
     for (unsigned round = 0; round < 200; round++) {
-        g_autofree uint8_t *bad = g_memdup2(saved->data, saved->len);
-        for (unsigned i = 0; i < 4; i++)
-            bad[g_rand_int_range(random, 0, saved->len)] ^= 1 << g_rand_int_range(random, 0, 8);
-        GError *err = NULL;
-        if (machine_load(f->b.m, bad, saved->len, &err))
+        if (load_damaged(f->b.m, saved, 4, random))
             for (unsigned i = 0; i < 200; i++)
                 random_access(f, random);
-        g_clear_error(&err);
         settle(&f->b);
         machine_reset(f->b.m);
     }
