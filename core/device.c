@@ -212,8 +212,7 @@ static gboolean set_backend(Device *dev, const Property *p, const char *value, G
 {
     const char *kind = property_types[p->type].shown;
     g_autofree char *prefix = g_strdup_printf("%s:", kind);
-    g_autofree char *slot = g_strconcat(prefix, value, NULL);
-    void *backend = machine_find(dev->machine, slot);
+    void *backend = machine_find_backend(dev->machine, kind, value);
     const char *nearest;
 
     if (backend) {

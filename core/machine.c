@@ -506,6 +506,18 @@ void *machine_find(Machine *m, const char *name)
     return g_hash_table_lookup(m->slots, name);
 }
 
+void machine_provide_backend(Machine *m, const char *kind, const char *id, void *backend)
+{
+    g_autofree char *name = g_strconcat(kind, ":", id, NULL);
+    machine_provide(m, name, backend);
+}
+
+void *machine_find_backend(Machine *m, const char *kind, const char *id)
+{
+    g_autofree char *name = g_strconcat(kind, ":", id, NULL);
+    return machine_find(m, name);
+}
+
 void machine_add_state(Machine *m, const char *name, const StateField *fields, void *object, void (*pre)(void *),
                        void (*post)(void *))
 {

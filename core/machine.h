@@ -110,6 +110,10 @@ void machine_unlisten(Machine *m, const MachineListener *l);
 void machine_provide(Machine *m, const char *name, void *object);
 void *machine_find(Machine *m, const char *name);
 
+/* The same for back ends, which devices' properties name: the object "KIND:ID", KIND as property_type_name() has it. */
+void machine_provide_backend(Machine *m, const char *kind, const char *id, void *backend);
+void *machine_find_backend(Machine *m, const char *kind, const char *id);
+
 /* The main loop, in the calling thread, until shutdown; resumes the CPUs first unless `paused`.  Returns exit status. */
 int machine_run(Machine *m, bool paused);
 

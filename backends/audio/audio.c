@@ -25,17 +25,7 @@ static GPtrArray *backends_of(Machine *m)
     return machine_find(m, "audiodevs");
 }
 
-static void provide_slot(Machine *m, const char *id, AudioBackend *a)
-{
-    g_autofree char *slot = g_strconcat("audiodev:", id, NULL);
-    machine_provide(m, slot, a);
-}
-
-AudioBackend *audio_find(Machine *m, const char *id)
-{
-    g_autofree char *slot = g_strconcat("audiodev:", id, NULL);
-    return machine_find(m, slot);
-}
+AudioBackend *audio_find(Machine *m, const char *id) { return machine_find_backend(m, "audiodev", id); }
 
 AudioBackend *audio_nth(Machine *m, unsigned n)
 {
@@ -50,7 +40,7 @@ static void backend_free(gpointer p)
     audio_mix_skip_silence(a);
     if (a->kind->close)
         a->kind->close(a);
-    provide_slot(a->machine, a->id, NULL);
+    machine_provide_backend(a->machine, "audiodev", a->id, NULL);
     timer_free(a->timer);
     g_ptr_array_unref(a->voices);
     g_free(a->id);
@@ -100,7 +90,7 @@ static AudioBackend *backend_make(Machine *m, const AudioKind *kind, const Audio
     if (!backends_of(m))
         machine_provide(m, "audiodevs", g_ptr_array_new_with_free_func(backend_free));
     g_ptr_array_add(backends_of(m), a);
-    provide_slot(m, a->id, a);
+    machine_provide_backend(m, "audiodev", a->id, a);
     return a;
 }
 

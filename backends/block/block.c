@@ -71,18 +71,7 @@ static BlockList *list_new(Machine *m)
 
 BlockList *block_list_of(Machine *m) { return block_list(m) ?: list_new(m); }
 
-/* Devices find a drive in the machine's slot "drive:ID" (core/device.c). */
-static void slot_set(Machine *m, const char *id, BlockBackend *b)
-{
-    g_autofree char *slot = g_strconcat("drive:", id, NULL);
-    machine_provide(m, slot, b);
-}
-
-BlockBackend *block_find(Machine *m, const char *id)
-{
-    g_autofree char *slot = g_strconcat("drive:", id, NULL);
-    return machine_find(m, slot);
-}
+BlockBackend *block_find(Machine *m, const char *id) { return machine_find_backend(m, "drive", id); }
 
 BlockBackend *block_nth(Machine *m, unsigned n)
 {
@@ -187,7 +176,7 @@ BlockBackend *block_open(Machine *m, const BlockOptions *options, GError **err)
         return NULL;
     }
     g_ptr_array_add(list->backends, b);
-    slot_set(m, o.id, b);
+    machine_provide_backend(m, "drive", o.id, b);
     return b;
 }
 
@@ -200,7 +189,7 @@ void block_close_all(Machine *m)
     for (unsigned i = 0; i < list->backends->len; i++) {
         BlockBackend *b = list->backends->pdata[i];
         block_drain(b);
-        slot_set(m, b->options.id, NULL);
+        machine_provide_backend(m, "drive", b->options.id, NULL);
     }
     machine_provide(m, "block", NULL);
     machine_unlisten(m, &list->listener);

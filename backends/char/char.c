@@ -17,18 +17,10 @@
 
 /* ---- the list ---- */
 
-/* Devices find a back end in the machine's slot "chardev:ID" (core/device.c). */
-static void provide_slot(Machine *m, const char *id, CharBackend *c)
-{
-    char *slot = g_strconcat("chardev:", id, NULL);
-    machine_provide(m, slot, c);
-    g_free(slot);
-}
-
 static void backend_free(gpointer p)
 {
     CharBackend *c = p;
-    provide_slot(c->machine, c->id, NULL);
+    machine_provide_backend(c->machine, "chardev", c->id, NULL);
     if (c->source)
         g_source_destroy(c->source);
     char_unwatch_output(c);
@@ -54,17 +46,11 @@ CharBackend *char_register(Machine *m, const char *id)
     c->id = g_strdup(id);
     c->input = c->output = c->patience = -1;
     g_ptr_array_add(char_list(m), c);
-    provide_slot(m, id, c);
+    machine_provide_backend(m, "chardev", id, c);
     return c;
 }
 
-CharBackend *char_find(Machine *m, const char *id)
-{
-    char *slot = g_strconcat("chardev:", id, NULL);
-    CharBackend *c = machine_find(m, slot);
-    g_free(slot);
-    return c;
-}
+CharBackend *char_find(Machine *m, const char *id) { return machine_find_backend(m, "chardev", id); }
 
 CharBackend *char_nth(Machine *m, unsigned n)
 {

@@ -34,13 +34,6 @@ static NetList *net_list(Machine *m)
     return machine_find(m, "networks");
 }
 
-/* Devices find a network in the machine's slot "netdev:ID" (core/device.c). */
-static void provide_slot(Machine *m, const char *id, NetBackend *n)
-{
-    g_autofree char *slot = g_strconcat("netdev:", id, NULL);
-    machine_provide(m, slot, n);
-}
-
 static void queue_clear(NetQueue *q)
 {
     g_queue_clear_full(&q->frames, g_free);
@@ -50,7 +43,7 @@ static void queue_clear(NetQueue *q)
 static void backend_free(gpointer p)
 {
     NetBackend *n = p;
-    provide_slot(n->machine, n->id, NULL);
+    machine_provide_backend(n->machine, "netdev", n->id, NULL);
     if (n->kind->close)
         n->kind->close(n);
     queue_clear(&n->queue);
@@ -87,11 +80,7 @@ static NetList *list_make(Machine *m)
     return l;
 }
 
-NetBackend *net_find(Machine *m, const char *id)
-{
-    g_autofree char *slot = g_strconcat("netdev:", id, NULL);
-    return machine_find(m, slot);
-}
+NetBackend *net_find(Machine *m, const char *id) { return machine_find_backend(m, "netdev", id); }
 
 NetBackend *net_nth(Machine *m, unsigned i)
 {
@@ -158,7 +147,7 @@ static gboolean backend_open(Machine *m, const NetKind *kind, const NetSettings 
     n->kind = kind;
     g_queue_init(&n->queue.frames);
     g_ptr_array_add(l->all, n);
-    provide_slot(m, n->id, n);
+    machine_provide_backend(m, "netdev", n->id, n);
     if (kind->open(n, s, err) && (!s->pcap || net_capture_start(n, s->pcap, 0, err)))
         return TRUE;
     g_ptr_array_remove(l->all, n);

@@ -264,9 +264,8 @@ static void scsi_event(void *opaque, unsigned target, unsigned lun, uint8_t asc,
 static gboolean unit_create(UsbStorage *s, GError **err)
 {
     Device *dev = &s->usb.dev;
-    g_autofree char *slot = g_strconcat("drive:", s->drive, NULL);
     g_autofree char *bus = g_strconcat(dev->id, ".0", NULL);
-    const BlockBackend *drive = machine_find(dev->machine, slot);
+    const BlockBackend *drive = block_find(dev->machine, s->drive);
     bool cd = drive && block_is_cdrom(drive);
     s->unit = g_strconcat(dev->id, "-unit", NULL);
     scsi_bus_hide(s->scsi);
