@@ -3,53 +3,24 @@
  * write modes, the pointer, frame buffers of all depths, a state saved amid a blit.
  */
 #include "hw/display/cirrus.h"
-#include "hw/display/console.h"
-#include "hw/pci/pci.h"
-#include "tests/unit/bench.h"
+#include "tests/unit/card_bench.h"
 #include "util/endian.h"
 
-enum { DEVFN = 2 << 3, MEMORY = 4 << 20, PATTERN = 0x200000 };
-#define LFB 0xe0000000u
+enum { MEMORY = 4 << 20, PATTERN = 0x200000 };
 #define FEED (LFB + 0x1000000u)
-#define MMIO 0xe8000000u
 #define BLIT (MMIO + 0x100u)
-
-typedef struct Card {
-    Bench b;
-    CpuPort port;
-    PciBus *bus;
-    Device *dev;
-    Console *con;
-    GRand *chance;
-} Card;
 
 static void card_init(Card *c)
 {
-    bench_init_sized(&c->b, &c->port, 32 * MiB);
-    c->bus = pci_bus_new(c->b.m, c->b.m->memory, c->b.m->ports);
-    c->dev = bench_add(&c->b, &cirrus_vga_type, NULL, NULL);
-    c->con = console_nth(c->b.m, 0);
+    card_up(c, 32 * MiB, &cirrus_vga_type, 1, NULL, NULL);
     c->chance = g_rand_new_with_seed(5446);
-    pci_bus_config_write(c->bus, DEVFN << 8 | PCI_BAR0, LFB, 4);
-    pci_bus_config_write(c->bus, DEVFN << 8 | (PCI_BAR0 + 4), MMIO, 4);
-    pci_bus_config_write(c->bus, DEVFN << 8 | PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2);
 }
 
 static void card_exit(Card *c)
 {
     g_rand_free(c->chance);
-    device_remove(c->dev);
-    pci_bus_free(c->bus);
-    bench_exit(&c->b);
+    card_down(c);
 }
-
-static void poke(Card *c, uint32_t at, uint64_t v, unsigned size) { as_write(c->b.m->memory, at, v, size); }
-static uint64_t peek(Card *c, uint32_t at, unsigned size) { return as_read(c->b.m->memory, at, size); }
-
-static void index_write(Card *c, uint16_t port, uint8_t n, uint8_t v) { as_write(c->b.m->ports, port, v << 8 | n, 2); }
-static void seq(Card *c, uint8_t n, uint8_t v) { index_write(c, 0x3c4, n, v); }
-static void gfx(Card *c, uint8_t n, uint8_t v) { index_write(c, 0x3ce, n, v); }
-static void crtc(Card *c, uint8_t n, uint8_t v) { index_write(c, 0x3d4, n, v); }
 
 static uint8_t index_read(Card *c, uint16_t port, uint8_t n)
 {
@@ -582,12 +553,7 @@ static void test_random(void)
             peek(&c, 0xa0000 + chance(&c, 0x20000 - 8), 8);
             peek(&c, LFB + chance(&c, MEMORY - 8), 4);
         }
-        console_update(c.con, false);
-        const Surface *s = &c.con->surface;
-        gsize bytes = (gsize)s->width * s->height * 4;
-        g_autofree uint32_t *before = g_memdup2(s->pixels, bytes);
-        console_update(c.con, true);
-        g_assert_true(!memcmp(before, s->pixels, bytes));
+        assert_drawn_whole(&c);
     }
     card_exit(&c);
 }

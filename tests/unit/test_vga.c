@@ -3,51 +3,14 @@
  */
 #include <glib/gstdio.h>
 
-#include "hw/display/console.h"
 #include "hw/display/vga.h"
-#include "hw/pci/pci.h"
-#include "tests/unit/bench.h"
+#include "tests/unit/card_bench.h"
 #include "util/endian.h"
-
-typedef struct Card {
-    Bench b;
-    CpuPort port;
-    PciBus *bus;
-    Device *dev;
-    Console *con;
-} Card;
-
-#define LFB 0xe0000000u
-#define MMIO 0xe8000000u
-#define DEVFN (2 << 3)
 
 static void card_init(Card *c, const char *property, const char *value)
 {
-    bench_init_sized(&c->b, &c->port, 100 * MiB);
-    c->bus = pci_bus_new(c->b.m, c->b.m->memory, c->b.m->ports);
-    c->dev = bench_add(&c->b, &vga_type, property, value);
-    c->con = machine_find(c->b.m, "console0");
-    g_assert_nonnull(c->con);
-    pci_bus_config_write(c->bus, DEVFN << 8 | PCI_BAR0, LFB, 4);
-    pci_bus_config_write(c->bus, DEVFN << 8 | (PCI_BAR0 + 8), MMIO, 4);
-    pci_bus_config_write(c->bus, DEVFN << 8 | PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2);
+    card_up(c, 100 * MiB, &vga_type, 2, property, value);
 }
-
-static void card_exit(Card *c)
-{
-    device_remove(c->dev);
-    g_assert_null(machine_find(c->b.m, "console0"));
-    pci_bus_free(c->bus);
-    bench_exit(&c->b);
-}
-
-static void poke(Card *c, uint32_t at, uint64_t v, unsigned size) { as_write(c->b.m->memory, at, v, size); }
-static uint64_t peek(Card *c, uint32_t at, unsigned size) { return as_read(c->b.m->memory, at, size); }
-
-static void index_write(Card *c, uint16_t port, uint8_t n, uint8_t v) { as_write(c->b.m->ports, port, v << 8 | n, 2); }
-static void seq(Card *c, uint8_t n, uint8_t v) { index_write(c, 0x3c4, n, v); }
-static void gfx(Card *c, uint8_t n, uint8_t v) { index_write(c, 0x3ce, n, v); }
-static void crtc(Card *c, uint8_t n, uint8_t v) { index_write(c, 0x3d4, n, v); }
 
 static void attr(Card *c, uint8_t n, uint8_t v)
 {
@@ -202,7 +165,7 @@ static void test_pci(void)
     g_assert_cmpuint(vbe_get(&c, 1), ==, 1024);
     g_assert_cmphex(peek(&c, MMIO + 0x500, 2), ==, 0xb0c5);
     g_assert_cmphex(peek(&c, MMIO + 0x600, 4), ==, 0xffffffff);
-    card_exit(&c);
+    card_down(&c);
     g_unlink(path);
 }
 
@@ -217,7 +180,7 @@ static void test_bad_properties(void)
         g_assert_nonnull(strstr(err->message, bad[n][0]));
         g_clear_error(&err);
     }
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_registers(void)
@@ -278,7 +241,7 @@ static void test_registers(void)
     g_assert_cmphex(in(&c.b, 0x3c3), ==, 0);
     out(&c.b, 0x3c3, 1);
     g_assert_cmphex(in(&c.b, 0x3cc), ==, 0x67);
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* 31.469 kHz and 70.086 Hz in 80-column text, seen through input status 1. */
@@ -309,7 +272,7 @@ static void test_timing(void)
         before = now;
     }
     g_assert_cmpuint(retraces, ==, 70);
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* ---- the monitor ---- */
@@ -353,7 +316,7 @@ static void test_edid(void)
     g_assert_true(console_fit(c.con, 0, 0)); /* the viewer has gone */
     edid_read(&c, edid);
     g_assert_cmpuint(edid_width(edid + 54), ==, 1280);
-    card_exit(&c);
+    card_down(&c);
     card_init(&c, "vgamem_mb", "1");
     g_assert_true(console_fit(c.con, 1920, 1080));
     edid_read(&c, edid);
@@ -361,7 +324,7 @@ static void test_edid(void)
     g_assert_cmpuint(edid_width(edid + 54), >=, 400);
     g_assert_cmphex(edid[38], ==, 1);
     g_assert_cmpuint(edid_width(edid + 135), ==, 0);
-    card_exit(&c);
+    card_down(&c);
 }
 
 enum { DDC_REGISTER = 11 };
@@ -436,8 +399,8 @@ static void test_ddc(void)
     g_assert_cmphex(ddc_get(&d, true), ==, 0xff); /* not asked to go on, it has let go */
     vbe(&c, DDC_REGISTER, 0);
     g_assert_cmphex(vbe_get(&c, DDC_REGISTER), ==, 0x0f);
-    card_exit(&c);
-    card_exit(&d);
+    card_down(&c);
+    card_down(&d);
 }
 
 /* ---- memory ---- */
@@ -518,7 +481,7 @@ static void test_write_modes(void)
     peek(&c, 0xa0000, 1);
     poke(&c, 0xa0006, 0xf0, 1);
     g_assert_cmphex(get_planes(&c, 0xa0006), ==, 0x8f6f4020);
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_read_mode_1(void)
@@ -537,7 +500,7 @@ static void test_read_mode_1(void)
     g_assert_cmphex(peek(&c, 0xa0000, 1), ==, 0xff);
     gfx(&c, 7, 0x0);
     g_assert_cmphex(peek(&c, 0xa0000, 1), ==, 0xff);
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* Where the window is, by the memory map field and the enables. */
@@ -567,7 +530,7 @@ static void test_window(void)
     poke(&c, 0xb8000, 0, 1);
     out(&c.b, 0x3c2, 0xe3);
     g_assert_cmphex(peek(&c, 0xb8000, 1), ==, 0x14);
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* What is written in one addressing is at the right planes in the others, whatever lies directly in memory. */
@@ -617,7 +580,7 @@ static void test_addressing(void)
         if (n != 0x4568)
             g_assert_cmphex(peek(&c, 0xa0000 + n, 1), ==, (uint8_t)(n * 7 + (n >> 8)));
     }
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* ---- text ---- */
@@ -686,7 +649,7 @@ static void test_text(void)
     seq(&c, 1, 0x20);
     console_update(c.con, false);
     g_assert_cmphex(pixel(&c, 0, 1), ==, 0);
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_text_details(void)
@@ -743,7 +706,7 @@ static void test_text_details(void)
     crtc(&c, 0x0d, 1);
     console_update(c.con, false);
     assert_dots(&c, 0, 0, "6666660");
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_text_cells(void)
@@ -778,7 +741,7 @@ static void test_text_cells(void)
     console_update(c.con, false);
     assert_size(&c, 640, 400);
     assert_dots(&c, 0, 16, "0000000000000000ee111111111111ee00");
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* ---- graphics ---- */
@@ -819,7 +782,7 @@ static void test_planar(void)
     attr(&c, 0x14, 0x5);
     console_update(c.con, false);
     g_assert_cmphex(pixel(&c, 0, 1), ==, rgb(0x59));
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_chained(void)
@@ -849,7 +812,7 @@ static void test_chained(void)
     for (unsigned y = 0; y < 400; y += 7)
         for (unsigned x = 0; x < 640; x += 3)
             g_assert_cmphex(pixel(&c, x, y), ==, rgb((y / 2 + x / 2 % 4) & 0xff));
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_cga(void)
@@ -886,7 +849,7 @@ static void test_cga(void)
     assert_size(&c, 640, 400);
     assert_dots(&c, 6, 2, "00101001010");
     assert_dots(&c, 6, 0, "00000000000");
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* ---- VBE ---- */
@@ -937,7 +900,7 @@ static void test_vbe_registers(void)
     g_assert_cmpuint(vbe_get(&c, 2), ==, 1);
     console_update(c.con, false);
     assert_size(&c, 8, 1);
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_vbe_depths(void)
@@ -979,7 +942,7 @@ static void test_vbe_depths(void)
     color(&c, 7, 0xfe, 0xdc, 0xba);
     console_update(c.con, false);
     g_assert_cmphex(pixel(&c, 0, 0), ==, 0xfedcba);
-    card_exit(&c);
+    card_down(&c);
 }
 
 static void test_vbe_banks(void)
@@ -1019,7 +982,7 @@ static void test_vbe_banks(void)
         g_assert_cmpuint(changed_lines(&c), >, 0);
         assert_dots(&c, 0, 2, "f0");
     }
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* ---- the other cards ---- */
@@ -1062,7 +1025,7 @@ static void test_other_cards(void)
         if (n)
             g_assert_cmphex(con->surface.pixels[641], ==, 0);
         device_remove(dev);
-        card_exit(&c);
+        card_down(&c);
     }
 }
 
@@ -1112,8 +1075,8 @@ static void test_save(void)
     g_assert_cmphex(pixel(&b, 1, 0), ==, 0xc0ffee);
     poke(&b, 0xa0000, 0x5a, 1);
     g_assert_cmphex(peek(&b, LFB + 0x70000, 1), ==, 0x5a);
-    card_exit(&a);
-    card_exit(&b);
+    card_down(&a);
+    card_down(&b);
 }
 
 static void test_reset(void)
@@ -1129,7 +1092,7 @@ static void test_reset(void)
     g_assert_cmphex(vbe_get(&c, 0), ==, 0xb0c5);
     g_assert_cmphex(in(&c.b, 0x3cc), ==, 0);
     g_assert_cmphex(peek(&c, 0xa0000, 4), ==, 0xffffffff);
-    card_exit(&c);
+    card_down(&c);
 }
 
 /* Text mode without a BIOS, with the font found in a ROM. */
@@ -1159,7 +1122,7 @@ static void test_start(void)
     g_assert_cmphex(pixel(&c, 18, 0), ==, 0);
     g_assert_true(console_text(c.con, &columns, &rows, cells, 2000));
     g_assert_cmphex(cells[2], ==, 0x0720);
-    card_exit(&c);
+    card_down(&c);
     g_unlink(path);
 }
 
@@ -1180,7 +1143,7 @@ static void test_ppm(void)
     g_assert_false(console_write_ppm(c.con, "/nonexistent/x.ppm", &err));
     g_assert_nonnull(strstr(err->message, "/nonexistent/x.ppm"));
     g_clear_error(&err);
-    card_exit(&c);
+    card_down(&c);
     g_unlink(path);
 }
 
@@ -1210,14 +1173,9 @@ static void test_random(void)
             peek(&c, 0xa0000 + g_rand_int_range(r, 0, 0x20000), 4);
             poke(&c, LFB + g_rand_int_range(r, 0, MiB - 8), g_rand_int(r), 4);
         }
-        console_update(c.con, false);
-        const Surface *s = &c.con->surface;
-        gsize bytes = (gsize)s->width * s->height * 4;
-        g_autofree uint32_t *before = g_memdup2(s->pixels, bytes);
-        console_update(c.con, true);
-        g_assert_true(!memcmp(before, s->pixels, bytes));
+        assert_drawn_whole(&c);
     }
-    card_exit(&c);
+    card_down(&c);
 }
 
 int main(int argc, char **argv)
