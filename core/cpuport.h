@@ -23,10 +23,11 @@ typedef struct CpuPort {
     void (*reset)(void *cpu);                      /* power-on reset of this CPU alone */
     void (*power_off)(void *cpu);                  /* a sleep state: no instruction more until the machine's reset */
     /*
-     * Of the CPU whose access to a port is under way (Machine.io_cpu), and only then, in its thread: registers as the
-     * instruction finds them, and as it is to leave them, but that IN overwrites what it reads into.
+     * For a port that is being accessed: registers as the CPU's instruction finds them, and as it is to leave them, but
+     * that IN overwrites what it reads into.  io_get() is false when this thread does not execute the CPU: then it is
+     * another's access.  Either may be NULL where there are no registers.
      */
-    void (*io_get)(void *cpu, uint32_t r[IO_REGISTERS]);
+    bool (*io_get)(void *cpu, uint32_t r[IO_REGISTERS]);
     void (*io_set)(void *cpu, const uint32_t r[IO_REGISTERS]); /* high halves become 0 */
 } CpuPort;
 

@@ -71,7 +71,6 @@ struct Machine {
     unsigned cpu_count;
     CpuTopology topology;
     const CpuPort *cpu_ports[256];  /* by CPU index */
-    const CpuPort *io_cpu;        /* whose access to a port a device is carrying out; NULL: no CPU's */
     const MachineCpuOps *cpu_ops;
     void *cpu_opaque;
     RunState run_state;

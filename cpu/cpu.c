@@ -66,11 +66,14 @@ static void port_reset(void *opaque) { cpu_post_event(opaque, EVENT_RESET); }
 
 static const uint8_t io_registers[IO_REGISTERS] = { R_AX, R_BX, R_CX, R_DX, R_SI, R_DI };
 
-static void port_io_get(void *opaque, uint32_t r[IO_REGISTERS])
+static bool port_io_get(void *opaque, uint32_t r[IO_REGISTERS])
 {
     const Cpu *cpu = opaque;
+    if (atomic_load_explicit(&cpu->thread, memory_order_relaxed) != g_thread_self())
+        return false;
     for (unsigned n = 0; n < IO_REGISTERS; n++)
         r[n] = cpu->gpr[io_registers[n]];
+    return true;
 }
 
 static void port_io_set(void *opaque, const uint32_t r[IO_REGISTERS])

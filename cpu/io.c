@@ -7,29 +7,13 @@
 #include "core/machine.h"
 #include "cpu/access.h"
 #include "cpu/control.h"
-#include "cpu/cpu.h"
 #include "cpu/fault.h"
 #include "cpu/system.h"
-
-/* The device may ask whose access it is (Machine.io_cpu), until it is done. */
-static void io_begin(Cpu *cpu)
-{
-    machine_lock(cpu->machine);
-    cpu->machine->io_cpu = cpu_port(cpu);
-}
-
-static void io_end(Cpu *cpu)
-{
-    cpu->machine->io_cpu = NULL;
-    machine_unlock(cpu->machine);
-}
 
 static uint32_t port_read(Cpu *cpu, uint16_t port, unsigned size)
 {
     debug_check_io(cpu, port, size);
-    io_begin(cpu);
     uint32_t v = as_read(cpu->machine->ports, port, size);
-    io_end(cpu);
     stops_note(cpu, STOP_IO, port, size, STOP_READ, v, v);
     return v;
 }
@@ -37,9 +21,7 @@ static uint32_t port_read(Cpu *cpu, uint16_t port, unsigned size)
 static void port_write(Cpu *cpu, uint16_t port, uint32_t v, unsigned size)
 {
     debug_check_io(cpu, port, size);
-    io_begin(cpu);
     as_write(cpu->machine->ports, port, v, size);
-    io_end(cpu);
     stops_note(cpu, STOP_IO, port, size, STOP_WRITE, v, v);
 }
 

@@ -51,16 +51,26 @@ static void command_frequency(void *opaque, uint32_t r[IO_REGISTERS])
     r[IO_ECX] = s->tsc_hz;
 }
 
+/* The CPU whose access this is, and its registers; NULL: no CPU's. */
+static const CpuPort *caller_of(const Vmport *s, uint32_t r[IO_REGISTERS])
+{
+    const Machine *m = s->dev.machine;
+
+    for (unsigned n = 0; n < m->cpu_count; n++) {
+        const CpuPort *cpu = m->cpu_ports[n];
+        if (cpu->io_get && cpu->io_get(cpu->cpu, r))
+            return cpu;
+    }
+    return NULL;
+}
+
 /* What there is not is answered by all ones. */
 static uint32_t vmport_call(Vmport *s)
 {
-    const CpuPort *cpu = s->dev.machine->io_cpu;
     uint32_t r[IO_REGISTERS];
+    const CpuPort *cpu = caller_of(s, r);
 
-    if (!cpu || !cpu->io_get)
-        return UINT32_MAX;
-    cpu->io_get(cpu->cpu, r);
-    if (r[IO_EAX] != MAGIC)
+    if (!cpu || r[IO_EAX] != MAGIC)
         return UINT32_MAX;
     unsigned n = (uint16_t)r[IO_ECX];
     if (n < VMPORT_COMMANDS && s->command[n].fn) {

@@ -188,11 +188,12 @@ static void cpu_a20(void *cpu, bool enabled) { (void)cpu, (void)enabled; }
 /* Registers of the CPU, which are in memory; zero is the number that VMware's port wants in EAX (hw/input/vmport.h). */
 enum { REGISTERS_AT = 0x1f000, VMPORT_MAGIC = 0x564d5868 };
 
-static void cpu_io_get(void *cpu, uint32_t r[IO_REGISTERS])
+static bool cpu_io_get(void *cpu, uint32_t r[IO_REGISTERS])
 {
     for (unsigned n = 0; n < IO_REGISTERS; n++)
         r[n] = as_read(((DeviceBench *)cpu)->m->memory, REGISTERS_AT + 4 * n, 4);
     r[IO_EAX] ^= VMPORT_MAGIC;
+    return true;
 }
 
 static void cpu_io_set(void *cpu, const uint32_t r[IO_REGISTERS])
@@ -219,7 +220,7 @@ static void board_up(DeviceBench *b)
     b->cpu = (CpuPort){ .cpu = b, .intr = cpu_level, .nmi = cpu_edge, .smi = cpu_edge, .init = cpu_edge, .sipi = cpu_sipi,
                         .a20 = cpu_a20, .reset = cpu_edge, .power_off = cpu_edge,
                         .io_get = cpu_io_get, .io_set = cpu_io_set };
-    m->cpu_ports[0] = m->io_cpu = &b->cpu;
+    m->cpu_ports[0] = &b->cpu;
     b->ram = region_new_ram(m->pool, "ram", DEVICE_BENCH_RAM, &err);
     g_assert_no_error(err);
     region_add(as_root(m->memory), 0, b->ram, 0);
