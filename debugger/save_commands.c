@@ -2,7 +2,6 @@
 #include "backends/block/block.h"
 #include "core/error.h"
 #include "debugger/command.h"
-#include "util/bits.h"
 
 /* The only word of the line; NULL after a line about it.  Newly allocated. */
 static char *file_argument(MonitorCommand *c, const char *command)
