@@ -39,7 +39,7 @@ rounds:
 short_work:
         pushl %ebp
         movl %esp, %ebp
-        movl $1000, %ecx
+        movl $10000, %ecx
 1:      decl %ecx
         jnz 1b
         popl %ebp
@@ -48,7 +48,7 @@ short_work:
 long_work:
         pushl %ebp
         movl %esp, %ebp
-        movl $3000, %ecx
+        movl $30000, %ecx
 1:      decl %ecx
         jnz 1b
         popl %ebp
