@@ -289,6 +289,8 @@ gboolean virtqueue_check(const VirtQueue *q, GError **err)
 
     if (q->size > q->size_max || (q->enabled && !q->size) || (!packed && q->size & (q->size - 1)))
         return error_set(err, "%s: queue %u of %u elements in the saved state cannot be", id, q->index, q->size);
+    if (!q->enabled && (q->next_avail || q->next_used))
+        return error_set(err, "%s: queue %u in the saved state is not set up, and was used", id, q->index);
     if (packed && q->enabled && (q->next_avail >= q->size || q->next_used >= q->size))
         return error_set(err, "%s: queue %u in the saved state goes on behind its end", id, q->index);
     return TRUE;
