@@ -165,7 +165,8 @@ void block_discard(BlockBackend *b, uint64_t offset, uint64_t size, BlockDone *d
 
 /*
  * Around several transfers at once, so that they are handed to the host in one go; may be nested.  Without it each goes at
- * once; what completions begin is handed over together anyway.
+ * once; what completions begin is handed over together anyway.  The last unplug tells of what is done already: `done`
+ * functions of all drives may run before it returns.
  */
 void block_plug(BlockBackend *b);
 void block_unplug(BlockBackend *b);

@@ -10,7 +10,8 @@
  *
  * A transfer is a BlockRequest.  Under the machine lock it is made, checked, held back where a limit says so, and
  * submitted to an engine.  When the engine is done with it, it stands in a queue (`done` of the threads, or the ring's)
- * until the main loop takes all that has come and tells the devices.
+ * until the main loop takes all that has come and tells the devices.  A read that the host's cache has is done before it
+ * reaches an engine, and told of by the last block_unplug().
  */
 #ifndef MYNA_BACKENDS_BLOCK_INTERNAL_H
 #define MYNA_BACKENDS_BLOCK_INTERNAL_H
@@ -123,7 +124,7 @@ void block_put_image(BlockBackend *b, Image *image);
 /* ---- block_transfer.c ---- */
 
 void block_start(BlockRequest *r);            /* to an engine: it is checked, and its turn has come */
-void block_hand_over(BlockList *list);        /* what was started meanwhile, unless plugged */
+void block_hand_over(BlockList *list);        /* what was started or done meanwhile, unless plugged */
 void block_retry_held(BlockList *list);       /* the machine goes on */
 gboolean block_settle(Machine *m, bool give_up, GError **err); /* Machine.settle */
 void block_source_attach(BlockList *list);
@@ -145,6 +146,8 @@ void block_threads_wait(BlockThreads *t);     /* until take() gives something; s
 
 BlockUring *block_uring_new(BlockList *list); /* NULL: the host has none */
 void block_uring_free(BlockUring *u);
+/* Whether it was a read that could be done, and is, without waiting for a disk. */
+bool block_uring_read_cached(BlockRequest *r);
 /* False: there is no room, or the operation is none that goes this way. */
 bool block_uring_submit(BlockUring *u, BlockRequest *r);
 void block_uring_flush(BlockUring *u);        /* hands over what was submitted */

@@ -97,7 +97,7 @@ static void run(BlockBackend *b, unsigned direction)
 {
     double wait = 0;
 
-    block_plug(b);
+    b->list->plugs++;
     while (b->waiting[direction].first) {
         int64_t now = now_of(b);
         wait = b->draining ? 0 : time_to_wait(b->throttle, direction, now);
@@ -109,7 +109,8 @@ static void run(BlockBackend *b, unsigned direction)
         charge(b->throttle, r);
         block_start(r);
     }
-    block_unplug(b);
+    b->list->plugs--;
+    block_hand_over(b->list);
 }
 
 static void read_turn(void *opaque) { run(opaque, 0); }

@@ -42,8 +42,11 @@ void block_source_wake(BlockList *list) { g_source_set_ready_time(list->source, 
 
 static void finish_at_once(BlockRequest *r)
 {
-    request_push(&r->backend->list->at_once, r);
-    block_source_wake(r->backend->list);
+    BlockList *list = r->backend->list;
+
+    request_push(&list->at_once, r);
+    if (!list->plugs)
+        block_source_wake(list);
 }
 
 /* An error that is known at once, or 0. */
@@ -84,8 +87,12 @@ static void look_for_zeroes(BlockRequest *r)
 
 void block_hand_over(BlockList *list)
 {
-    if (list->uring && !list->plugs)
+    if (list->plugs)
+        return;
+    if (list->uring)
         block_uring_flush(list->uring);
+    if (list->at_once.first)
+        block_source_wake(list);
 }
 
 void block_start(BlockRequest *r)
@@ -95,6 +102,8 @@ void block_start(BlockRequest *r)
     look_for_zeroes(r);
     r->through = b->no_write_cache && !b->image->no_flush && (r->operation == OP_WRITE || r->operation == OP_ZERO);
     if (r->operation == OP_FLUSH ? b->image->no_flush : !r->size)
+        finish_at_once(r);
+    else if (b->fd >= 0 && block_uring_read_cached(r))
         finish_at_once(r);
     else if (b->fd >= 0 && block_uring_submit(b->list->uring, r))
         block_hand_over(b->list);
@@ -124,12 +133,6 @@ static void submit(BlockBackend *b, BlockRequest request)
 }
 
 void block_plug(BlockBackend *b) { b->list->plugs++; }
-
-void block_unplug(BlockBackend *b)
-{
-    b->list->plugs--;
-    block_hand_over(b->list);
-}
 
 static uint64_t iov_size(const struct iovec *iov, unsigned count)
 {
@@ -309,6 +312,17 @@ static void report(BlockList *list)
     list->plugs--;
     block_hand_over(list);
     machine_unlock(list->machine);
+}
+
+void block_unplug(BlockBackend *b)
+{
+    BlockList *list = b->list;
+
+    list->plugs--;
+    if (!list->plugs && list->at_once.first)
+        report(list);
+    else
+        block_hand_over(list);
 }
 
 static gboolean done_dispatch(GSource *source, GSourceFunc fn, gpointer data)
