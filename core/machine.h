@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/cpuport.h"
 #include "core/device.h"
+#include "core/idle.h"
 #include "core/input.h"
 #include "core/irq.h"
 #include "core/memory.h"
@@ -83,6 +84,7 @@ struct Machine {
     GHashTable *slots;            /* well-known objects by name, for devices that find each other (machine_provide) */
     GQueue *requests;             /* private to machine.c */
     GPtrArray *listeners;         /* const MachineListener *, private to machine.c */
+    IdleWatch idle;
     /*
      * Lets what is under way outside of the machine's state (transfers of disks) come to its end, before it is saved, or
      * replaced by a saved one; lock held, paused.  What cannot end: FALSE with *err, or with give_up it is given up.  May

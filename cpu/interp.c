@@ -382,10 +382,12 @@ static void wake_up(Cpu *cpu)
 static void wait_halted(Cpu *cpu)
 {
     fall_quiet(cpu);
+    idle_cpu_idle(cpu->machine);
     g_mutex_lock(&cpu->wait->lock);
     while (!atomic_load(&cpu->attention))
         g_cond_wait(&cpu->wait->cond, &cpu->wait->lock);
     g_mutex_unlock(&cpu->wait->lock);
+    idle_cpu_busy(cpu->machine);
     wake_up(cpu);
 }
 
@@ -456,6 +458,7 @@ static void begin_run(Cpu *cpu, bool counted)
 {
     cpu->counted = counted;
     atomic_store_explicit(&cpu->thread, g_thread_self(), memory_order_relaxed);
+    idle_cpu_busy(cpu->machine);
     wake_up(cpu);
     cpu_request_attention(cpu);
     if (unlikely(stops_take_reset(cpu)))
@@ -466,6 +469,7 @@ static void end_run(Cpu *cpu)
 {
     tell_hits(cpu);
     fall_quiet(cpu);
+    idle_cpu_stopped(cpu->machine);
     atomic_store_explicit(&cpu->thread, NULL, memory_order_relaxed);
 }
 

@@ -133,16 +133,61 @@ static GSource *flusher_new(VirtioDevice *v)
     return source;
 }
 
-/* With nothing more on the way there is nothing to wait for. */
+/*
+ * A guest that is at work hears of what is done when it would sleep, or after HOLD_NS: by then it often has made more
+ * requests, and one interrupt does for all.  Where it had not, it waited in vain, and the next are told at once.
+ */
+enum { HOLD_NS = 300000, IMPATIENCE = 32 };
+
+static void idle(void *opaque)
+{
+    VirtioDevice *v = opaque;
+    timer_cancel(v->hold);
+    flush_pending(v);
+}
+
+static void held_long(void *opaque)
+{
+    VirtioDevice *v = opaque;
+    unsigned pushed = 0;
+
+    idle_forget(v->pci.dev.machine, &v->idle);
+    for (unsigned n = 0; n < v->queue_count; n++)
+        pushed += v->queue[n].pushed;
+    if (pushed <= 1)
+        v->impatient = IMPATIENCE;
+    flush_pending(v);
+}
+
+/* Whether pending flushes are held back now. */
+static bool hold_back(VirtioDevice *v)
+{
+    if (v->idle.waits)
+        return true;
+    if (v->impatient) {
+        v->impatient--;
+        return false;
+    }
+    if (!idle_await(v->pci.dev.machine, &v->idle))
+        return false;
+    timer_arm(v->hold, clock_now(v->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) + HOLD_NS);
+    return true;
+}
+
+/* With nothing more on the way there is nothing to wait for but the guest. */
 void virtqueue_flush_soon(VirtQueue *q)
 {
-    if (!q->device->in_flight) {
-        q->flush_pending = false;
-        virtqueue_flush(q);
-    } else if (!q->flush_pending) {
-        q->flush_pending = true;
-        g_source_set_ready_time(q->device->flusher, 0);
-    }
+    VirtioDevice *v = q->device;
+
+    if (q->flush_pending && v->in_flight)
+        return;
+    q->flush_pending = true;
+    if (hold_back(v))
+        return;
+    if (v->in_flight)
+        g_source_set_ready_time(v->flusher, 0);
+    else
+        flush_pending(v);
 }
 
 /* ---- features, status ---- */
@@ -302,6 +347,8 @@ gboolean virtio_init(VirtioDevice *v, const VirtioType *type, unsigned queues, u
         return FALSE;
     v->kick = timer_new(m->clocks, MYNA_CLOCK_VIRTUAL, kick, v);
     v->flusher = flusher_new(v);
+    v->idle = (IdleTask){ .fn = idle, .opaque = v };
+    v->hold = timer_new(m->clocks, MYNA_CLOCK_VIRTUAL, held_long, v);
     as_add_listener(m->memory, map_changed, v);
     return TRUE;
 }
@@ -310,6 +357,8 @@ void virtio_exit(VirtioDevice *v)
 {
     as_remove_listener(v->pci.dev.machine->memory, map_changed, v);
     timer_free(v->kick);
+    timer_free(v->hold);
+    idle_forget(v->pci.dev.machine, &v->idle);
     g_source_destroy(v->flusher);
     g_source_unref(v->flusher);
     for (unsigned n = 0; n < v->queue_count; n++)

@@ -23,6 +23,7 @@
 
 #include "core/clock.h"
 #include "core/dma.h"
+#include "core/idle.h"
 #include "hw/pci/pci_msi.h"
 
 enum { VIRTIO_QUEUES_MAX = 64, VIRTIO_QUEUE_SIZE_MAX = 1024 };
@@ -132,6 +133,9 @@ struct VirtioDevice {
     struct VirtioPci *transport;
     Timer *kick;              /* calls `notify` of queues with kick_pending */
     GSource *flusher;         /* flushes queues with flush_pending */
+    IdleTask idle;            /* does, or else `hold`, what flusher would */
+    Timer *hold;
+    unsigned impatient;       /* flushes that are not to be held back */
     unsigned in_flight;       /* of all queues */
     bool resetting;           /* the driver wrote status 0, and elements are still on the way */
     unsigned turns;           /* elements that may yet be popped within this `notify` */
@@ -167,7 +171,8 @@ void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written);
 /* Lets the driver see what was pushed, and interrupts it if it wants to know. */
 void virtqueue_flush(VirtQueue *q);
 /*
- * The same a little later, when the main loop has dealt with what it is dealing with: once for all that ends together.
+ * The same a little later, once for all that ends together: when a CPU of the guest would sleep (core/idle.h), or when the
+ * main loop has dealt with what it is dealing with.
  */
 void virtqueue_flush_soon(VirtQueue *q);
 /* Puts the element that was popped last back, as if it had not been taken. */

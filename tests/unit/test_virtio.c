@@ -10,6 +10,7 @@
 typedef struct Echo {
     VirtioDevice virtio;
     bool hold;               /* requests stay until echo_release() */
+    bool soon;               /* the test flushes, by virtqueue_flush_soon() */
     GPtrArray *held;         /* VirtElement * */
     unsigned popped, resets;
     uint8_t config[8];
@@ -40,7 +41,8 @@ static void echo_notify(VirtioDevice *v, VirtQueue *q)
         else
             echo_answer(e);
     }
-    virtqueue_flush(q);
+    if (!s->soon)
+        virtqueue_flush(q);
 }
 
 /* Answers a request that is held, the k-th. */
@@ -537,6 +539,71 @@ static void test_batch(void)
     }
 }
 
+/* One request is made and answered, while others may be. */
+static void answer_one(Driver *d, Echo *s, unsigned slot)
+{
+    add_echo(d, slot, 8);
+    driver_kick(d, 0);
+    virtqueue_flush_soon(&s->virtio.queue[0]);
+}
+
+static void expect_seen(Driver *d, unsigned answers, unsigned messages)
+{
+    unsigned slot;
+    uint32_t length;
+
+    while (driver_used(d, 0, &slot, &length))
+        answers--;
+    g_assert_cmpuint(answers, ==, 0);
+    g_assert_cmpuint(d->msi[1], ==, messages);
+}
+
+/* A CPU that is at work is interrupted when it would sleep, for all that was answered; one that sleeps, at once. */
+static void test_idle(void)
+{
+    Driver d;
+    Echo *s = up(&d);
+
+    s->soon = true;
+    driver_enable_msix(&d, 3);
+    driver_start(&d, V1, 2);
+    idle_cpu_busy(d.m);
+    answer_one(&d, s, 0);
+    answer_one(&d, s, 1);
+    expect_seen(&d, 0, 0);
+    idle_cpu_idle(d.m);
+    expect_seen(&d, 2, 1);
+    answer_one(&d, s, 2);
+    expect_seen(&d, 1, 2);
+    driver_machine_down(&d);
+}
+
+/* It does not wait for ever; and where that brought no second one, the next are seen at once. */
+static void test_impatient(void)
+{
+    Driver d;
+    Echo *s = up(&d);
+
+    s->soon = true;
+    driver_enable_msix(&d, 3);
+    driver_start(&d, V1, 2);
+    clock_start(d.m->clocks);
+    idle_cpu_busy(d.m);
+    for (unsigned n = 0; n < 2; n++)
+        answer_one(&d, s, n);
+    while (!d.msi[1])
+        settle(&d);
+    expect_seen(&d, 2, 1);
+    answer_one(&d, s, 2);
+    expect_seen(&d, 0, 1);
+    while (d.msi[1] == 1)
+        settle(&d);
+    expect_seen(&d, 1, 2);
+    answer_one(&d, s, 3);
+    expect_seen(&d, 1, 3);
+    driver_machine_down(&d);
+}
+
 /* ---- unpop, turns ---- */
 
 static void test_unpop(void)
@@ -930,6 +997,8 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio/event-index", test_event_index);
     g_test_add_func("/virtio/notify-index", test_notify_index);
     g_test_add_func("/virtio/batch", test_batch);
+    g_test_add_func("/virtio/idle", test_idle);
+    g_test_add_func("/virtio/impatient", test_impatient);
     g_test_add_func("/virtio/unpop", test_unpop);
     g_test_add_func("/virtio/turns", test_turns);
     g_test_add_func("/virtio/reset/in-flight", test_reset_in_flight);
