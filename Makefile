@@ -6,7 +6,7 @@ FOLDERS = util core cpu tcg tcg/x86_64 \
           hw/intc hw/timer hw/char hw/input hw/display hw/block hw/pci hw/isa hw/acpi hw/misc hw/scsi hw/usb hw/virtio \
           hw/net hw/audio \
           backends/char backends/block backends/net backends/9p backends/audio ui \
-          machines debugger
+          machines debugger $(addprefix debugger/,commands expression gdb linux monitor qmp symbols unwind)
 LIB_SOURCES = $(foreach f,$(FOLDERS),$(wildcard $(SRC)/$(f)/*.c))
 UNIT_TESTS = $(patsubst $(SRC)/tests/unit/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
 

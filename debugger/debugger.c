@@ -8,11 +8,11 @@
 #include "cpu/mmu.h"
 #include "cpu/registers.h"
 #include "cpu/trace.h"
-#include "debugger/command.h"
-#include "debugger/expression.h"
-#include "debugger/symbols.h"
-#include "debugger/unwind.h"
+#include "debugger/commands/command.h"
+#include "debugger/expression/expression.h"
+#include "debugger/symbols/symbols.h"
 #include "debugger/trace_control.h"
+#include "debugger/unwind/unwind.h"
 
 /* A hit that was not reported yet. */
 typedef struct Pending {

@@ -4,7 +4,7 @@
 
 #include "cpu/fault.h"
 #include "debugger/debugger.h"
-#include "debugger/symbols.h"
+#include "debugger/symbols/symbols.h"
 
 static const char *kind_name(const StopReport *r)
 {

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "core/error.h"
-#include "debugger/symbols.h"
+#include "debugger/symbols/symbols.h"
 
 TraceControl *trace_control_of(Machine *m, Debugger *d)
 {

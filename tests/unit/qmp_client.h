@@ -15,11 +15,11 @@
 #include "backends/block/block.h"
 #include "backends/net/net.h"
 #include "core/options.h"
-#include "debugger/qmp.h"
-#include "debugger/qmp_command.h"
-#include "ui/typing.h"
+#include "debugger/qmp/qmp.h"
+#include "debugger/qmp/qmp_command.h"
 #include "machines/board.h"
 #include "machines/devices.h"
+#include "ui/typing.h"
 #include "util/bits.h"
 
 typedef struct Fixture {

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "debugger/debugger.h"
-#include "debugger/expression.h"
+#include "debugger/expression/expression.h"
 #include "machines/cpu_threads.h"
 #include "tcg/tcg.h"
 #include "tests/unit/subject.h"

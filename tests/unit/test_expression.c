@@ -1,11 +1,11 @@
-/* Expressions of the debugger (debugger/expression.h), over a small machine's registers and memory. */
+/* Expressions of the debugger (debugger/expression/expression.h), over a small machine's registers and memory. */
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cpu/flags.h"
-#include "debugger/expression.h"
-#include "debugger/symbols.h"
+#include "debugger/expression/expression.h"
+#include "debugger/symbols/symbols.h"
 #include "subject.h"
 #include "util/endian.h"
 

@@ -1,4 +1,4 @@
-/* The gdb port (debugger/gdb.h): frames, packets and malformed input, through a socket. */
+/* The gdb port (debugger/gdb/gdb.h): frames, packets and malformed input, through a socket. */
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "backends/char/char.h"
 #include "debugger/debugger.h"
-#include "debugger/gdb.h"
+#include "debugger/gdb/gdb.h"
 #include "subject.h"
 #include "util/endian.h"
 

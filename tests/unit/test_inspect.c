@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cpu/mmu.h"
-#include "debugger/command.h"
+#include "debugger/commands/command.h"
 #include "debugger/page_tables.h"
 #include "tests/unit/subject.h"
 #include "util/endian.h"

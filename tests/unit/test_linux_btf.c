@@ -1,5 +1,5 @@
-/* debugger/linux_btf.c: members are found in types made by hand, and nothing bad comes of damaged ones. */
-#include "debugger/linux_btf.h"
+/* debugger/linux/linux_btf.c: members are found in types made by hand, and nothing bad comes of damaged ones. */
+#include "debugger/linux/linux_btf.h"
 
 #include <string.h>
 

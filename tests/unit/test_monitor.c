@@ -1,4 +1,4 @@
-/* The monitor's commands: lines taken apart, names, scripts, completion (debugger/command.h), and any line at all. */
+/* The monitor's commands: lines taken apart, names, scripts, completion (debugger/commands/command.h), and any line at all. */
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -6,12 +6,12 @@
 
 #include "backends/char/char.h"
 #include "core/options.h"
-#include "debugger/command.h"
-#include "debugger/command_line.h"
-#include "debugger/monitor.h"
-#include "ui/typing.h"
+#include "debugger/commands/command.h"
+#include "debugger/commands/command_line.h"
+#include "debugger/monitor/monitor.h"
 #include "machines/cpu_threads.h"
 #include "tests/unit/subject.h"
+#include "ui/typing.h"
 
 enum { CODE = 0x1000, FUZZ_LINES = 10000 };
 

@@ -4,7 +4,7 @@
 #include "config.h"
 
 #ifdef CONFIG_JSON_GLIB
-#include "debugger/qmp_reader.h"
+#include "debugger/qmp/qmp_reader.h"
 #include "tests/unit/qmp_client.h"
 
 /* ---- the reader ---- */

@@ -1,14 +1,14 @@
-/* Symbols, lines, types and variables (debugger/symbols.h) of texts, of ELF files made by hand, and of this program. */
+/* Symbols, lines, types and variables (debugger/symbols/symbols.h) of texts, of ELF files made by hand, and of this program. */
 #include "config.h"
 
 #include <glib/gstdio.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "debugger/expression.h"
-#include "debugger/source.h"
-#include "debugger/symbols.h"
-#include "debugger/unwind.h"
+#include "debugger/expression/expression.h"
+#include "debugger/symbols/source.h"
+#include "debugger/symbols/symbols.h"
+#include "debugger/unwind/unwind.h"
 #include "subject.h"
 #include "util/endian.h"
 

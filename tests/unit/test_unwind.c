@@ -1,15 +1,15 @@
 /*
- * debugger/unwind*.c: backtraces of stacks made by hand, in code of 16, 32 and 64 bits and by a kernel's own tables;
+ * debugger/unwind/: backtraces of stacks made by hand, in code of 16, 32 and 64 bits and by a kernel's own tables;
  * of damaged ones too.
  */
-#include "debugger/unwind.h"
+#include "debugger/unwind/unwind.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "cpu/mmu.h"
-#include "debugger/command.h"
-#include "debugger/symbols.h"
+#include "debugger/commands/command.h"
+#include "debugger/symbols/symbols.h"
 #include "tests/unit/subject.h"
 #include "util/endian.h"
 
