@@ -47,6 +47,24 @@ class X:
         self.x11.XOpenDisplay.restype = ctypes.c_void_p
         self.x11.XDefaultRootWindow.restype = ctypes.c_ulong
         self.display = ctypes.c_void_p(self.x11.XOpenDisplay(self.name.encode()))
+        self.await_manager()
+
+    def await_manager(self):
+        """Until it takes a window into its frame: one that comes while it starts may never be shown."""
+        self.x11.XCreateSimpleWindow.restype = ctypes.c_ulong
+        root, parent, children, count = ctypes.c_ulong(), ctypes.c_ulong(), ctypes.c_void_p(), ctypes.c_uint()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end and parent.value == root.value:
+            window = ctypes.c_ulong(self.x11.XCreateSimpleWindow(
+                self.display, ctypes.c_ulong(self.x11.XDefaultRootWindow(self.display)), 0, 0, 9, 9, 0,
+                ctypes.c_ulong(0), ctypes.c_ulong(0)))
+            self.x11.XMapWindow(self.display, window)
+            self.x11.XSync(self.display, 0)
+            time.sleep(0.2)
+            self.x11.XQueryTree(self.display, window, ctypes.byref(root), ctypes.byref(parent), ctypes.byref(children),
+                                ctypes.byref(count))
+            self.x11.XDestroyWindow(self.display, window)
+            self.x11.XSync(self.display, 0)
 
     def key(self, code, down):
         self.xtst.XTestFakeKeyEvent(self.display, code, int(down), ctypes.c_ulong(0))
