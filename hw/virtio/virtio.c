@@ -149,28 +149,38 @@ static void idle(void *opaque)
 static void held_long(void *opaque)
 {
     VirtioDevice *v = opaque;
-    unsigned pushed = 0;
 
     idle_forget(v->pci.dev.machine, &v->idle);
-    for (unsigned n = 0; n < v->queue_count; n++)
-        pushed += v->queue[n].pushed;
-    if (pushed <= 1)
+    if (v->held <= 1)
         v->impatient = IMPATIENCE;
     flush_pending(v);
 }
 
-/* Whether pending flushes are held back now. */
-static bool hold_back(VirtioDevice *v)
+/* Whether interrupts are held back from now on. */
+static bool begin_hold(VirtioDevice *v)
 {
-    if (v->idle.waits)
-        return true;
+    Machine *m = v->pci.dev.machine;
+
     if (v->impatient) {
         v->impatient--;
         return false;
     }
-    if (!idle_await(v->pci.dev.machine, &v->idle))
+    if (!idle_await(m, &v->idle))
         return false;
-    timer_arm(v->hold, clock_now(v->pci.dev.machine->clocks, MYNA_CLOCK_VIRTUAL) + HOLD_NS);
+    v->held = 0;
+    timer_arm(v->hold, clock_now(m->clocks, MYNA_CLOCK_VIRTUAL) + HOLD_NS);
+    return true;
+}
+
+/* The interrupt alone waits: a driver that looks for itself sees what is done. */
+static bool hold_back(VirtQueue *q)
+{
+    VirtioDevice *v = q->device;
+
+    if (!v->idle.waits && !begin_hold(v))
+        return false;
+    v->held++;
+    virtqueue_show(q);
     return true;
 }
 
@@ -178,16 +188,15 @@ static bool hold_back(VirtioDevice *v)
 void virtqueue_flush_soon(VirtQueue *q)
 {
     VirtioDevice *v = q->device;
+    bool waits = q->flush_pending;
 
-    if (q->flush_pending && v->in_flight)
-        return;
     q->flush_pending = true;
-    if (hold_back(v))
+    if (hold_back(q))
         return;
-    if (v->in_flight)
-        g_source_set_ready_time(v->flusher, 0);
-    else
+    if (!v->in_flight)
         flush_pending(v);
+    else if (!waits)
+        g_source_set_ready_time(v->flusher, 0);
 }
 
 /* ---- features, status ---- */

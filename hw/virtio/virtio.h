@@ -110,6 +110,7 @@ struct VirtQueue {
     VirtElement *spare;
     bool kick_pending;        /* `notify` is to be called by the device itself */
     bool flush_pending;
+    bool interrupt_wanted;    /* for what the driver may see already */
 };
 
 struct VirtioDevice {
@@ -135,6 +136,7 @@ struct VirtioDevice {
     GSource *flusher;         /* flushes queues with flush_pending */
     IdleTask idle;            /* does, or else `hold`, what flusher would */
     Timer *hold;
+    unsigned held;            /* elements that were pushed since */
     unsigned impatient;       /* flushes that are not to be held back */
     unsigned in_flight;       /* of all queues */
     bool resetting;           /* the driver wrote status 0, and elements are still on the way */

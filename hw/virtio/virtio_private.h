@@ -35,6 +35,8 @@ void virtio_pci_restored(VirtioDevice *v);
 /* ---- virtio_queue.c ---- */
 
 void virtqueue_reset(VirtQueue *q);
+/* Lets the driver see what was pushed; whether it wants to be interrupted is kept for virtqueue_flush(). */
+void virtqueue_show(VirtQueue *q);
 void virtqueue_exit(VirtQueue *q);
 /* Whether what was loaded can be. */
 gboolean virtqueue_check(const VirtQueue *q, GError **err);

@@ -225,12 +225,19 @@ void virtqueue_push(VirtQueue *q, VirtElement *e, uint32_t written)
     element_land(e);
 }
 
+void virtqueue_show(VirtQueue *q)
+{
+    if (q->pushed && queue_ready(q) && kind_of(q)->publish(q))
+        q->interrupt_wanted = true;
+}
+
 void virtqueue_flush(VirtQueue *q)
 {
-    if (!q->pushed || !queue_ready(q))
+    virtqueue_show(q);
+    if (!q->interrupt_wanted || !queue_ready(q))
         return;
-    if (kind_of(q)->publish(q))
-        virtio_interrupt(q->device, q->vector, ISR_QUEUE);
+    q->interrupt_wanted = false;
+    virtio_interrupt(q->device, q->vector, ISR_QUEUE);
 }
 
 void virtqueue_unpop(VirtQueue *q, VirtElement *e)
@@ -266,6 +273,7 @@ void virtqueue_reset(VirtQueue *q)
     q->next_avail = q->next_used = 0;
     q->avail_wrap = q->used_wrap = true;
     q->notify_off = q->armed = q->mapped = q->kick_pending = q->flush_pending = false;
+    q->interrupt_wanted = false;
     q->device->in_flight -= q->in_flight;
     q->in_flight = q->pushed = 0;
     q->epoch++;
