@@ -286,7 +286,8 @@ static SDL_Renderer *renderer_make(SDL_Window *window)
     if (r)
         SDL_DestroyRenderer(r);
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* else SDL shows by OpenGL what it has drawn by itself */
-    return SDL_CreateRenderer(window, -1, SDL_RENDERER_SOFTWARE);
+    r = SDL_CreateRenderer(window, -1, SDL_RENDERER_SOFTWARE);
+    return r ? r : SDL_CreateRenderer(window, -1, SDL_RENDERER_ACCELERATED); /* Wayland: SDL can show by OpenGL alone */
 }
 
 gboolean sdl_window_open(SdlWindow *w, GError **err)
