@@ -292,35 +292,42 @@ static void move_all(RequestQueue *to, BlockRequest *r)
 }
 
 /*
- * Tells devices of all that is done by now.  They may start more, or wait for what is in the queue, so each is taken from
- * it for itself; what gets done meanwhile has its own turn.
+ * Tells devices of what needed no engine and, moved to `ready` before, of what engines have done.  They may start more, or
+ * wait for what is in the queue, so each is taken from it for itself; what gets done meanwhile has its own turn.
  */
-static void report(BlockList *list)
+static void report_ready(BlockList *list)
 {
     BlockRequest *r;
 
-    machine_lock(list->machine);
     list->plugs++;
     move_all(&list->ready, request_take_all(&list->at_once));
-    if (list->uring)
-        move_all(&list->ready, block_uring_take(list->uring));
-    move_all(&list->ready, block_threads_take(list->threads));
     while ((r = request_pop(&list->ready))) {
         if (r->status >= 0 || r->refused || !handle_error(r))
             request_report(r);
     }
     list->plugs--;
     block_hand_over(list);
+}
+
+/* All that is done by now. */
+static void report(BlockList *list)
+{
+    machine_lock(list->machine);
+    if (list->uring)
+        move_all(&list->ready, block_uring_take(list->uring));
+    move_all(&list->ready, block_threads_take(list->threads));
+    report_ready(list);
     machine_unlock(list->machine);
 }
 
+/* What engines have done, errors of the host among it, is the main loop's. */
 void block_unplug(BlockBackend *b)
 {
     BlockList *list = b->list;
 
     list->plugs--;
     if (!list->plugs && list->at_once.first)
-        report(list);
+        report_ready(list);
     else
         block_hand_over(list);
 }
