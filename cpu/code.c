@@ -612,10 +612,10 @@ static Block *find_or_build_crossing(Cpu *cpu, uint64_t la, uint64_t pool_offset
     return b ? b : build_crossing(cpu, pool_offset, second, gpa);
 }
 
-/* Has the page at pool_offset, which is found at la and gpa now, marked where a debugger's points lie. */
-static void mark_page(CodeCache *c, uint64_t la, uint64_t gpa, uint64_t pool_offset)
+/* Adds the marks of the points that lie in a page, where it is found now. */
+static void add_marks(CodeCache *c, uint64_t la, uint64_t gpa, uint64_t page)
 {
-    uint64_t page = pool_offset >> RAM_PAGE_BITS, old[STOP_MARK_WORDS] = { 0 }, marks[STOP_MARK_WORDS];
+    uint64_t old[STOP_MARK_WORDS] = { 0 }, marks[STOP_MARK_WORDS];
     uint64_t *kept = c->marks ? g_hash_table_lookup(c->marks, GSIZE_TO_POINTER(page)) : NULL;
     memcpy(marks, kept ? kept : old, sizeof marks);
     if (!stops_mark_page(c->cpu, la, gpa, marks))
@@ -629,10 +629,22 @@ static void mark_page(CodeCache *c, uint64_t la, uint64_t gpa, uint64_t pool_off
             invalidate_in_page(c, page, at, 1);
 }
 
+/* Has the page at pool_offset, which is found at la and gpa now, marked where a debugger's points lie. */
+static void mark_page(CodeCache *c, uint64_t la, uint64_t gpa, uint64_t pool_offset)
+{
+    struct MarkedPage now = { (la & GUEST_PAGE_MASK) | 1, gpa & GUEST_PAGE_MASK, pool_offset >> RAM_PAGE_BITS };
+    struct MarkedPage *m = &c->marked[la >> GUEST_PAGE_BITS & (CODE_MARKED_PAGES - 1)];
+    if (m->la == now.la && m->gpa == now.gpa && m->page == now.page)
+        return;
+    add_marks(c, la, gpa, now.page);
+    *m = now;
+}
+
 void code_forget_marks(CodeCache *c)
 {
     GHashTableIter it;
     gpointer page, marks;
+    memset(c->marked, 0, sizeof c->marked);
     if (c->marks) {
         g_hash_table_iter_init(&it, c->marks);
         while (g_hash_table_iter_next(&it, &page, &marks))

@@ -52,6 +52,8 @@ typedef struct CodeEngine {
     void (*release)(Cpu *cpu);          /* the CPU goes away */
 } CodeEngine;
 
+enum { CODE_MARKED_PAGES = 128 };
+
 struct CodeCache {
     Cpu *cpu;
     const CodeEngine *engine; /* NULL: interpreter alone */
@@ -71,6 +73,9 @@ struct CodeCache {
     GArray *queue;            /* of struct CodeWrite */
     bool queue_full;          /* more than it holds: drop everything */
     GHashTable *marks;        /* by pool page: the offsets that have a debugger's mark (stops.h); NULL: none */
+    struct MarkedPage {
+        uint64_t la, gpa, page; /* la: with bit 0 set; page: of the pool */
+    } marked[CODE_MARKED_PAGES]; /* pages that have their marks by now, by bits of their linear addresses */
 };
 
 CodeCache *code_cache_new(Cpu *cpu);
