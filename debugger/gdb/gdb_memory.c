@@ -59,37 +59,40 @@ static bool parse_range(const char **p, uint64_t *address, uint64_t *size, char 
     return gdb_parse_hex_then(p, address, ',') && gdb_parse_hex_then(p, size, then);
 }
 
-static void run_m(GdbPort *g, const char *rest, size_t packet)
+/* The bytes that "ADDRESS,SIZE" asks for, as many as can be read; NULL: an error is replied. */
+static uint8_t *read_range(GdbPort *g, const char *range, size_t *done)
 {
     uint64_t address, size;
-    (void)packet;
-    if (!parse_range(&rest, &address, &size, 0)) {
+    if (!parse_range(&range, &address, &size, 0)) {
         gdb_reply_error(g, GDB_EINVAL);
-        return;
+        return NULL;
     }
     g_autofree uint8_t *bytes = g_malloc(READ_MAX);
-    size_t done = read_memory(g, address, bytes, MIN(size, READ_MAX));
-    if (size && !done)
+    *done = read_memory(g, address, bytes, MIN(size, READ_MAX));
+    if (size && !*done) {
         gdb_reply_error(g, GDB_EFAULT);
-    else
+        return NULL;
+    }
+    return g_steal_pointer(&bytes);
+}
+
+static void run_m(GdbPort *g, const char *rest, size_t packet)
+{
+    size_t done;
+    g_autofree uint8_t *bytes = read_range(g, rest, &done);
+    (void)packet;
+    if (bytes)
         gdb_put_bytes(g->reply, bytes, done);
 }
 
 /* "b" and the bytes as they are; escapes may double them. */
 static void run_x(GdbPort *g, const char *rest, size_t packet)
 {
-    uint64_t address, size;
+    size_t done;
+    g_autofree uint8_t *bytes = read_range(g, rest, &done);
     (void)packet;
-    if (!parse_range(&rest, &address, &size, 0)) {
-        gdb_reply_error(g, GDB_EINVAL);
+    if (!bytes)
         return;
-    }
-    g_autofree uint8_t *bytes = g_malloc(READ_MAX);
-    size_t done = read_memory(g, address, bytes, MIN(size, READ_MAX));
-    if (size && !done) {
-        gdb_reply_error(g, GDB_EFAULT);
-        return;
-    }
     g_string_assign(g->reply, "b");
     g_string_append_len(g->reply, (const char *)bytes, done);
 }
